@@ -1,0 +1,348 @@
+"""Label Studio's HTTP API. Every error that leaves here is a `LabelStudioError` with one sentence and the next step.
+
+httpx rather than the SDK's client: half of the calls (Data Manager tabs, `import/predictions`, trimmed task pages,
+webhook headers) are not in it. What was learnt of Label Studio's behaviour stands beside the call that it concerns.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+import httpx
+
+from backend.core.errors import (
+    LabelStudioError,
+    LabelStudioNotFound,
+    LabelStudioUnauthorized,
+    LabelStudioUnreachable,
+)
+from backend.core.values import JSON, Prediction, Task
+from backend.ports import Backend, Project, Tab, Webhook, WrittenPrediction
+
+PAGE_SIZE = 500  # 1.2 s a page on a project of 10,000 tasks; one page of everything takes 43 s
+_TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
+
+
+class LabelStudioApi:
+    """`backend.ports.Labels` over HTTP, with a legacy token or a personal access token."""
+
+    def __init__(
+        self, url: str, key: str, *, timeout_s: float = _TIMEOUT_S, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._kind = "personal access token" if _is_jwt(key) else "legacy token"
+        auth = _RefreshAuth(url, key) if _is_jwt(key) else _TokenAuth(key)
+        self._client = httpx.Client(base_url=url, auth=auth, timeout=timeout_s, transport=transport)
+        self._url = url
+
+    def close(self) -> None:
+        self._client.close()
+
+    # --- the installation -----------------------------------------------------------------------------------------
+
+    def version(self) -> str:
+        return str(self._get("/api/version").get("release", "unknown"))
+
+    def whoami(self) -> str:
+        return str(self._get("/api/current-user/whoami").get("email", ""))
+
+    def key_kind(self) -> str:
+        return self._kind
+
+    # --- projects and tasks ---------------------------------------------------------------------------------------
+
+    def project(self, project_id: int) -> Project:
+        raw = self._get(f"/api/projects/{project_id}")
+        return Project(
+            id=raw["id"],
+            title=raw.get("title") or "",
+            label_config=raw.get("label_config") or "",
+            instructions=raw.get("expert_instruction") or "",
+            model_version=raw.get("model_version") or None,
+            task_count=raw.get("task_number") or 0,
+        )
+
+    def set_model_version(self, project_id: int, version: str) -> None:
+        # Answers 400 until a prediction or a backend of that name exists.
+        self.set_project(project_id, {"model_version": version})
+
+    def set_project(self, project_id: int, fields: Mapping[str, JSON]) -> None:
+        self._call("PATCH", f"/api/projects/{project_id}", json=dict(fields))
+
+    def tasks(
+        self,
+        project_id: int,
+        variables: Sequence[str],
+        *,
+        ids: Sequence[int] | None = None,
+        without_version: str | None = None,
+    ) -> Iterator[Task]:
+        """Pages of `id` and `data` only: other fields double the time. Pages are read by id, so that tasks which
+        gain a prediction meanwhile do not shift the ones behind them out of sight."""
+        if ids is not None:
+            for start in range(0, len(ids), PAGE_SIZE):
+                yield from self._task_page(
+                    project_id,
+                    variables,
+                    {"selectedItems": {"all": False, "included": list(ids[start : start + PAGE_SIZE])}},
+                )
+            return
+        last = 0
+        while True:
+            items = [_filter("id", "greater", "Number", last)]
+            if without_version is not None:
+                items.append(_filter("predictions_model_versions", "not_contains", "List", [without_version]))
+            query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+            page = self._task_page(project_id, variables, query)
+            yield from page
+            if len(page) < PAGE_SIZE:
+                return
+            last = page[-1].id
+
+    def _task_page(self, project_id: int, variables: Sequence[str], query: Mapping[str, JSON]) -> list[Task]:
+        answer = self._get(
+            "/api/tasks",
+            project=project_id,
+            page=1,
+            page_size=PAGE_SIZE,
+            fields="task_only",
+            include="id,data",
+            query=json.dumps(query),
+        )
+        wanted = set(variables)
+        return [
+            Task(
+                id=raw["id"],
+                project_id=project_id,
+                data={k: v for k, v in (raw.get("data") or {}).items() if k in wanted},
+            )
+            for raw in answer.get("tasks", [])
+        ]
+
+    def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
+        return {task.id for task in self.tasks(project_id, (), ids=ids)} if ids else set()
+
+    # --- predictions ----------------------------------------------------------------------------------------------
+
+    def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:
+        answer = self._call(
+            "POST",
+            f"/api/projects/{project_id}/import/predictions",
+            json=[p.to_label_studio() for p in predictions],
+        )
+        return int(answer.json().get("created", 0))
+
+    def predictions(self, project_id: int, task_id: int) -> list[WrittenPrediction]:
+        return [_written(raw) for raw in self._get_list("/api/predictions", task=task_id, project=project_id)]
+
+    def all_predictions(self, project_id: int) -> list[WrittenPrediction]:
+        return [_written(raw) for raw in self._get_list("/api/predictions", project=project_id)]
+
+    def update_prediction(self, prediction_id: int, prediction: Prediction) -> None:
+        # A PATCH without a score keeps the old one, so that an unknown score is sent as null here.
+        body = {"result": [dict(region) for region in prediction.result], "score": prediction.score}
+        self._call("PATCH", f"/api/predictions/{prediction_id}", json=body)
+
+    def create_prediction(self, prediction: Prediction) -> int:
+        return int(self._call("POST", "/api/predictions", json=prediction.to_label_studio()).json()["id"])
+
+    def delete_prediction(self, prediction_id: int) -> None:
+        self._call("DELETE", f"/api/predictions/{prediction_id}")
+
+    def fast_import(self, project_id: int) -> bool | None:
+        """Told from how the import words its refusal of a task that cannot exist; nothing is written."""
+        probe = [{"task": -1, "result": [], "model_version": "probe"}]
+        try:
+            self._call("POST", f"/api/projects/{project_id}/import/predictions", json=probe)
+        except (LabelStudioUnauthorized, LabelStudioNotFound, LabelStudioUnreachable):
+            raise
+        except LabelStudioError as error:
+            if "task ID -1 not found in project" in error.detail:
+                return True
+            if "corresponding task ID couldn" in error.detail or "Invalid task ID -1" in error.detail:
+                return False
+        return None
+
+    # --- the connection -------------------------------------------------------------------------------------------
+
+    def backends(self, project_id: int) -> list[Backend]:
+        return [_backend(raw) for raw in self._get_list("/api/ml", project=project_id)]
+
+    def save_backend(self, project_id: int, backend_id: int | None, fields: Mapping[str, JSON]) -> Backend:
+        if backend_id is None:
+            answer = self._call("POST", "/api/ml", json={**fields, "project": project_id})
+        else:
+            answer = self._call("PATCH", f"/api/ml/{backend_id}", json={**fields, "project": project_id})
+        return _backend(answer.json())
+
+    def webhooks(self, project_id: int) -> list[Webhook]:
+        return [
+            Webhook(
+                id=raw["id"],
+                url=raw.get("url") or "",
+                active=bool(raw.get("is_active")),
+                headers=raw.get("headers") or {},
+            )
+            for raw in self._get_list("/api/webhooks/", project=project_id)
+        ]
+
+    def save_webhook(self, project_id: int, webhook_id: int | None, fields: Mapping[str, JSON]) -> None:
+        if webhook_id is None:
+            self._call("POST", "/api/webhooks/", json={**fields, "project": project_id})
+        else:
+            self._call("PATCH", f"/api/webhooks/{webhook_id}/", json=dict(fields))
+
+    def delete_webhook(self, webhook_id: int) -> None:
+        self._call("DELETE", f"/api/webhooks/{webhook_id}/")
+
+    def tabs(self, project_id: int) -> list[Tab]:
+        return [
+            Tab(id=raw["id"], title=str((raw.get("data") or {}).get("title", "")), data=raw.get("data") or {})
+            for raw in self._get_list("/api/dm/views", project=project_id)
+        ]
+
+    def save_tab(self, project_id: int, tab_id: int | None, data: Mapping[str, JSON]) -> Tab:
+        body = {"project": project_id, "data": dict(data)}
+        if tab_id is None:
+            raw = self._call("POST", "/api/dm/views", json=body).json()
+        else:
+            raw = self._call("PATCH", f"/api/dm/views/{tab_id}", json=body).json()
+        return Tab(id=raw["id"], title=str(raw["data"].get("title", "")), data=raw["data"])
+
+    # --- calls ----------------------------------------------------------------------------------------------------
+
+    def _get(self, path: str, **params: Any) -> dict[str, Any]:
+        answer = self._json(self._call("GET", path, params=params))
+        if not isinstance(answer, dict):
+            raise self._strange(path)
+        return answer
+
+    def _get_list(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        answer = self._json(self._call("GET", path, params=params))
+        if not isinstance(answer, list):
+            raise self._strange(path)
+        return answer
+
+    def _json(self, response: httpx.Response) -> Any:
+        try:
+            return response.json()
+        except ValueError:
+            raise self._strange(response.request.url.path) from None
+
+    def _strange(self, path: str) -> LabelStudioError:
+        return LabelStudioError(
+            f"{self._url}{path} does not answer as Label Studio does: check that LABEL_STUDIO_URL is its address."
+        )
+
+    def _call(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            response = self._client.request(method, path, **kwargs)
+        except httpx.TimeoutException as error:
+            raise LabelStudioUnreachable(
+                f"Label Studio at {self._url} did not answer in time: try again when it is less busy."
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise LabelStudioUnreachable(
+                f"Label Studio cannot be reached at {self._url}: check LABEL_STUDIO_URL and that it is running."
+            ) from error
+        if response.is_success:
+            return response
+        raise self._error(method, path, response)
+
+    def _error(self, method: str, path: str, response: httpx.Response) -> LabelStudioError:
+        status, detail = response.status_code, response.text[:4000]
+        if status == 401:
+            hint = (
+                "legacy tokens may be switched off for the organisation: use a personal access token"
+                if self._kind == "legacy token"
+                else "it may be revoked or expired: make a new one in Account & Settings"
+            )
+            message = f"Label Studio does not accept LABEL_STUDIO_API_KEY, a {self._kind}; {hint}."
+            return LabelStudioUnauthorized(message, status=status, detail=detail)
+        if status == 404:
+            message = (
+                f"Label Studio has no {path}, or the key's user may not see it: check the project's number and the key."
+            )
+            return LabelStudioNotFound(message, status=status, detail=detail)
+        if status >= 500:
+            message = f"Label Studio failed at {method} {path} with HTTP {status}: see its log, then try again."
+            return LabelStudioUnreachable(message, status=status, detail=detail)
+        message = f"Label Studio refused {method} {path} with HTTP {status}: {_reason(response)}"
+        return LabelStudioError(message, status=status, detail=detail)
+
+
+class _TokenAuth(httpx.Auth):
+    """`Authorization: Token ...`, for legacy tokens."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Token {self._key}"
+        yield request
+
+
+class _RefreshAuth(httpx.Auth):
+    """Personal access tokens are refresh tokens: exchanged for a short-lived Bearer token, again after a 401."""
+
+    requires_response_body = True
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = httpx.URL(url).join("/api/token/refresh")
+        self._key = key
+        self._access: str | None = None
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self._access is not None:
+            request.headers["Authorization"] = f"Bearer {self._access}"
+            response = yield request
+            if response.status_code != 401:
+                return
+        refreshed = yield httpx.Request("POST", self._url, json={"refresh": self._key})
+        if refreshed.is_success:
+            self._access = str(refreshed.json().get("access", ""))
+            request.headers["Authorization"] = f"Bearer {self._access}"
+        yield request
+
+
+def _is_jwt(key: str) -> bool:
+    parts = key.split(".")
+    if len(parts) != 3:
+        return False
+    try:
+        return isinstance(json.loads(base64.urlsafe_b64decode(parts[0] + "==")), dict)
+    except ValueError:
+        return False
+
+
+def _filter(column: str, operator: str, kind: str, value: JSON) -> dict[str, JSON]:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _backend(raw: Mapping[str, Any]) -> Backend:
+    return Backend(
+        id=raw["id"],
+        url=raw.get("url") or "",
+        title=raw.get("title") or "",
+        state=raw.get("state") or "DI",
+        error=raw.get("error_message") or None,
+    )
+
+
+def _written(raw: Mapping[str, Any]) -> WrittenPrediction:
+    return WrittenPrediction(id=raw["id"], task_id=raw["task"], model_version=raw.get("model_version"))
+
+
+def _reason(response: httpx.Response) -> str:
+    """Label Studio's own words, cut short; its validation messages may quote what was sent."""
+    try:
+        body = response.json()
+    except ValueError:
+        return "no reason given"
+    if not isinstance(body, dict):
+        return "no reason given"
+    errors = body.get("validation_errors") or body.get("detail") or body
+    text = errors if isinstance(errors, str) else json.dumps(errors, ensure_ascii=False)
+    return text[:200]

@@ -1,0 +1,286 @@
+"""Any endpoint that speaks OpenAI's Chat Completions: what it accepts is found out once and remembered.
+
+Retries are off in the client: there is one retry loop, in `services/annotate.py`. Foreign errors are translated in
+`translate`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import openai
+from openai.types.chat import ChatCompletion
+
+from backend.core.errors import (
+    ContextTooLong,
+    ModelBadRequest,
+    ModelError,
+    ModelQuotaExhausted,
+    ModelRateLimited,
+    ModelServerError,
+    ModelTimeout,
+    ModelUnauthorized,
+    ModelUnreachable,
+)
+from backend.core.values import JSON, Message, Reply, Request, TokenLogprob, Usage
+from backend.ports import Capabilities
+
+_log = logging.getLogger(__name__)
+_BEST = Capabilities(structured="json_schema", logprobs=20)
+_WEAKER = {"json_schema": "json_object", "json_object": "text"}
+_FEWER = {20: 5, 5: 0}  # some gateways allow five alternatives
+_MAX_PROBES = 8
+_PROBE = Request(
+    messages=(Message(role="user", content='Is the sky blue? Answer with the JSON object {"answer": "yes"} or "no".'),),
+    schema={
+        "type": "object",
+        "properties": {"answer": {"type": "string", "enum": ["yes", "no"]}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    },
+    model="",
+    temperature=0.0,
+    max_tokens=32,
+    seed=0,
+    logprobs=True,
+)
+
+
+class Memory(Protocol):
+    """The part of the store that remembers endpoints."""
+
+    def capabilities(self, endpoint: str, model: str) -> Capabilities | None: ...
+
+    def save_capabilities(self, endpoint: str, model: str, capabilities: Capabilities) -> None: ...
+
+
+class OpenAIModel:
+    """`backend.ports.Model` over the openai client. One per event loop: it holds connections."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        api_key: str,
+        timeout_s: float,
+        memory: Memory,
+    ) -> None:
+        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
+        self._endpoint = str(self._client.base_url).rstrip("/")
+        self._memory = memory
+        self._known: dict[str, Capabilities] = {}
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def models(self) -> list[str] | None:
+        """The ids that the endpoint lists; None where it does not have that route."""
+        try:
+            page = await self._client.models.list()
+        except openai.NotFoundError:
+            return None
+        except openai.OpenAIError as error:
+            raise translate(error, self._endpoint) from error
+        return [model.id for model in page.data]
+
+    async def ask(self, request: Request) -> Reply:
+        """One call. A 400 that names a feature lowers what is remembered of the endpoint and is asked again."""
+        found = await self.capabilities(request.model)
+        while True:
+            try:
+                return await self._call(request, found)
+            except ModelBadRequest as error:
+                weaker = lowered(found, str(error.__cause__), guess=False)
+                if weaker is None:
+                    raise
+                found = self._remember(request.model, weaker)
+
+    async def capabilities(self, model: str) -> Capabilities:
+        known = self._known.get(model) or self._memory.capabilities(self._endpoint, model)
+        if known is None:
+            known = self._remember(model, await self._probe(model))
+        self._known[model] = known
+        return known
+
+    async def _probe(self, model: str) -> Capabilities:
+        """Ask a tiny question with everything switched on; switch off what is refused, one thing a call."""
+        found = _BEST
+        for _ in range(_MAX_PROBES):
+            try:
+                reply = await self._call(replace(_PROBE, model=model), found)
+            except ModelBadRequest as error:
+                weaker = lowered(found, str(error.__cause__), guess=True)
+                if weaker is None:
+                    raise
+                found = weaker
+                continue
+            if found.logprobs and not gives_alternatives(reply):
+                found = replace(found, logprobs=0)  # accepted and ignored: null, or one constant
+            return found
+        raise ModelBadRequest(
+            f"The model endpoint {self._endpoint} refuses a plain question in every form: check PRELABEL_MODEL."
+        )
+
+    def _remember(self, model: str, found: Capabilities) -> Capabilities:
+        self._known[model] = found
+        self._memory.save_capabilities(self._endpoint, model, found)
+        _log.info("model endpoint probed", extra={"model": model, "structured": found.structured})
+        return found
+
+    async def _call(self, request: Request, found: Capabilities) -> Reply:
+        started = time.monotonic()
+        try:
+            answer = await self._client.chat.completions.create(**parameters(request, found))
+        except openai.OpenAIError as error:
+            raise translate(error, self._endpoint) from error
+        except (ValueError, TypeError) as error:
+            raise ModelServerError(
+                f"The model endpoint {self._endpoint} answered something that is no JSON."
+            ) from error
+        return _reply(answer, self._endpoint, time.monotonic() - started)
+
+
+def parameters(request: Request, found: Capabilities) -> dict[str, Any]:
+    """The keyword arguments of `chat.completions.create` for what the endpoint accepts."""
+    call: dict[str, Any] = {
+        "model": request.model,
+        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        found.max_tokens_name: request.max_tokens,
+    }
+    if found.sampling:
+        call["temperature"] = request.temperature
+        if request.seed is not None:
+            call["seed"] = request.seed
+    if request.logprobs and found.logprobs:
+        call |= {"logprobs": True, "top_logprobs": found.logprobs}
+    if found.structured == "json_schema":
+        schema = {"name": "annotation", "strict": True, "schema": dict(request.schema)}
+        call["response_format"] = {"type": "json_schema", "json_schema": schema}
+    elif found.structured == "json_object":
+        call["response_format"] = {"type": "json_object"}
+    return call
+
+
+def lowered(found: Capabilities, message: str, *, guess: bool) -> Capabilities | None:
+    """The next weaker form after a 400 with this message; None when nothing is left or the message names nothing.
+
+    `guess` switches off the next feature in order even if the message does not say which one it was.
+    """
+    text = message.lower()
+    if ("max_completion_tokens" in text or "max_tokens" in text) and found.max_tokens_name == "max_tokens":
+        return replace(found, max_tokens_name="max_completion_tokens")
+    if found.sampling and ("temperature" in text or "seed" in text):
+        return replace(found, sampling=False)
+    if found.logprobs and "logprob" in text:
+        return replace(found, logprobs=_FEWER[found.logprobs])
+    if found.structured in _WEAKER and any(word in text for word in ("response_format", "schema", "grammar")):
+        return replace(found, structured=_WEAKER[found.structured])
+    if not guess:
+        return None
+    if found.logprobs:
+        return replace(found, logprobs=0)
+    if found.structured in _WEAKER:
+        return replace(found, structured=_WEAKER[found.structured])
+    return None
+
+
+def gives_alternatives(reply: Reply) -> bool:
+    """Whether the token log-probabilities say anything: there are some, with alternatives, and not all alike."""
+    if not reply.tokens or not any(len(t.top) > 1 for t in reply.tokens):
+        return False
+    return len({round(lp, 6) for t in reply.tokens for _, lp in t.top}) > 1
+
+
+def translate(error: openai.OpenAIError, endpoint: str) -> ModelError:
+    """One error of the openai client as one of ours."""
+    if isinstance(error, openai.APITimeoutError):
+        return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
+    if isinstance(error, openai.APIConnectionError):
+        return ModelUnreachable(
+            f"The model endpoint {endpoint} cannot be reached: check OPENAI_BASE_URL and that it is running."
+        )
+    if isinstance(error, openai.APIStatusError):
+        return _translate_status(error, endpoint)
+    return ModelServerError(f"The model endpoint {endpoint} gave an answer that cannot be used.")
+
+
+def _translate_status(error: openai.APIStatusError, endpoint: str) -> ModelError:
+    status, text = error.status_code, str(error).lower()
+    if status in (401, 403):
+        return ModelUnauthorized(f"The model endpoint {endpoint} does not accept OPENAI_API_KEY (HTTP {status}).")
+    if status == 402 or (status == 429 and ("insufficient_quota" in text or "exceeded your current quota" in text)):
+        return ModelQuotaExhausted(f"The account at {endpoint} has no quota left: top it up, then run again.")
+    if status == 429:
+        return ModelRateLimited(
+            f"The model endpoint {endpoint} limits the rate (HTTP 429).",
+            retry_after_s=_retry_after(error.response.headers),
+        )
+    if status in (408, 504):
+        return ModelTimeout(f"The model endpoint {endpoint} timed out (HTTP {status}).")
+    if status >= 500:
+        return ModelServerError(f"The model endpoint {endpoint} failed with HTTP {status}.")
+    if status in (400, 413, 422) and any(
+        words in text for words in ("context length", "context_length", "context size", "context window", "too long")
+    ):
+        return ContextTooLong("The prompt does not fit the model's window: use a model with a longer one.")
+    if status == 404:
+        return ModelBadRequest(f"The model endpoint {endpoint} has no such model or route: check PRELABEL_MODEL.")
+    return ModelBadRequest(f"The model endpoint {endpoint} refused the request with HTTP {status}.")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after` in its number form."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit
+        except ValueError:
+            continue
+        if 0 <= seconds < 86_400:
+            return seconds
+    return None
+
+
+def _reply(answer: ChatCompletion, endpoint: str, latency_s: float) -> Reply:
+    choices = getattr(answer, "choices", None)
+    if not choices or getattr(choices[0], "message", None) is None:
+        raise ModelServerError(f"The model endpoint {endpoint} answered without a choice.")
+    choice, usage = choices[0], answer.usage
+    refusal = getattr(choice.message, "refusal", None)
+    return Reply(
+        text=choice.message.content or refusal or "",
+        finish_reason=choice.finish_reason,
+        usage=Usage(
+            prompt_tokens=(usage.prompt_tokens or 0) if usage else 0,
+            completion_tokens=(usage.completion_tokens or 0) if usage else 0,
+            calls=1,
+        ),
+        model=answer.model or "",
+        tokens=_tokens(choice.logprobs),
+        latency_s=latency_s,
+    )
+
+
+def _tokens(logprobs: Any) -> tuple[TokenLogprob, ...] | None:
+    content = getattr(logprobs, "content", None)
+    if not content:
+        return None
+    return tuple(
+        TokenLogprob(
+            token=item.token, logprob=item.logprob, top=tuple((t.token, t.logprob) for t in item.top_logprobs or ())
+        )
+        for item in content
+    )
+
+
+def describe(found: Capabilities) -> Mapping[str, JSON]:
+    """For `doctor`: what the endpoint supports, in words."""
+    words = {"json_schema": "strict JSON schema", "json_object": "JSON mode", "text": "plain text only"}
+    return {
+        "answers": words[found.structured],
+        "label probabilities": f"yes, {found.logprobs} alternatives" if found.logprobs else "no: scores stay empty",
+        "sampling parameters": "yes" if found.sampling else "no",
+    }

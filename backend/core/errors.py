@@ -1,0 +1,136 @@
+"""The tree of errors. A message is one sentence: what is wrong, what to do next; no key, no task text.
+
+PrelabelError
+|- SettingsError             a setting is missing or wrong
+|- ConfigError               a labeling config cannot be used
+|- TemplateError             a prompt template is missing or does not render
+|- StoreError                the database cannot be reached or used
+|- QueueError                Redis cannot be reached: nothing is queued, nothing is spent
+|- LabelStudioError          Label Studio refused a call
+|  |- LabelStudioUnreachable   no answer at all, or a 5xx
+|  |- LabelStudioUnauthorized  401 or 403 because of the key
+|  `- LabelStudioNotFound      the project or task does not exist
+`- ModelError                a model call failed
+   |- ModelUnreachable         no connection: the job stops, nothing is lost
+   |- ModelUnauthorized        the key is refused: the job stops
+   |- ModelQuotaExhausted      the account cannot pay: the job stops
+   |- ModelRateLimited         429; `retry_after_s` where the endpoint says it
+   |- ModelTimeout             no answer in time
+   |- ModelServerError         5xx
+   |- ContextTooLong           the prompt does not fit the model's window
+   `- ModelBadRequest          any other 4xx: asking again would not help
+"""
+
+from __future__ import annotations
+
+
+class PrelabelError(Exception):
+    """Root of the errors that are told to a user as one sentence."""
+
+
+class SettingsError(PrelabelError):
+    """A setting is missing or wrong."""
+
+
+class ConfigError(PrelabelError):
+    """A labeling config cannot be used."""
+
+
+class TemplateError(PrelabelError):
+    """A prompt template is missing or does not render."""
+
+
+class StoreError(PrelabelError):
+    """The database cannot be reached or used."""
+
+
+class QueueError(PrelabelError):
+    """Redis cannot be reached."""
+
+
+class LabelStudioError(PrelabelError):
+    """Label Studio refused a call; `status` is its HTTP status where it gave one."""
+
+    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = detail  # Label Studio's own words, for code that recognises a case
+
+
+class LabelStudioUnreachable(LabelStudioError):
+    """No answer, or a 5xx: worth trying again."""
+
+
+class LabelStudioUnauthorized(LabelStudioError):
+    """The key is missing, wrong, expired or of a kind that is switched off."""
+
+
+class LabelStudioNotFound(LabelStudioError):
+    """The project or task does not exist, or the key cannot see it."""
+
+
+class ModelError(PrelabelError):
+    """A model call failed. `kind` is the class under which it is counted."""
+
+    kind = "model_error"
+    stops_job = False  # True: every other task would fail the same way
+    transient = False  # True: worth asking again after a while
+
+
+class ModelUnreachable(ModelError):
+    """No connection to the endpoint."""
+
+    kind = "unreachable"
+    stops_job = True
+    transient = True
+
+
+class ModelUnauthorized(ModelError):
+    """401 or 403."""
+
+    kind = "unauthorized"
+    stops_job = True
+
+
+class ModelQuotaExhausted(ModelError):
+    """402, or a 429 that says that the account's quota is used up."""
+
+    kind = "quota_exhausted"
+    stops_job = True
+
+
+class ModelRateLimited(ModelError):
+    """429."""
+
+    kind = "rate_limited"
+    transient = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelTimeout(ModelError):
+    """No answer within the request timeout."""
+
+    kind = "timeout"
+    transient = True
+
+
+class ModelServerError(ModelError):
+    """5xx, or an answer that is not what the API promises."""
+
+    kind = "server_error"
+    transient = True
+
+
+class ContextTooLong(ModelError):
+    """The prompt does not fit the model's window."""
+
+    kind = "context_too_long"
+
+
+class ModelBadRequest(ModelError):
+    """A 4xx that asking again would not mend."""
+
+    kind = "bad_request"

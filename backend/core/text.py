@@ -1,0 +1,24 @@
+"""Text that every database, JSON writer and endpoint takes."""
+
+from __future__ import annotations
+
+import re
+
+from backend.core.values import JSON
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(value: JSON) -> JSON:
+    """`value` with U+0000 and lone surrogates in its strings replaced by U+FFFD, one for one: offsets stay true.
+
+    PostgreSQL refuses the first, UTF-8 has no form for the second; a JSON escape brings in both, and a text cut in
+    the middle of an emoji the second.
+    """
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [storable(inner) for inner in value]
+    if isinstance(value, dict):
+        return {storable(key): storable(inner) for key, inner in value.items()}
+    return value

@@ -1,0 +1,210 @@
+"""The values that flow through one task's way: task -> request -> reply -> outcome -> prediction. All frozen.
+
+Unknown is None everywhere; no field holds an invented number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+JSON = Any  # a value that json.dumps accepts
+
+
+def canonical_hash(value: JSON) -> str:
+    """SHA-256 in hex over the canonical JSON of `value` (sorted keys, no spaces, UTF-8)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One Label Studio task, with only the data that the labeling config shows."""
+
+    id: int
+    project_id: int
+    data: Mapping[str, JSON]
+
+    @property
+    def data_hash(self) -> str:
+        """Changes whenever the shown data changes: a stored answer is only good for the data it was made from."""
+        return canonical_hash(dict(self.data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One chat message, in the roles of the Chat Completions API."""
+
+    role: str  # "system", "user" or "assistant"
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """Tokens of one or more model calls, as the endpoint reported them. Adds."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0  # model calls that were answered, whether or not the answer could be read
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            calls=self.calls + other.calls,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLogprob:
+    """One token of a reply and the alternatives that the model considered in its place."""
+
+    token: str
+    logprob: float  # natural logarithm
+    top: tuple[tuple[str, float], ...] = ()  # (token, logprob), most likely first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a model, independent of how an endpoint wants it put."""
+
+    messages: tuple[Message, ...]
+    schema: Mapping[str, JSON]  # JSON schema of the answer, within the strict subset of structured outputs
+    model: str
+    temperature: float
+    max_tokens: int
+    seed: int | None
+    logprobs: bool  # True asks for token log-probabilities where the endpoint has them
+
+    @property
+    def key(self) -> str:
+        """Hash over everything that can change the answer."""
+        return canonical_hash(
+            {
+                "messages": [[m.role, m.content] for m in self.messages],
+                "schema": self.schema,
+                "model": self.model,
+                "temperature": self.temperature,
+                "max_tokens": self.max_tokens,
+                "seed": self.seed,
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What a model answered."""
+
+    text: str
+    finish_reason: str | None  # "stop", "length", "content_filter", ... as reported
+    usage: Usage
+    model: str  # as the endpoint names it
+    tokens: tuple[TokenLogprob, ...] | None = None  # None: the endpoint gives no log-probabilities
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldReading:
+    """What was read for one control, and how."""
+
+    control: str
+    value: JSON | None  # None: nothing usable; `problem` says why, or the control was rightly left empty
+    step: str | None  # the reading step that gave the value, for example "strict_json+exact"
+    problem: str | None = None  # one phrase without reply text
+    rejected: tuple[str, ...] = ()  # answers that are not in the label set, cut to 80 characters
+    notes: tuple[str, ...] = ()
+    confidence: float | None = None  # probability of being right; None where no method applies
+
+
+class TaskState(StrEnum):
+    """Where one task stands for one version."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    EMPTY = "empty"  # read without a problem, and there was nothing to label
+    INVALID = "invalid"  # the model answered, and the answer could not be read into labels
+    FAILED = "failed"  # no answer was had; the error class says why
+    SKIPPED = "skipped"  # not asked: nothing to show, or too long for the model
+    DELETED = "deleted"  # the task is no longer in Label Studio
+
+    @property
+    def finished(self) -> bool:
+        return self not in (TaskState.QUEUED, TaskState.RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one task ended: the labels, or why there are none."""
+
+    state: TaskState
+    result: tuple[Mapping[str, JSON], ...] = ()  # Label Studio regions
+    score: float | None = None  # in [0, 1]; None where no control has a confidence
+    fields: tuple[FieldReading, ...] = ()
+    notes: tuple[str, ...] = ()
+    error_class: str | None = None
+    error: str | None = None  # one sentence
+    reply_text: str | None = None  # the last raw reply
+    model: str | None = None  # as the endpoint names it
+    request_key: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float = 0.0  # summed over the calls
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One prediction as Label Studio stores it."""
+
+    task_id: int
+    model_version: str
+    result: tuple[Mapping[str, JSON], ...]
+    score: float | None
+
+    def to_label_studio(self) -> dict[str, JSON]:
+        """The dict of `import/predictions` and of a `/predict` answer: both take an absent score, not a null one."""
+        answer: dict[str, JSON] = {
+            "task": self.task_id,
+            "model_version": self.model_version,
+            "result": [dict(region) for region in self.result],
+        }
+        if self.score is not None:
+            answer["score"] = self.score
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """A model configuration and a prompt template under a name."""
+
+    name: str
+    model: str
+    template: str  # file name in the prompts folder, without its ending
+    temperature: float = 0.0
+    max_tokens: int = 512
+    seed: int | None = 0
+    reasks: int = 1  # how often an unreadable reply is asked again, naming the error
+    context_tokens: int = 128_000  # the model's window, prompt and answer together
+
+
+def version_of(agent: Agent, *, template_source: str, config_fingerprint: str, instructions: str) -> str:
+    """The one version string: agent name and eight hex digits over everything that can change an answer.
+
+    The same string stands in `/setup`, in every prediction, in the backend's title and in the project's
+    `model_version`, because Label Studio compares these four.
+    """
+    content = {
+        "model": agent.model,
+        "temperature": agent.temperature,
+        "max_tokens": agent.max_tokens,
+        "seed": agent.seed,
+        "reasks": agent.reasks,
+        "template": template_source,
+        "config": config_fingerprint,
+        "instructions": instructions,
+        "confidence": "label_logprob",
+    }
+    return f"{agent.name}@{canonical_hash(content)[:8]}"

@@ -1,0 +1,201 @@
+"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> outcome. Pure.
+
+It yields `Request`s and is sent `Reply`s; it returns an `Outcome`. Errors of the call itself never reach it: the
+caller decides about those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+
+from backend.confidence.label_logprob import label_probability
+from backend.confidence.task_score import task_score
+from backend.core.text import storable
+from backend.core.values import (
+    JSON,
+    Agent,
+    FieldReading,
+    Message,
+    Outcome,
+    Reply,
+    Request,
+    Task,
+    TaskState,
+    Usage,
+    canonical_hash,
+)
+from backend.labeling.config import LabelingConfig
+from backend.labeling.controls import Control
+from backend.labeling.shown import Shown
+from backend.prompting.render import least_tokens, render_messages
+from backend.reading.extract import Extracted, extract_object, without_thinking
+from backend.reading.match import options_in_prose
+
+MAX_STORED_REPLY_CHARS = 20_000
+
+Dialogue = Generator[Request, Reply, Outcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What stays the same over the tasks of one version."""
+
+    config: LabelingConfig
+    agent: Agent
+    template_source: str
+    instructions: str
+    version: str
+
+
+def annotate(question: Question, task: Task) -> Dialogue:
+    """Annotate one task. A score of 0 marks, for Label Studio's sorting only, what a person must look at first."""
+    config, agent = question.config, question.agent
+    notes = tuple(f"refused: {refusal}" for refusal in config.refusals)
+    if not config.controls:
+        reasons = "; ".join(str(refusal) for refusal in config.refusals)
+        return _unasked("unsupported_config", f"No control of the labeling config can be answered: {reasons}.", notes)
+    shown = config.show(task.data)
+    problems = [s.problem for s in shown.values() if s.problem]
+    if len(problems) == len(shown):
+        return _unasked("nothing_to_show", f"Nothing to annotate: {'; '.join(problems)}.", notes)
+    notes += tuple(problems)
+    messages = render_messages(question.template_source, config, shown, question.instructions)
+    least = least_tokens(messages)
+    if least + agent.max_tokens > agent.context_tokens:
+        message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
+        return _unasked("context_too_long", message, notes)
+    request = Request(
+        messages=messages,
+        schema=config.schema(),
+        model=agent.model,
+        temperature=agent.temperature,
+        max_tokens=agent.max_tokens,
+        seed=agent.seed,
+        logprobs=any(c.closed_options for c in config.controls),
+    )
+    key, usage, latency_s, asked = request.key, Usage(), 0.0, 0
+    while True:
+        reply = yield request
+        reply = replace(reply, text=storable(reply.text))
+        asked += 1
+        usage, latency_s = usage + reply.usage, latency_s + reply.latency_s
+        fields = read_reply(reply, config, shown)
+        broken = [f for f in fields if f.problem]
+        if not broken or asked > agent.reasks:
+            break
+        request = _reask(request, reply, broken)
+    outcome = _outcome(config, fields, reply, notes)
+    return replace(
+        outcome,
+        usage=usage,
+        latency_s=latency_s,
+        request_key=key,
+        notes=outcome.notes + ((f"asked {asked} times",) if asked > 1 else ()),
+    )
+
+
+def read_reply(reply: Reply, config: LabelingConfig, shown: Mapping[str, Shown]) -> tuple[FieldReading, ...]:
+    """One reading a control, in the config's order. Never raises, whatever the reply is."""
+    if reply.finish_reason == "content_filter":
+        return tuple(
+            FieldReading(control=c.name, value=None, step=None, problem="was filtered by the endpoint")
+            for c in config.controls
+        )
+    extracted = extract_object(reply.text)
+    if extracted.values is None and len(config.controls) == 1 and reply.finish_reason != "length":
+        extracted = _bare_answer(reply.text, config.controls[0])
+    return tuple(_read_field(control, extracted, reply, shown) for control in config.controls)
+
+
+def _bare_answer(text: str, control: Control) -> Extracted:
+    """A reply without JSON to a question with one control: the one option that it names, else nothing."""
+    named = options_in_prose(without_thinking(text), [o.spelled for o in control.closed_options])
+    if len(named) == 1:
+        return Extracted(values={control.name: named[0]}, step="label_in_prose")
+    return Extracted(values=None, step=None)
+
+
+def _read_field(control: Control, extracted: Extracted, reply: Reply, shown: Mapping[str, Shown]) -> FieldReading:
+    if extracted.values is None:
+        cut = " and was cut off" if reply.finish_reason == "length" else ""
+        return FieldReading(
+            control=control.name, value=None, step=None, problem=f"is missing: the reply holds no JSON object{cut}"
+        )
+    if control.name not in extracted.values:
+        return FieldReading(control=control.name, value=None, step=extracted.step, problem="is missing in the reply")
+    decoded = control.decode(storable(extracted.values[control.name]), shown)
+    probability = None if decoded.value is None else _probability(control, decoded.value, extracted.positions, reply)
+    return FieldReading(
+        control=control.name,
+        value=decoded.value,
+        step=f"{extracted.step}+{decoded.step}" if decoded.step else extracted.step,
+        problem=decoded.problem,
+        rejected=decoded.rejected,
+        notes=decoded.notes + (("the reply was cut off",) if reply.finish_reason == "length" else ()),
+        confidence=probability,
+    )
+
+
+def _probability(control: Control, value: JSON, positions: Mapping[str, tuple[int, int]], reply: Reply) -> float | None:
+    if not control.closed_options or reply.tokens is None or control.name not in positions:
+        return None
+    if "".join(t.token for t in reply.tokens) != reply.text:
+        return None  # tokens that are pieces of a character, or a prefix left out: positions would not hold
+    start, end = positions[control.name]
+    chosen = value[0] if isinstance(value, tuple) else value
+    spellings = {o.value: o.spelled.all_spellings for o in control.closed_options}
+    found = label_probability(reply.tokens, start, end, chosen, spellings)
+    return found.probability if found else None
+
+
+def _reask(request: Request, reply: Reply, broken: list[FieldReading]) -> Request:
+    """The same conversation with the reply and one message that names what was wrong with it."""
+    faults = "; ".join(f'"{f.control}" {f.problem}' for f in broken)
+    return replace(
+        request,
+        messages=(
+            *request.messages,
+            Message(role="assistant", content=reply.text[:2_000] or "(nothing)"),
+            Message(role="user", content=f"That cannot be used: {faults}. Answer again with only the JSON object."),
+        ),
+    )
+
+
+def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Reply, notes: tuple[str, ...]) -> Outcome:
+    result: list[dict[str, JSON]] = []
+    for control, field in zip(config.controls, fields, strict=True):
+        if field.value is not None:
+            regions = control.regions(field.value)
+            if field.confidence is not None:
+                regions = [{**region, "score": round(field.confidence, 6)} for region in regions]
+            result += [
+                {"id": _region_id(control.name, index, region), **region} for index, region in enumerate(regions)
+            ]
+    broken = [f for f in fields if f.problem]
+    score = task_score(f.confidence for f in fields)
+    error = "; ".join(f'"{f.control}" {f.problem}' for f in broken) or None
+    state = TaskState.INVALID if broken else TaskState.DONE if result else TaskState.EMPTY
+    refused = config.validate(result, score)
+    if refused:
+        state, result, error = TaskState.INVALID, [], "Label Studio's check refuses the prediction: " + refused[0]
+    return Outcome(
+        state=state,
+        result=tuple(result),
+        score=0.0 if state is TaskState.INVALID else score,
+        fields=fields,
+        notes=notes,
+        error_class="invalid_reply" if state is TaskState.INVALID else None,
+        error=error,
+        reply_text=reply.text[:MAX_STORED_REPLY_CHARS],
+        model=reply.model,
+    )
+
+
+def _region_id(control: str, index: int, region: Mapping[str, JSON]) -> str:
+    """Ten characters, the same for the same region: Label Studio needs ids that are unique within a result."""
+    return canonical_hash([control, index, region["value"]])[:10]
+
+
+def _unasked(error_class: str, message: str, notes: tuple[str, ...]) -> Outcome:
+    return Outcome(state=TaskState.SKIPPED, score=0.0, error_class=error_class, error=message, notes=notes)

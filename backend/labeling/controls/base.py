@@ -1,0 +1,146 @@
+"""What every control tag must be able to do: say what it asks, read an answer, write regions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.shown import Shown
+from backend.reading.match import Match, Spelled, match_option
+
+MAX_REJECTED_CHARS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One label, choice or path of a control."""
+
+    value: str  # what the region holds: the alias where there is one, as the editor writes it
+    name: str  # what the model is shown and answers
+    description: str | None = None  # the `hint` attribute
+
+    @property
+    def spelled(self) -> Spelled:
+        return Spelled(value=self.value, spellings=(self.name,) if self.name != self.value else ())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """A control's reading of one answer. `value` None with no `problem`: rightly empty."""
+
+    value: JSON | None
+    step: str | None = None
+    problem: str | None = None
+    rejected: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(ABC):
+    """A control tag of one labeling config. Subclasses are frozen and know no task."""
+
+    tag: ClassVar[str]
+    object_tags: ClassVar[frozenset[str]]  # the object tags that it can point to
+
+    name: str
+    to_name: tuple[str, ...]
+    required: bool = False
+    question: str | None = None  # the nearest Header before it
+    options: tuple[Option, ...] = field(default=())
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        """Read the tag. Raises `Refused` with the reason when this very tag cannot be answered."""
+
+    @abstractmethod
+    def schema(self) -> dict[str, JSON]:
+        """JSON schema of the answer, in the subset that strict structured outputs accept."""
+
+    @abstractmethod
+    def ask(self) -> str:
+        """What the model is to answer, as one phrase; the options are listed apart."""
+
+    @abstractmethod
+    def shape(self) -> str:
+        """The answer's form in the JSON example of the prompt."""
+
+    @abstractmethod
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        """Read the value that a model gave. Never raises, whatever `raw` is."""
+
+    @abstractmethod
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        """Label Studio regions of a decoded value, without ids."""
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        """An answer that `decode` accepts: the first option, the smallest number, the first word."""
+        return self.options[0].name if self.options else None
+
+    @property
+    def closed_options(self) -> tuple[Option, ...]:
+        """The options of an answer that is exactly one of them; empty for every other kind of answer."""
+        return ()
+
+    def region(self, value: dict[str, JSON], *, to_name: str | None = None) -> dict[str, JSON]:
+        """One region of this control around `value`."""
+        return {
+            "from_name": self.name,
+            "to_name": to_name or self.to_name[0],
+            "type": self.tag.lower(),
+            "value": value,
+        }
+
+    def match(self, text: str) -> Match | None:
+        return match_option(text, [o.spelled for o in self.options])
+
+
+class Refused(Exception):
+    """This tag cannot be answered; the message is the reason, a phrase that follows the tag's name."""
+
+
+def attribute_is_true(element: Element, name: str) -> bool:
+    return str(element.get(name, "")).strip().lower() == "true"
+
+
+def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:
+    """The direct children as options. Raises `Refused` for none, for two of one name and for dynamic options."""
+    if (element.get("value") or "").startswith("$") or element.get("apiUrl"):
+        raise Refused("takes its options from the task's data, which is not supported yet")
+    children = [child for child in element if child.tag == child_tag]
+    options = tuple(option_of(child) for child in children if child.get("value"))
+    if not options:
+        raise Refused(f"has no {child_tag} with a value")
+    for given in ([o.value for o in options], [o.name for o in options]):
+        repeated = sorted(v for v, count in Counter(given).items() if count > 1)
+        if repeated:
+            raise Refused(f"has the option {repeated[0]!r} twice")
+    return options
+
+
+def option_of(child: Element) -> Option:
+    name = child.get("value", "")
+    return Option(value=child.get("alias") or name, name=name, description=child.get("hint") or None)
+
+
+def clip(value: object) -> str:
+    """A rejected answer, short enough to store and list."""
+    text = value if isinstance(value, str) else repr(value)
+    return text[:MAX_REJECTED_CHARS]
+
+
+def joined_steps(steps: list[str]) -> str | None:
+    """The weakest step of several: "normalised" if any needed it."""
+    if not steps:
+        return None
+    return "normalised" if "normalised" in steps else steps[0]
+
+
+def question_of(text: str | None) -> str | None:
+    """A Header's text, unless it comes from the task's data."""
+    return text.strip() if text and text.strip() and not text.startswith("$") else None

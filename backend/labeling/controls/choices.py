@@ -1,0 +1,89 @@
+"""`<Choices>`: one class of several, or any number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import (
+    Control,
+    Decoded,
+    Option,
+    Refused,
+    attribute_is_true,
+    clip,
+    joined_steps,
+    options_of,
+)
+from backend.labeling.shown import Shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices(Control):
+    """`choice="single"` (the default), `"single-radio"` and `"multiple"`. A value is a tuple of option values."""
+
+    tag: ClassVar[str] = "Choices"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+
+    multiple: bool = False
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        if any(grandchild.tag == "Choice" for child in element for grandchild in child):
+            raise Refused("has nested choices, which are not supported yet (Taxonomy is)")
+        return cls(
+            name=element.get("name", ""),
+            to_name=tuple(element.get("toName", "").split(",")),
+            required=attribute_is_true(element, "required"),
+            question=question,
+            options=options_of(element, "Choice"),
+            multiple=element.get("choice", "single").strip().lower() == "multiple",
+        )
+
+    @property
+    def closed_options(self) -> tuple[Option, ...]:
+        return () if self.multiple else self.options
+
+    def schema(self) -> dict[str, JSON]:
+        one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
+        return {"type": "array", "items": one} if self.multiple else one
+
+    def ask(self) -> str:
+        if not self.multiple:
+            return "exactly one of these"
+        return "a list of all of these that apply" + ("" if self.required else ", or an empty list")
+
+    def shape(self) -> str:
+        return '["<label>", ...]' if self.multiple else '"<label>"'
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        return [self.options[0].name] if self.multiple else self.options[0].name
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        answers = raw if isinstance(raw, list) else [raw]
+        if not self.multiple and len(answers) != 1:
+            return Decoded(value=None, problem=f"needs one label and got {len(answers)}")
+        if any(answer is None for answer in answers):
+            answers = [answer for answer in answers if answer is not None]
+        found: list[str] = []
+        steps: list[str] = []
+        rejected: list[str] = []
+        for answer in answers:
+            match = self.match(answer) if isinstance(answer, str) else None
+            if match is None:
+                rejected.append(clip(answer))
+            elif match.value not in found:
+                found.append(match.value)
+                steps.append(match.step)
+        if rejected:
+            return Decoded(value=None, problem="is not one of the labels", rejected=tuple(rejected))
+        if not found:
+            nothing_is_right = self.multiple and not self.required and isinstance(raw, list)
+            return Decoded(value=None, step="exact") if nothing_is_right else Decoded(value=None, problem="is empty")
+        return Decoded(value=tuple(found), step=joined_steps(steps))
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self.region({"choices": list(value)})]

@@ -1,0 +1,105 @@
+"""`<Number>`: one number, with bounds and a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.shown import Shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number(Control):
+    """A value is an int where it is whole, else a float. Not required: the model may say that there is none."""
+
+    tag: ClassVar[str] = "Number"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None  # steps count from the minimum, or from 0 without one
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        minimum, maximum = _bound(element, "min"), _bound(element, "max")
+        if minimum is not None and maximum is not None and minimum > maximum:
+            raise Refused(f"has min={minimum:g}, which is above max={maximum:g}")
+        return cls(
+            name=element.get("name", ""),
+            to_name=tuple(element.get("toName", "").split(",")),
+            required=attribute_is_true(element, "required"),
+            question=question,
+            minimum=minimum,
+            maximum=maximum,
+            step=_bound(element, "step"),
+        )
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "number"} if self.required else {"type": ["number", "null"]}
+
+    def ask(self) -> str:
+        parts = ["a number"]
+        if self.minimum is not None:
+            parts.append(f"of at least {self.minimum:g}")
+        if self.maximum is not None:
+            parts.append(f"of at most {self.maximum:g}")
+        if self.step is not None:
+            parts.append(f"in steps of {self.step:g}")
+        return " ".join(parts) + ("" if self.required else ", or null if the data does not give one")
+
+    def shape(self) -> str:
+        return "<number>"
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        if self.minimum is not None:
+            return self.minimum
+        if self.maximum is None or self.maximum >= 0:
+            return 0
+        return math.floor(self.maximum / self.step) * self.step if self.step else self.maximum
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        if raw is None:
+            return Decoded(value=None, step="exact") if not self.required else Decoded(value=None, problem="is empty")
+        number = as_number(raw)
+        if number is None:
+            return Decoded(value=None, problem="is not a number", rejected=(clip(raw),))
+        if (self.minimum is not None and number < self.minimum) or (self.maximum is not None and number > self.maximum):
+            return Decoded(value=None, problem="is out of bounds", rejected=(clip(raw),))
+        if self.step and not _on_step(number, self.minimum or 0.0, self.step):
+            return Decoded(value=None, problem=f"is not in steps of {self.step:g}", rejected=(clip(raw),))
+        step = "exact" if isinstance(raw, int | float) else "normalised"
+        return Decoded(value=int(number) if number == int(number) else number, step=step)
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self.region({"number": value})]
+
+
+def as_number(raw: JSON) -> float | None:
+    """A finite number from a JSON number or a string that holds just one; None else (True is no number)."""
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        return None
+    try:
+        number = float(raw)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _on_step(number: float, origin: float, step: float) -> bool:
+    steps = (number - origin) / step
+    return math.isclose(steps, round(steps), abs_tol=1e-6)
+
+
+def _bound(element: Element, name: str) -> float | None:
+    text = element.get(name)
+    if text is None or not text.strip():
+        return None
+    number = as_number(text)
+    if number is None:
+        raise Refused(f"has {name}={text!r}, which is not a number")
+    return number

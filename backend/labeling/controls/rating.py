@@ -1,0 +1,64 @@
+"""`<Rating>`: one to `maxRating` stars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.number import as_number
+from backend.labeling.shown import Shown
+
+DEFAULT_MAX_RATING = 5  # Label Studio's own default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rating(Control):
+    """A value is a whole number from 1 to `max_rating`."""
+
+    tag: ClassVar[str] = "Rating"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+
+    max_rating: int = DEFAULT_MAX_RATING
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        given = element.get("maxRating", str(DEFAULT_MAX_RATING))
+        number = as_number(given)
+        if number is None or number != int(number) or not 1 <= number <= 1000:
+            raise Refused(f"has maxRating={given!r}, which is not a whole number from 1 to 1000")
+        return cls(
+            name=element.get("name", ""),
+            to_name=tuple(element.get("toName", "").split(",")),
+            required=attribute_is_true(element, "required"),
+            question=question,
+            max_rating=int(number),
+        )
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "integer", "enum": list(range(1, self.max_rating + 1))}
+
+    def ask(self) -> str:
+        return f"a whole number from 1 (worst) to {self.max_rating} (best)"
+
+    def shape(self) -> str:
+        return "<whole number>"
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        return 1
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        if raw is None:
+            return Decoded(value=None, problem="is empty")
+        number = as_number(raw)
+        if number is None or number != int(number):
+            return Decoded(value=None, problem="is not a whole number", rejected=(clip(raw),))
+        if not 1 <= number <= self.max_rating:
+            return Decoded(value=None, problem=f"is not from 1 to {self.max_rating}", rejected=(clip(raw),))
+        return Decoded(value=int(number), step="exact" if isinstance(raw, int) else "normalised")
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self.region({"rating": value})]

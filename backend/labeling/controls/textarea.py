@@ -1,0 +1,59 @@
+"""`<TextArea>`: free text, such as a summary, a translation or a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import Control, Decoded, attribute_is_true, clip
+from backend.labeling.shown import Shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextArea(Control):
+    """A value is a tuple of strings: Label Studio keeps a list even for one. The model is asked for one."""
+
+    tag: ClassVar[str] = "TextArea"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+
+    placeholder: str | None = None
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        return cls(
+            name=element.get("name", ""),
+            to_name=tuple(element.get("toName", "").split(",")),
+            required=attribute_is_true(element, "required"),
+            question=question,
+            placeholder=element.get("placeholder") or None,
+        )
+
+    def schema(self) -> dict[str, JSON]:
+        return {"type": "string"} if self.required else {"type": ["string", "null"]}
+
+    def ask(self) -> str:
+        hint = f" ({self.placeholder})" if self.placeholder else ""
+        return f"a short text{hint}" + ("" if self.required else ", or null if there is nothing to write")
+
+    def shape(self) -> str:
+        return '"<text>"'
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        return "text"
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        answers = raw if isinstance(raw, list) else [raw]
+        texts = [answer.strip() for answer in answers if isinstance(answer, str)]
+        strange = [answer for answer in answers if not isinstance(answer, str) and answer is not None]
+        if strange:
+            return Decoded(value=None, problem="is not text", rejected=(clip(strange[0]),))
+        kept = tuple(text for text in texts if text)
+        if not kept:
+            return Decoded(value=None, problem="is empty") if self.required else Decoded(value=None, step="exact")
+        return Decoded(value=kept, step="exact")
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self.region({"text": list(value)})]

@@ -1,0 +1,9 @@
+"""One file an object tag. `SUPPORTED` maps a tag, as written in a labeling config, to its class."""
+
+from backend.labeling.objects.base import ObjectTag
+from backend.labeling.objects.hypertext import HyperText
+from backend.labeling.objects.text import Text
+
+SUPPORTED: dict[str, type[ObjectTag]] = {o.tag: o for o in (Text, HyperText)}
+
+__all__ = ["SUPPORTED", "ObjectTag"]

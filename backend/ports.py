@@ -1,0 +1,370 @@
+"""The interfaces that services need. Adapters implement them; `adapters/memory.py` implements each in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from backend.core.values import JSON, Outcome, Prediction, Reply, Request, Task, TaskState, Usage
+
+# --- the model -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What an endpoint accepts for one model: found out once and remembered."""
+
+    structured: str  # "json_schema" (strict), "json_object" or "text"
+    logprobs: int  # how many alternatives a token it gives; 0: none
+    max_tokens_name: str = "max_tokens"  # or "max_completion_tokens"
+    sampling: bool = True  # False: temperature and seed are refused (reasoning models)
+
+
+class Model(Protocol):
+    """A language model behind an endpoint."""
+
+    async def ask(self, request: Request) -> Reply:
+        """One call, no retry. Raises a `ModelError`."""
+        ...
+
+    async def capabilities(self, model: str) -> Capabilities:
+        """From memory, from the store, or by probing. Raises a `ModelError`."""
+        ...
+
+
+# --- Label Studio ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A Label Studio project, as far as pre-annotation needs it."""
+
+    id: int
+    title: str
+    label_config: str
+    instructions: str  # `expert_instruction`, often HTML
+    model_version: str | None
+    task_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A connected ML backend of a project."""
+
+    id: int
+    url: str
+    title: str
+    state: str  # "CO" connected, "DI" disconnected, "ER" error, "PR" predicting, "TR" training
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A webhook of a project. `headers` are those that Label Studio sends along."""
+
+    id: int
+    url: str
+    active: bool
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """A Data Manager tab."""
+
+    id: int
+    title: str
+    data: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenPrediction:
+    """A prediction that is in Label Studio."""
+
+    id: int
+    task_id: int
+    model_version: str | None
+
+
+class Labels(Protocol):
+    """Label Studio's API. Every method raises a `LabelStudioError` whose message names the next step."""
+
+    def version(self) -> str: ...
+
+    def whoami(self) -> str:
+        """The e-mail of the key's user."""
+        ...
+
+    def key_kind(self) -> str:
+        """ "legacy token" or "personal access token"."""
+        ...
+
+    def project(self, project_id: int) -> Project: ...
+
+    def set_model_version(self, project_id: int, version: str) -> None: ...
+
+    def set_project(self, project_id: int, fields: Mapping[str, JSON]) -> None: ...
+
+    def tasks(
+        self,
+        project_id: int,
+        variables: Sequence[str],
+        *,
+        ids: Sequence[int] | None = None,
+        without_version: str | None = None,
+    ) -> Iterator[Task]:
+        """Tasks with only the named data keys, page by page; those of `ids`, or those without that version."""
+        ...
+
+    def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:
+        """Write in one call; returns how many were created. A task that is gone makes the whole call fail."""
+        ...
+
+    def predictions(self, project_id: int, task_id: int) -> list[WrittenPrediction]: ...
+
+    def all_predictions(self, project_id: int) -> list[WrittenPrediction]: ...
+
+    def update_prediction(self, prediction_id: int, prediction: Prediction) -> None: ...
+
+    def create_prediction(self, prediction: Prediction) -> int: ...
+
+    def delete_prediction(self, prediction_id: int) -> None: ...
+
+    def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]: ...
+
+    def backends(self, project_id: int) -> list[Backend]: ...
+
+    def save_backend(self, project_id: int, backend_id: int | None, fields: Mapping[str, JSON]) -> Backend: ...
+
+    def webhooks(self, project_id: int) -> list[Webhook]: ...
+
+    def save_webhook(self, project_id: int, webhook_id: int | None, fields: Mapping[str, JSON]) -> None: ...
+
+    def delete_webhook(self, webhook_id: int) -> None: ...
+
+    def tabs(self, project_id: int) -> list[Tab]: ...
+
+    def save_tab(self, project_id: int, tab_id: int | None, data: Mapping[str, JSON]) -> Tab: ...
+
+    def fast_import(self, project_id: int) -> bool | None:
+        """Whether the memory-efficient predictions import is on; None where it cannot be told. Writes nothing."""
+        ...
+
+
+# --- the store -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectRow:
+    """What is remembered of a project, so that `/setup` answers without asking Label Studio."""
+
+    id: int
+    label_config: str
+    instructions: str
+    version: str | None  # the current version string; None: the config cannot be answered
+    auto_start: bool  # TASKS_CREATED starts pre-annotation by itself
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One task under one version: its state, its answer, and whether Label Studio has it."""
+
+    id: int
+    project_id: int
+    task_id: int
+    version: str
+    job_id: int | None
+    state: TaskState
+    data: Mapping[str, JSON]
+    data_hash: str
+    result: tuple[Mapping[str, JSON], ...]
+    score: float | None
+    delivery: str  # "none", "pending", "claimed" (a writer has it), "handed" (in a /predict answer), "written"
+    delivered_at: datetime | None
+    rewrite: bool  # Label Studio may hold an older prediction of this version: replace it
+    error: str | None
+
+    @property
+    def task(self) -> Task:
+        return Task(id=self.task_id, project_id=self.project_id, data=self.data)
+
+    @property
+    def prediction(self) -> Prediction:
+        return Prediction(task_id=self.task_id, model_version=self.version, result=self.result, score=self.score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRow:
+    """A job: a set of tasks to be annotated under one version."""
+
+    id: int
+    project_id: int
+    version: str
+    kind: str  # "run", "predict" or "webhook"
+    state: str  # "queued", "running", "done", "stopped"
+    total: int
+    created_at: datetime
+    finished_at: datetime | None
+    reason: str | None  # why it stopped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Sums over the records of a project's version or of a job."""
+
+    states: Mapping[str, int] = field(default_factory=dict)
+    deliveries: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # control -> label -> n
+    rejected: Mapping[str, int] = field(default_factory=dict)  # answer outside the label set -> n
+    steps: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)  # error class -> n
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def unfinished(self) -> int:
+        return self.states.get("queued", 0) + self.states.get("running", 0)
+
+    @property
+    def undelivered(self) -> int:
+        return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
+
+
+class Store(Protocol):
+    """What may not be lost. Raises `StoreError`."""
+
+    def migrate(self) -> None: ...
+
+    def ping(self) -> str:
+        """Which database it is; raises when it does not answer."""
+        ...
+
+    def project(self, project_id: int) -> ProjectRow | None: ...
+
+    def save_project(self, row: ProjectRow) -> None: ...
+
+    def versions(self) -> list[str]:
+        """The current versions of all projects."""
+        ...
+
+    def create_job(self, project_id: int, version: str, kind: str) -> int:
+        """An empty job; returns its id."""
+        ...
+
+    def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:
+        """Add tasks to a job.
+
+        Queued are the tasks without a record, with other data than before, and with a failed or skipped one. An
+        answer that is there is kept and not paid for again; where `absent` says that Label Studio does not hold it,
+        it is offered for delivery again. `hold_s` keeps the write-back away that long, because somebody waits for
+        the answer in a request.
+        """
+        ...
+
+    def failed_task_ids(self, project_id: int, version: str) -> list[int]: ...
+
+    def job(self, job_id: int) -> JobRow | None: ...
+
+    def jobs(self, project_id: int | None = None, limit: int = 20) -> list[JobRow]: ...
+
+    def job_task_ids(self, job_id: int, states: Sequence[TaskState]) -> list[int]: ...
+
+    def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> None: ...
+
+    def finish_job_if_done(self, job_id: int) -> bool: ...
+
+    def claim(self, version: str, project_id: int, task_ids: Sequence[int], claimant: str) -> list[Record]:
+        """Mark the queued records of these tasks as running under `claimant` and return them.
+
+        A record that runs under the same claimant, or has run for longer than a chunk may, was left by a worker that
+        died: it is claimed again.
+        """
+        ...
+
+    def release(self, record_ids: Sequence[int]) -> None:
+        """Give records back unasked: running -> queued."""
+        ...
+
+    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
+        """Store an answer the moment it is there. One made from data that has changed meanwhile is not taken."""
+        ...
+
+    def records(self, project_id: int, version: str, task_ids: Sequence[int]) -> dict[int, Record]: ...
+
+    def hand_over(self, record_ids: Sequence[int]) -> set[int]:
+        """Claim finished, unwritten records for a `/predict` answer; returns those that were got."""
+        ...
+
+    def end_hold(self, record_ids: Sequence[int]) -> None: ...
+
+    def claim_deliveries(self, project_id: int, version: str, limit: int) -> list[Record]:
+        """The next finished records that Label Studio does not have; marks them claimed."""
+        ...
+
+    def set_delivery(self, record_ids: Sequence[int], delivery: str) -> None: ...
+
+    def set_deleted(self, record_ids: Sequence[int]) -> None: ...
+
+    def set_refused(self, record_id: int, message: str) -> None:
+        """Label Studio takes this prediction in no form: failed, and not offered again until the task is re-run."""
+        ...
+
+    def unclaim_deliveries(self, project_id: int) -> int:
+        """Claimed but unwritten, left by a writer that died: pending again. Only under the writer's lock."""
+        ...
+
+    def due_deliveries(self, project_id: int, version: str) -> int:
+        """How many `claim_deliveries` would find now."""
+        ...
+
+    def counts(self, project_id: int, *, version: str | None = None, job_id: int | None = None) -> Counts: ...
+
+    def progress(self, job_id: int) -> Counts:
+        """Only the states and deliveries of a job: cheap enough to ask every second."""
+        ...
+
+    def calls(self, project_id: int) -> int:
+        """Model calls that were answered for the project, over all versions."""
+        ...
+
+    def state_totals(self) -> dict[str, int]: ...
+
+    def add_event(self, project_id: int | None, action: str, task_ids: Sequence[int]) -> None: ...
+
+    def event_counts(self, project_id: int) -> dict[str, int]: ...
+
+    def capabilities(self, endpoint: str, model: str) -> Capabilities | None: ...
+
+    def save_capabilities(self, endpoint: str, model: str, capabilities: Capabilities) -> None: ...
+
+
+# --- the queue and the locks -----------------------------------------------------------------------------------
+
+
+class Queue(Protocol):
+    """The work queue. Raises `QueueError` when it cannot be reached."""
+
+    def ping(self) -> None: ...
+
+    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None: ...
+
+    def enqueue_sync(self, project_id: int) -> None:
+        """Ask for the project to be read again and its version aligned; asked twice, it is done once."""
+        ...
+
+    def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None: ...
+
+    def depth(self) -> dict[str, int]: ...
+
+    def workers(self) -> int: ...
+
+    def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        """For the one writer of a project: inside, a function that keeps the lock for longer; None when another
+        writer is at it."""
+        ...
+
+
+Clock = Callable[[], datetime]

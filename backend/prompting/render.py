@@ -1,0 +1,98 @@
+"""Messages from a template, a labeling config and a task.
+
+Task text is untrusted: it stands between fences that do not occur in it, Jinja runs sandboxed, and the text is a
+value of the template, never part of its source ("{" and "%" in it are plain characters).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from backend.core import errors
+from backend.core.values import Message
+from backend.labeling.config import LabelingConfig
+from backend.labeling.controls import Control
+from backend.labeling.shown import Shown
+
+_FENCE_CHARACTER = "~"
+_BYTES_A_TOKEN_AT_MOST = 8.0  # long English words; other scripts have fewer bytes a token
+
+
+def render_messages(
+    source: str, config: LabelingConfig, shown: Mapping[str, Shown], instructions: str
+) -> tuple[Message, ...]:
+    """The system and the user message. Raises `TemplateError` for a template that does not render."""
+    context = _context(config, shown, instructions)
+    try:
+        template = _compile(source)
+        blocks = {name: _block(template, name, context) for name in ("system", "user")}
+    except (TemplateError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise errors.TemplateError(
+            f"The prompt template does not render ({type(error).__name__}): mend it, or use the default one."
+        ) from error
+    return tuple(Message(role=role, content=text) for role, text in blocks.items() if text)
+
+
+def least_tokens(messages: tuple[Message, ...]) -> int:
+    """A number of tokens that the messages surely have at least, whatever the tokenizer."""
+    return int(sum(len(m.content.encode("utf-8", "surrogatepass")) for m in messages) / _BYTES_A_TOKEN_AT_MOST)
+
+
+def fence_for(text: str) -> str:
+    """A line of tildes, at least three, longer than any run of tildes in `text`."""
+    longest = current = 0
+    for character in text:
+        current = current + 1 if character == _FENCE_CHARACTER else 0
+        longest = max(longest, current)
+    return _FENCE_CHARACTER * max(3, longest + 1)
+
+
+@lru_cache(maxsize=32)
+def _compile(source: str) -> Template:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=False
+    )
+    return environment.from_string(source)
+
+
+def _block(template: Template, name: str, context: dict[str, Any]) -> str:
+    block = template.blocks.get(name)
+    if block is None:
+        if name == "user":
+            raise KeyError(name)
+        return ""
+    return "".join(block(template.new_context(context))).strip()
+
+
+def _context(config: LabelingConfig, shown: Mapping[str, Shown], instructions: str) -> dict[str, Any]:
+    several = len(config.objects) > 1
+    return {
+        "objects": [
+            {"name": s.name, "text": s.text if not s.is_empty else "(nothing)", "fence": fence_for(s.text)}
+            for s in shown.values()
+        ],
+        "fields": [_field(control, several) for control in config.controls],
+        "instructions": instructions.strip(),
+        "shape": _shape(config),
+    }
+
+
+def _field(control: Control, several: bool) -> dict[str, Any]:
+    return {
+        "name": control.name,
+        "question": control.question,
+        "about": " and ".join(f'"{name}"' for name in control.to_name) if several else None,
+        "ask": control.ask(),
+        "options": [{"name": o.name, "description": o.description} for o in control.options],
+    }
+
+
+def _shape(config: LabelingConfig) -> str:
+    pairs = ", ".join(f"{json.dumps(c.name, ensure_ascii=False)}: {c.shape()}" for c in config.controls)
+    return "{" + pairs + "}"

@@ -1,0 +1,108 @@
+"""Annotate the records of one chunk: bounded calls in flight, one retry loop, each answer stored at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from backend.core.errors import ContextTooLong, ModelError, PrelabelError
+from backend.core.retry import retry_delay
+from backend.core.values import Outcome, Reply, Request, Task, TaskState, Usage
+from backend.dialogue import Question, annotate
+from backend.ports import Model, Record, Store
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """How the model is called: the one retry loop, with its sleep and its randomness handed in."""
+
+    model: Model
+    sleep: Callable[[float], Awaitable[None]]
+    random: Callable[[], float]
+
+    async def ask(self, request: Request) -> Reply:
+        """Ask until there is an answer or no sense in asking. Raises a `ModelError`."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self.model.ask(request)
+            except ModelError as error:
+                delay_s = retry_delay(error, attempt, self.random())
+                if delay_s is None:
+                    raise
+                _log.info("model call is tried again", extra={"error": error.kind, "attempt": attempt})
+                await self.sleep(delay_s)
+
+
+@dataclass
+class ChunkRun:
+    """What became of a chunk; filled while it runs."""
+
+    stopped_by: ModelError | None = None  # an error that every other task would meet too
+    released: list[int] = field(default_factory=list)  # record ids given back
+
+
+async def annotate_records(
+    records: Sequence[Record], question: Question, caller: Caller, store: Store, *, concurrency: int
+) -> ChunkRun:
+    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job the rest is released."""
+    run = ChunkRun()
+    slots = asyncio.Semaphore(concurrency)
+
+    async def one(record: Record) -> None:
+        async with slots:
+            if run.stopped_by is not None:
+                run.released.append(record.id)
+                return
+            try:
+                outcome = await annotate_task(question, record.task, caller)
+            except ModelError as error:
+                run.stopped_by = error
+                run.released.append(record.id)
+                return
+            store.save_outcome(record.id, record.data_hash, outcome)
+
+    async with asyncio.TaskGroup() as group:
+        for record in records:
+            group.create_task(one(record))
+    store.release(run.released)
+    return run
+
+
+async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
+    """One task's outcome. Raises only a `ModelError` that stops the job; anything else becomes a failed outcome."""
+    spent = Usage()
+    latency_s = 0.0
+    try:
+        dialogue = annotate(question, task)
+        try:
+            request = next(dialogue)
+            while True:
+                reply = await caller.ask(request)
+                spent, latency_s = spent + reply.usage, latency_s + reply.latency_s
+                request = dialogue.send(reply)
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+            return outcome
+    except ModelError as error:
+        if error.stops_job and not spent.calls:
+            raise
+        state = TaskState.SKIPPED if isinstance(error, ContextTooLong) else TaskState.FAILED
+        failed = _failed(error.kind, str(error))
+        return replace(failed, state=state, usage=spent, latency_s=latency_s)
+    except PrelabelError as error:
+        return replace(_failed("refused", str(error)), usage=spent, latency_s=latency_s)
+    except Exception as error:  # noqa: BLE001  - the unit of work: one bad task never voids its chunk
+        _log.exception("annotating a task failed", extra={"task": task.id, "error": type(error).__name__})
+        failed = _failed("internal", f"An internal error ({type(error).__name__}): the log has it under this task.")
+        return replace(failed, usage=spent, latency_s=latency_s)
+
+
+def _failed(error_class: str, message: str) -> Outcome:
+    """Score 0 is Label Studio's sorting asking a person to look first, not a probability."""
+    return Outcome(state=TaskState.FAILED, score=0.0, error_class=error_class, error=message)

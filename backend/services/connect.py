@@ -1,0 +1,191 @@
+"""Connect a project to this backend, or repair what is half connected. Every step is safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from backend.core.errors import ConfigError, LabelStudioError
+from backend.core.values import JSON
+from backend.ports import Backend, Labels, Store, Tab
+from backend.services.projects import Projects, answerable
+
+WEBHOOK_HEADER = "X-Prelabel-Webhook-Secret"
+TAB_TITLE = "Least certain first"
+_RESERVED = "reserved network address"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """What `connect` left behind."""
+
+    project_id: int
+    version: str
+    backend: Backend
+    tab: Tab
+    refusals: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "project": self.project_id,
+            "version": self.version,
+            "backend": {"id": self.backend.id, "url": self.backend.url, "state": self.backend.state},
+            "tab": {"id": self.tab.id, "title": self.tab.title},
+            "refused": list(self.refusals),
+        }
+
+
+def connect(
+    labels: Labels,
+    projects: Projects,
+    store: Store,
+    project_id: int,
+    backend_url: str,
+    *,
+    basic_auth: tuple[str, str] | None,
+    webhook_secret: str | None,
+    auto_start: bool | None,
+) -> Connection:
+    """Backend, version, webhook, project settings, tab. Raises a `PrelabelError` with the next step."""
+    url = backend_url.rstrip("/")
+    row = projects.sync(labels, project_id)
+    answerable(row.label_config)
+    if row.version is None:
+        raise ConfigError("The labeling config cannot be pre-annotated.")
+    if auto_start is not None and auto_start != row.auto_start:
+        store.save_project(replace(row, auto_start=auto_start))
+    backend = _connect_backend(labels, project_id, url, row.version, basic_auth)
+    _connect_webhook(labels, project_id, url, webhook_secret)
+    labels.set_project(
+        project_id,
+        {"model_version": row.version, "show_collab_predictions": True, "evaluate_predictions_automatically": False},
+    )
+    tab = _save_tab(labels, project_id)
+    return Connection(project_id=project_id, version=row.version, backend=backend, tab=tab, refusals=row.refusals)
+
+
+def _connect_backend(
+    labels: Labels, project_id: int, url: str, version: str, basic_auth: tuple[str, str] | None
+) -> Backend:
+    """Update the backend of this URL, or make it. Label Studio calls us back while it does."""
+    fields: dict[str, JSON] = {"url": url, "title": version, "is_interactive": False}
+    if basic_auth is not None:
+        fields |= {
+            "auth_method": "BASIC_AUTH",
+            "basic_auth_user": basic_auth[0],
+            "basic_auth_pass": basic_auth[1],
+        }
+    else:
+        fields["auth_method"] = "NONE"
+    known = [b for b in labels.backends(project_id) if b.url.rstrip("/") == url]
+    others = [b for b in labels.backends(project_id) if b.url.rstrip("/") != url]
+    if others and not known:
+        raise LabelStudioError(
+            f"Project {project_id} is already connected to {others[0].url}: Label Studio asks only one backend, "
+            "so remove that one in Settings > Model first."
+        )
+    try:
+        backend = labels.save_backend(project_id, known[0].id if known else None, fields)
+    except LabelStudioError as error:
+        raise _explained(error, url) from error
+    state = next((b for b in labels.backends(project_id) if b.id == backend.id), backend)
+    if state.state in ("DI", "ER"):
+        raise LabelStudioError(
+            f"Label Studio saved the backend and cannot reach it at {url}: check that `prelabel serve` runs there "
+            "and that the address is right as seen from Label Studio's machine."
+        )
+    return state
+
+
+def _explained(error: LabelStudioError, url: str) -> LabelStudioError:
+    """The two answers of Label Studio's address rules, in one sentence."""
+    detail = error.detail.lower()
+    if _RESERVED in detail or "ssrf" in detail or error.status == 403:
+        return LabelStudioError(
+            f"Label Studio refuses {url} because it is a local or private address: set ML_BLOCK_LOCAL_IP=false and "
+            "SSRF_PROTECTION_ENABLED=false in Label Studio's environment, restart it, and connect again.",
+            status=error.status,
+            detail=error.detail,
+        )
+    if "can't connect" in detail or "not responding" in detail or "successfully connect" in detail:
+        return LabelStudioError(
+            f"Label Studio cannot reach {url}: check that `prelabel serve` runs there and that the address is right "
+            "as seen from Label Studio's machine.",
+            status=error.status,
+            detail=error.detail,
+        )
+    return error
+
+
+def _connect_webhook(labels: Labels, project_id: int, url: str, secret: str | None) -> None:
+    """Exactly one webhook to us, with the secret. Label Studio makes one by itself when a backend is connected, and
+    leaves it behind when that is deleted."""
+    target = f"{url}/webhook"
+    ours = [w for w in labels.webhooks(project_id) if w.url.rstrip("/") == target]
+    fields: dict[str, JSON] = {
+        "url": target,
+        "send_payload": True,
+        "send_for_all_actions": True,
+        "is_active": True,
+        "headers": {WEBHOOK_HEADER: secret} if secret else {},
+    }
+    try:
+        labels.save_webhook(project_id, ours[0].id if ours else None, fields)
+    except LabelStudioError as error:
+        raise _explained(error, target) from error
+    for extra in ours[1:]:
+        labels.delete_webhook(extra.id)
+
+
+def _save_tab(labels: Labels, project_id: int) -> Tab:
+    """The tab that sorts unlabelled tasks by score, lowest first; a tab of that title is brought back into order."""
+    unlabelled = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
+    data: dict[str, JSON] = {
+        "title": TAB_TITLE,
+        "type": "list",
+        "target": "tasks",
+        "ordering": ["tasks:predictions_score"],
+        "filters": {"conjunction": "and", "items": [unlabelled]},
+        "hiddenColumns": {"explore": list(_hidden_columns()), "labeling": []},
+    }
+    known = [t for t in labels.tabs(project_id) if t.title == TAB_TITLE]
+    return labels.save_tab(project_id, known[0].id if known else None, {**(known[0].data if known else {}), **data})
+
+
+def _hidden_columns() -> tuple[str, ...]:
+    """Everything but the data, the score, the prediction and the annotation count."""
+    names = (
+        *("inner_id", "cancelled_annotations", "total_predictions", "annotators", "annotations_results"),
+        *("annotations_ids", "predictions_model_versions", "file_upload", "storage_filename", "created_at"),
+        *("updated_at", "updated_by", "avg_lead_time", "draft_exists", "completed_at"),
+    )
+    return tuple(f"tasks:{name}" for name in names)
+
+
+def connection_problems(labels: Labels, project_id: int, version: str, secret: str | None) -> list[str]:
+    """What is not as `connect` leaves it; for `doctor`."""
+    problems: list[str] = []
+    backends = labels.backends(project_id)
+    if not backends:
+        return ["no backend is connected"]
+    backend = backends[0]
+    if backend.state in ("DI", "ER"):
+        problems.append(f"Label Studio cannot reach the backend at {backend.url}")
+    if backend.title != version:
+        problems.append(f"the backend's title is {backend.title!r} and not the version {version!r}")
+    hooks = [w for w in labels.webhooks(project_id) if w.url.rstrip("/") == f"{backend.url.rstrip('/')}/webhook"]
+    if not any(w.active for w in hooks):
+        problems.append("there is no active webhook to the backend")
+    elif secret and not any(_header(w.headers) == secret for w in hooks):
+        problems.append("the webhook does not carry the secret")
+    current = labels.project(project_id).model_version
+    if current != version:
+        problems.append(f"the project's model version is {current!r} and not {version!r}: scores cannot be sorted")
+    if not any(t.title == TAB_TITLE for t in labels.tabs(project_id)):
+        problems.append(f'the tab "{TAB_TITLE}" is missing')
+    return problems
+
+
+def _header(headers: Mapping[str, str]) -> str | None:
+    return headers.get(WEBHOOK_HEADER)

@@ -1,0 +1,165 @@
+"""Jobs: choose tasks, cut them into chunks, work a chunk off, sum up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from backend.core.errors import ConfigError, LabelStudioNotFound
+from backend.core.values import TaskState
+from backend.ports import Counts, JobRow, Labels, ProjectRow, Queue, Store
+from backend.services.annotate import Caller, annotate_records
+from backend.services.projects import Projects, answerable
+from backend.services.writeback import Writer
+
+_log = logging.getLogger(__name__)
+
+CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Jobs of one installation."""
+
+    store: Store
+    labels: Labels
+    queue: Queue
+    projects: Projects
+    chunk_size: int
+
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
+        """Queue what the current version lacks, or just `task_ids`; returns the job's id.
+
+        Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
+        Tasks that failed before are tried again. Raises `ConfigError` when nothing can be answered.
+        """
+        self.queue.ping()
+        row = self.projects.sync(self.labels, project_id)
+        variables = answerable(row.label_config).variables
+        version = _version(row)
+        job_id = self.store.create_job(project_id, version, "run")
+        if task_ids is not None:
+            tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
+            unknown = sorted(set(task_ids) - {t.id for t in tasks})
+            if unknown:
+                self.store.set_job_state(job_id, "stopped", "unknown tasks")
+                raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
+            self.store.enlist(job_id, tasks, absent=False)
+        else:
+            self.store.enlist(job_id, self.labels.tasks(project_id, variables, without_version=version), absent=True)
+            failed = self.store.failed_task_ids(project_id, version)
+            self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=failed), absent=False)
+        self._enqueue(job_id, interactive=False)
+        return job_id
+
+    def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
+        """A job over tasks that were just created; None when the config cannot be answered."""
+        row = self.projects.sync(self.labels, project_id)
+        if row.version is None or not row.auto_start:
+            return None
+        variables = answerable(row.label_config).variables
+        job_id = self.store.create_job(project_id, row.version, "webhook")
+        self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=task_ids), absent=False)
+        self._enqueue(job_id, interactive=False)
+        return job_id
+
+    def _enqueue(self, job_id: int, *, interactive: bool) -> None:
+        queued = self.store.job_task_ids(job_id, [TaskState.QUEUED])
+        chunks = [queued[i : i + self.chunk_size] for i in range(0, len(queued), self.chunk_size)]
+        for chunk in chunks or [[]]:  # an empty message still writes back what is due and ends the job
+            self.queue.enqueue_chunk(job_id, chunk, interactive=interactive)
+
+    def stop(self, job_id: int, reason: str) -> None:
+        self.store.set_job_state(job_id, "stopped", reason)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkWorker:
+    """What a worker does with one queue message."""
+
+    store: Store
+    projects: Projects
+    writer: Writer
+    caller: CallerContext
+    concurrency: int
+
+    def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
+        """Annotate what is still to do of these tasks, write back, end the job when all is done. Idempotent."""
+        job = self.store.job(job_id)
+        if job is None:
+            _log.warning("a queue message names a job that is not in the database", extra={"job": job_id})
+            return
+        row = self.store.project(job.project_id)
+        if job.state != "stopped" and row is not None:
+            self._annotate(job, row, task_ids, claimant)
+        self.writer.write_back(job.project_id)
+        self.store.finish_job_if_done(job_id)
+
+    def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> None:
+        try:
+            question = self.projects.question(row)
+        except ConfigError as error:
+            self.store.set_job_state(job.id, "stopped", str(error))
+            return
+        if question.version != job.version:
+            self.store.set_job_state(
+                job.id, "stopped", "The labeling config, the instructions or the agent changed: run again."
+            )
+            return
+        if job.state == "queued":
+            self.store.set_job_state(job.id, "running")
+        records = self.store.claim(job.version, job.project_id, task_ids, claimant)
+
+        async def annotate() -> str | None:
+            async with self.caller() as caller:
+                run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
+            return str(run.stopped_by) if run.stopped_by else None
+
+        reason = asyncio.run(annotate())
+        if reason is not None:
+            _log.error("job stopped", extra={"job": job.id, "reason": reason})
+            self.store.set_job_state(job.id, "stopped", reason)
+
+
+def summary(store: Store, job: JobRow) -> dict[str, Any]:
+    """A job in numbers, for the terminal and as JSON. Times in seconds."""
+    counts = store.counts(job.project_id, job_id=job.id)
+    return {
+        "job": job.id,
+        "project": job.project_id,
+        "version": job.version,
+        "state": job.state,
+        "reason": job.reason,
+        "tasks": job.total,
+        "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
+        **in_words(counts),
+    }
+
+
+def in_words(counts: Counts) -> dict[str, Any]:
+    """Counts as a JSON object with the field names that the commands document."""
+    answered = counts.states.get("done", 0) + counts.states.get("empty", 0)
+    return {
+        "by_state": dict(counts.states),
+        "answered": answered,
+        "invalid_replies": counts.states.get("invalid", 0),
+        "written": counts.deliveries.get("written", 0) + counts.deliveries.get("handed", 0),
+        "undelivered": counts.undelivered,
+        "labels": {control: dict(n) for control, n in counts.labels.items()},
+        "rejected_answers": dict(counts.rejected),
+        "reading_steps": dict(counts.steps),
+        "errors": dict(counts.errors),
+        "prompt_tokens": counts.usage.prompt_tokens,
+        "completion_tokens": counts.usage.completion_tokens,
+        "model_calls": counts.usage.calls,
+    }
+
+
+def _version(row: ProjectRow) -> str:
+    if row.version is None:
+        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {'; '.join(row.refusals)}.")
+    return row.version

@@ -1,0 +1,163 @@
+"""What `/predict` answers: what is stored at once, what one or two tasks need within a deadline, `[]` for "later".
+
+Label Studio stores what it is given here, and the write-back stores what it is not: each finished record goes one way
+only, by a claim in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from backend.core.errors import ConfigError, QueueError
+from backend.core.values import JSON, Task, TaskState
+from backend.labeling.config import parse_config
+from backend.ports import Clock, ProjectRow, Queue, Record, Store
+from backend.services.projects import Projects
+
+_log = logging.getLogger(__name__)
+
+MAX_AWAITED_TASKS = 2
+_POLL_S = 0.05
+_HOLD_MARGIN_S = 2.0
+# Label Studio reads its tasks, then calls us: a prediction written in between is missing in what it sends.
+_JUST_DELIVERED = timedelta(seconds=15)
+
+Result = dict[str, JSON] | list[JSON]  # one task's entry: a prediction, or [] for "later"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """Answers `/predict`. `waiting` bounds how many requests may wait at a time, so that others are served."""
+
+    store: Store
+    queue: Queue
+    projects: Projects
+    clock: Clock
+    sleep: Callable[[float], None]
+    deadline_s: float
+    waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(8))
+
+    def answer(
+        self, project_id: int, tasks: Sequence[JSON], label_config: str | None, *, interactive: bool
+    ) -> list[Result]:
+        """One entry per task, in order. `interactive`: the editor asks and stores nothing of the answer.
+
+        Raises `QueueError` when nothing can be queued and nothing is stored.
+        """
+        row = self._project(project_id, label_config)
+        if row is None or row.version is None:
+            return [[] for _ in tasks]
+        wanted = [_task(raw, row) for raw in tasks]
+        known = [task for task in wanted if task is not None]
+        records = self.store.records(row.id, row.version, [t.id for t in known])
+        usable = {t.id: r for t in known if (r := records.get(t.id)) is not None and _is_usable(r, t)}
+        shown = _ids_shown_with(tasks, row.version)
+        offered = [r for r in usable.values() if interactive or (r.task_id not in shown and self._may_offer(r))]
+        answers = self._hand_over(offered, interactive=interactive)
+        missing = [t for t in known if t.id not in usable and (interactive or t.id not in shown)]
+        if missing:
+            try:
+                answers |= self._queue_and_wait(row, row.version, missing, interactive=interactive)
+            except QueueError:
+                if not answers:
+                    raise
+                _log.exception("tasks could not be queued", extra={"project": row.id, "tasks": len(missing)})
+        return [answers.get(task.id, []) if task is not None else [] for task in wanted]
+
+    def _project(self, project_id: int, label_config: str | None) -> ProjectRow | None:
+        if not label_config:
+            return self.store.project(project_id)
+        row, changed = self.projects.remember(project_id, label_config)
+        if changed:
+            self.queue.enqueue_sync(project_id)
+        return row
+
+    def _may_offer(self, record: Record) -> bool:
+        """Not while a writer is at it, and not right after a delivery that Label Studio may not have seen yet."""
+        if record.delivery == "pending":
+            return True
+        if record.delivery not in ("written", "handed") or record.delivered_at is None:
+            return False
+        return self.clock() - record.delivered_at > _JUST_DELIVERED
+
+    def _hand_over(self, records: Sequence[Record], *, interactive: bool) -> dict[int, Result]:
+        if interactive:
+            return {r.task_id: _result(r) for r in records}
+        pending = self.store.hand_over([r.id for r in records if r.delivery == "pending"])
+        lost = [r.id for r in records if r.delivery != "pending"]  # delivered once, and Label Studio lacks it
+        self.store.set_delivery(lost, "handed")
+        return {r.task_id: _result(r) for r in records if r.id in pending or r.id in lost}
+
+    def _queue_and_wait(
+        self, row: ProjectRow, version: str, tasks: Sequence[Task], *, interactive: bool
+    ) -> dict[int, Result]:
+        waits = len(tasks) <= MAX_AWAITED_TASKS and self.deadline_s > 0 and self.waiting.acquire(blocking=False)
+        try:
+            started = self.clock()
+            hold_s = self.deadline_s + _HOLD_MARGIN_S if waits else 0.0
+            job_id = self.store.create_job(row.id, version, "predict")
+            self.store.enlist(job_id, tasks, absent=True, hold_s=hold_s)
+            queued = self.store.job_task_ids(job_id, [TaskState.QUEUED])
+            self.queue.enqueue_chunk(job_id, queued, interactive=True)
+            if not waits:
+                return {}
+            deadline = started + timedelta(seconds=self.deadline_s)
+            return self._wait(row.id, version, [t.id for t in tasks], deadline, interactive=interactive)
+        finally:
+            if waits:
+                self.waiting.release()
+
+    def _wait(
+        self, project_id: int, version: str, task_ids: Sequence[int], deadline: datetime, *, interactive: bool
+    ) -> dict[int, Result]:
+        """Poll until all are there or the deadline has passed; then leave the rest to the write-back."""
+        while True:
+            records = self.store.records(project_id, version, task_ids)
+            finished = [r for r in records.values() if r.state.finished]
+            late = self.clock() >= deadline
+            if len(finished) == len(task_ids) or late:
+                answers = self._hand_over([r for r in finished if r.delivery == "pending"], interactive=interactive)
+                self.store.end_hold([r.id for r in records.values()])
+                return answers
+            self.sleep(_POLL_S)
+
+
+def _task(raw: JSON, row: ProjectRow) -> Task | None:
+    """A task of a `/predict` request, with only the data that is shown; None for anything that is no task."""
+    if not isinstance(raw, Mapping) or isinstance(raw.get("id"), bool) or not isinstance(raw.get("id"), int):
+        return None
+    data = raw.get("data")
+    try:
+        variables = set(parse_config(row.label_config).variables)
+    except ConfigError:
+        return None
+    shown = {k: v for k, v in data.items() if k in variables} if isinstance(data, Mapping) else {}
+    return Task(id=raw["id"], project_id=row.id, data=shown)
+
+
+def _is_usable(record: Record, task: Task) -> bool:
+    """An answer to this very data. A failed one is asked again."""
+    answered = record.state in (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID, TaskState.SKIPPED)
+    return answered and record.data_hash == task.data_hash
+
+
+def _ids_shown_with(tasks: Sequence[JSON], version: str) -> set[int]:
+    """Ids of tasks that came with a prediction of the version: Label Studio has it, another would be a duplicate."""
+    return {
+        raw["id"]
+        for raw in tasks
+        if isinstance(raw, Mapping)
+        and isinstance(raw.get("id"), int)
+        and isinstance(raw.get("predictions"), list)
+        and any(isinstance(p, Mapping) and p.get("model_version") == version for p in raw["predictions"])
+    }
+
+
+def _result(record: Record) -> Result:
+    answer = record.prediction.to_label_studio()
+    del answer["task"]
+    return answer

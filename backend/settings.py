@@ -1,0 +1,145 @@
+"""Every setting, and the only reader of the environment. The README's table lists them; a test compares."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.core.errors import SettingsError
+from backend.core.values import Agent, canonical_hash
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Read from environment variables; the alias is the variable's name."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore", populate_by_name=True)
+
+    label_studio_url: str = Field(
+        "http://localhost:8080", alias="LABEL_STUDIO_URL", description="Where Label Studio is."
+    )
+    label_studio_api_key: SecretStr = Field(
+        SecretStr(""), alias="LABEL_STUDIO_API_KEY", description="A personal access token or a legacy token."
+    )
+    openai_base_url: str | None = Field(
+        None,
+        alias="OPENAI_BASE_URL",
+        description="The model endpoint, with its `/v1`; unset: OpenAI's own. Ollama, vLLM and gateways work.",
+    )
+    openai_api_key: SecretStr = Field(
+        SecretStr(""), alias="OPENAI_API_KEY", description="The endpoint's key; may be unset for local endpoints."
+    )
+    redis_url: str = Field("redis://localhost:6379/0", alias="REDIS_URL", description="Queue and locks.")
+    database_url: str = Field(
+        "sqlite:///prelabel.sqlite3",
+        alias="DATABASE_URL",
+        description="Records and jobs; `postgresql://...` where workers run on several machines.",
+    )
+    model: str = Field("gpt-4o-mini", alias="PRELABEL_MODEL", description="The model's name at the endpoint.")
+    agent: str = Field(
+        "default",
+        alias="PRELABEL_AGENT",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$",
+        description="First part of the version string that annotators see.",
+    )
+    template: str = Field(
+        "default.v1",
+        alias="PRELABEL_TEMPLATE",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        description="Prompt template: a file of `prompts/` without `.jinja`.",
+    )
+    prompts_dir: Path = Field(
+        _ROOT / "prompts", alias="PRELABEL_PROMPTS_DIR", description="Where the prompt templates are."
+    )
+    temperature: float = Field(0.0, ge=0, le=2, alias="PRELABEL_TEMPERATURE", description="Sampling temperature.")
+    max_tokens: int = Field(512, ge=1, alias="PRELABEL_MAX_TOKENS", description="Longest answer, in tokens.")
+    context_tokens: int = Field(
+        128_000,
+        ge=256,
+        alias="PRELABEL_CONTEXT_TOKENS",
+        description="The model's window: tasks that surely exceed it are skipped without a call.",
+    )
+    reasks: int = Field(
+        1, ge=0, le=5, alias="PRELABEL_REASKS", description="How often an unreadable reply is asked again."
+    )
+    request_timeout_s: float = Field(
+        120.0, gt=0, alias="PRELABEL_REQUEST_TIMEOUT_S", description="Longest wait for one model call, in seconds."
+    )
+    concurrency: int = Field(
+        8, ge=1, le=1024, alias="PRELABEL_CONCURRENCY", description="Model calls in flight in one worker."
+    )
+    chunk_size: int = Field(50, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
+    predict_deadline_s: float = Field(
+        4.0,
+        ge=0,
+        le=30,
+        alias="PRELABEL_PREDICT_DEADLINE_S",
+        description="How long `/predict` waits for the one or two tasks that somebody has opened, in seconds.",
+    )
+    basic_auth_user: str = Field(
+        "", alias="PRELABEL_BASIC_AUTH_USER", description="With the password: Basic auth on every route."
+    )
+    basic_auth_password: SecretStr = Field(
+        SecretStr(""), alias="PRELABEL_BASIC_AUTH_PASSWORD", description="See above."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        alias="PRELABEL_WEBHOOK_SECRET",
+        description="Secret header of `/webhook`; unset with Basic auth on: derived from its password.",
+    )
+    host: str = Field("0.0.0.0", alias="PRELABEL_HOST", description="Address that `serve` listens on.")  # noqa: S104
+    port: int = Field(9090, ge=0, le=65535, alias="PRELABEL_PORT", description="Port that `serve` listens on.")
+    web_threads: int = Field(
+        16, ge=4, le=256, alias="PRELABEL_WEB_THREADS", description="Threads of `serve`; half may wait in `/predict`."
+    )
+    log_level: str = Field(
+        "INFO",
+        alias="PRELABEL_LOG_LEVEL",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+        description="DEBUG, INFO, WARNING or ERROR.",
+    )
+
+    @property
+    def basic_auth(self) -> tuple[str, str] | None:
+        """User and password, when both are set."""
+        password = self.basic_auth_password.get_secret_value()
+        return (self.basic_auth_user, password) if self.basic_auth_user and password else None
+
+    @property
+    def effective_webhook_secret(self) -> str | None:
+        """The secret that `/webhook` wants in its header; None: it wants none."""
+        given = self.webhook_secret.get_secret_value()
+        if given:
+            return given
+        auth = self.basic_auth
+        return canonical_hash(["webhook", *auth])[:40] if auth else None
+
+    def to_agent(self) -> Agent:
+        return Agent(
+            name=self.agent,
+            model=self.model,
+            template=self.template,
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            reasks=self.reasks,
+            context_tokens=self.context_tokens,
+        )
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process. Raises `SettingsError` naming every variable that is wrong at once."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
+        raise SettingsError(f"Settings are wrong: {faults}.") from None
+    if bool(settings.basic_auth_user) != bool(settings.basic_auth_password.get_secret_value()):
+        raise SettingsError(
+            "Basic auth needs both PRELABEL_BASIC_AUTH_USER and PRELABEL_BASIC_AUTH_PASSWORD: set or unset both."
+        )
+    return settings

@@ -1,0 +1,1 @@
+"""What Label Studio, a browser and Prometheus call, over HTTP."""

@@ -1,0 +1,86 @@
+"""The Flask application: authentication, errors as short JSON with an id, and the routes of `protocol.py`."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import uuid
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from backend.core.errors import ConfigError, PrelabelError, QueueError, StoreError
+from backend.services.connect import WEBHOOK_HEADER
+from backend.web.protocol import protocol
+from backend.wiring import Parts
+
+_log = logging.getLogger(__name__)
+MAX_REQUEST_BYTES = 256 * 1024 * 1024  # Label Studio sends all selected tasks in one request
+
+
+def create_app(parts: Parts) -> Flask:
+    """The service. The database is brought up to date first."""
+    parts.store.migrate()
+    app = Flask("prelabel", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    app.extensions["prelabel"] = parts
+    app.register_blueprint(protocol)
+    app.before_request(lambda: _refuse_strangers(parts))
+    app.register_error_handler(Exception, _answer_error)
+    return app
+
+
+def _refuse_strangers(parts: Parts) -> ResponseReturnValue | None:
+    """Basic auth on every route when it is set. `/webhook` takes its own secret, because Label Studio calls it
+    without Basic auth (all but START_TRAINING, which comes with it)."""
+    auth = parts.settings.basic_auth
+    if request.path == "/webhook":
+        secret = parts.settings.effective_webhook_secret
+        if secret is None or _same(request.headers.get(WEBHOOK_HEADER, ""), secret):
+            return None
+        if auth is not None and _has_basic_auth(auth):
+            return None
+        return jsonify(error=f"The webhook needs its secret in the header {WEBHOOK_HEADER}."), 401
+    if auth is None or _has_basic_auth(auth):
+        return None
+    answer = jsonify(error="This backend needs Basic auth: give user and password in Label Studio's model settings.")
+    answer.headers["WWW-Authenticate"] = 'Basic realm="prelabel"'
+    return answer, 401
+
+
+def _has_basic_auth(auth: tuple[str, str]) -> bool:
+    given = request.authorization
+    if given is None or given.type != "basic":
+        return False
+    return _same(given.username or "", auth[0]) & _same(given.password or "", auth[1])
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode(), wanted.encode())
+
+
+def _answer_error(error: Exception) -> ResponseReturnValue:
+    """One sentence and an id under which the log has it; never a traceback."""
+    error_id = uuid.uuid4().hex[:12]
+    if isinstance(error, HTTPException):
+        message, status = error.description or error.name, error.code or 500
+    elif isinstance(error, PrelabelError):
+        message, status = str(error), _status(error)
+    else:
+        message, status = "Something went wrong here: the log has it under this id.", 500
+    level = logging.ERROR if status >= 500 else logging.WARNING
+    _log.log(
+        level,
+        "request failed",
+        extra={"error_id": error_id, "path": request.path, "status": status},
+        exc_info=error if status >= 500 else None,
+    )
+    answer: Response = jsonify(error=message, id=error_id)
+    return answer, status
+
+
+def _status(error: PrelabelError) -> int:
+    if isinstance(error, QueueError | StoreError):
+        return 503
+    return 422 if isinstance(error, ConfigError) else 500

@@ -1,0 +1,149 @@
+"""What Label Studio calls: `/`, `/health`, `/setup`, `/predict`, `/versions`, `/webhook`, `/train`; and `/metrics`.
+
+Label Studio waits 1 s for `/health` and `/webhook`, 3 s for `/setup` and 100 s for `/predict`, all inside its own
+web requests: nothing here waits for a model but `/predict`, for one or two tasks and a few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, abort, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from backend import __version__
+from backend.core.errors import QueueError
+from backend.wiring import Parts
+
+_log = logging.getLogger(__name__)
+protocol = Blueprint("protocol", __name__)
+MAX_EVENT_TASKS = 100_000
+
+
+@protocol.get("/")
+@protocol.get("/health")
+def health() -> ResponseReturnValue:
+    """From memory: a slow database must not make Label Studio call us disconnected."""
+    return jsonify(status="UP", model_class="Prelabel", version=__version__)
+
+
+@protocol.post("/setup")
+def setup() -> ResponseReturnValue:
+    """Remember the project's config and answer its current version."""
+    body, parts = _body(), _parts()
+    project_id = _project_id(body.get("project"))
+    row, changed = parts.projects.remember(project_id, str(body.get("schema") or ""))
+    if changed:
+        try:
+            parts.queue.enqueue_sync(project_id)
+        except QueueError:
+            _log.exception("the project was not aligned", extra={"project": project_id})
+    return jsonify(model_version=parts.projects.setup_version(row))
+
+
+@protocol.post("/predict")
+def predict() -> ResponseReturnValue:
+    """One entry per task, in order: a prediction, or `[]` for "later"."""
+    body, parts = _body(), _parts()
+    tasks = body.get("tasks")
+    if isinstance(tasks, Mapping):
+        tasks = [tasks]
+    if not isinstance(tasks, list):
+        abort(400, "`tasks` must be a list.")
+    params = body.get("params")
+    context = params.get("context") if isinstance(params, Mapping) else None
+    config = body.get("label_config")
+    results = parts.predictor.answer(
+        _project_id(body.get("project")),
+        tasks,
+        config if isinstance(config, str) else None,
+        interactive=bool(context),
+    )
+    return jsonify(results=results)
+
+
+@protocol.get("/versions")
+def versions() -> ResponseReturnValue:
+    return jsonify(versions=_parts().store.versions())
+
+
+@protocol.post("/webhook")
+def webhook() -> ResponseReturnValue:
+    """Note the event; what is to be done about it is queued. Label Studio does not try again."""
+    body, parts = _body(), _parts()
+    action = body.get("action")
+    if not isinstance(action, str) or not action:
+        abort(400, "`action` is missing.")
+    project = body.get("project")
+    project_id = _id_of(project)
+    task_ids = _task_ids(body)
+    parts.store.add_event(project_id, action, task_ids)
+    if project_id is not None and isinstance(project, Mapping):
+        _react(parts, action, project_id, project, task_ids)
+    return jsonify(status="noted"), 201
+
+
+@protocol.post("/train")
+def train() -> ResponseReturnValue:
+    """Label Studio before 1.4.1 called this; there is nothing to start."""
+    return jsonify(job=None, detail="There is no training to start: annotations arrive through the webhook."), 201
+
+
+@protocol.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    return Response(_parts().metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any], task_ids: list[int]) -> None:
+    known = parts.store.project(project_id)
+    if known is None:
+        return
+    if action == "TASKS_CREATED" and known.auto_start and task_ids:
+        parts.queue.enqueue_auto_start(project_id, task_ids)
+    config = project.get("label_config")
+    if action == "PROJECT_UPDATED" and isinstance(config, str):
+        _, changed = parts.projects.remember(project_id, config, str(project.get("expert_instruction") or ""))
+        if changed:
+            parts.queue.enqueue_sync(project_id)
+
+
+def _parts() -> Parts:
+    parts: Parts = current_app.extensions["prelabel"]
+    return parts
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        abort(400, "The body must be a JSON object.")
+    return body
+
+
+def _project_id(raw: object) -> int:
+    """Label Studio writes "<id>.<unix timestamp>"."""
+    text = str(raw).partition(".")[0]
+    if isinstance(raw, bool) or not text.isascii() or not text.isdigit() or len(text) > 9:
+        abort(400, "`project` must be a project's id.")
+    return int(text)
+
+
+def _id_of(raw: object) -> int | None:
+    """An object's id, or the id itself."""
+    value = raw.get("id") if isinstance(raw, Mapping) else raw
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31 else None
+
+
+def _task_ids(body: Mapping[str, Any]) -> list[int]:
+    """The ids of the tasks that an event is about, whatever its form."""
+    found = [body.get("task")]
+    for key in ("tasks", "annotations"):
+        items = body.get(key)
+        if isinstance(items, list):
+            found += [i.get("task") if key == "annotations" and isinstance(i, Mapping) else i for i in items]
+    annotation = body.get("annotation")
+    if isinstance(annotation, Mapping):
+        found.append(annotation.get("task"))
+    ids = [task_id for item in found[:MAX_EVENT_TASKS] if (task_id := _id_of(item)) is not None]
+    return list(dict.fromkeys(ids))

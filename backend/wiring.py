@@ -1,0 +1,155 @@
+"""Settings -> parts: the only place that names adapters. Nothing is built before it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from backend.adapters.addresses import is_local
+from backend.adapters.label_studio import LabelStudioApi
+from backend.adapters.metrics import render_metrics
+from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.rq_queue import RedisQueue
+from backend.adapters.store import SqlStore, utc_now
+from backend.adapters.templates import read_template
+from backend.core.errors import ModelBadRequest, SettingsError
+from backend.core.values import JSON
+from backend.services.annotate import Caller
+from backend.services.connect import Connection, connect
+from backend.services.doctor import Doctor
+from backend.services.jobs import ChunkWorker, Jobs
+from backend.services.predict import Predictor
+from backend.services.projects import Projects
+from backend.services.writeback import Writer
+from backend.settings import Settings
+
+
+class Parts:
+    """The parts of one process. Make it after any fork: it holds connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def store(self) -> SqlStore:
+        return SqlStore(self.settings.database_url)
+
+    @cached_property
+    def queue(self) -> RedisQueue:
+        return RedisQueue(self.settings.redis_url)
+
+    @cached_property
+    def labels(self) -> LabelStudioApi:
+        key = self.settings.label_studio_api_key.get_secret_value()
+        return LabelStudioApi(self.settings.label_studio_url, key)
+
+    @cached_property
+    def projects(self) -> Projects:
+        source = read_template(self.settings.prompts_dir, self.settings.template)
+        return Projects(store=self.store, agent=self.settings.to_agent(), template_source=source)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        self.need_key()
+        return Jobs(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            chunk_size=self.settings.chunk_size,
+        )
+
+    @cached_property
+    def chunk_worker(self) -> ChunkWorker:
+        return ChunkWorker(
+            store=self.store,
+            projects=self.projects,
+            writer=Writer(store=self.store, labels=self.labels, queue=self.queue),
+            caller=self.caller,
+            concurrency=self.settings.concurrency,
+        )
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        return Predictor(
+            store=self.store,
+            queue=self.queue,
+            projects=self.projects,
+            clock=utc_now,
+            sleep=time.sleep,
+            deadline_s=self.settings.predict_deadline_s,
+            waiting=threading.Semaphore(max(1, self.settings.web_threads // 2)),
+        )
+
+    @cached_property
+    def doctor(self) -> Doctor:
+        return Doctor(
+            labels=self.labels,
+            store=self.store,
+            queue=self.queue,
+            projects=self.projects,
+            model=lambda: asyncio.run(self._describe_model()),
+            webhook_secret=self.settings.effective_webhook_secret,
+            is_local=is_local,
+            has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
+        )
+
+    @asynccontextmanager
+    async def model(self) -> AsyncIterator[OpenAIModel]:
+        """A model client for one event loop."""
+        key = self.settings.openai_api_key.get_secret_value()
+        if not key and not self.settings.openai_base_url:
+            raise SettingsError("There is no model endpoint: set OPENAI_API_KEY, or OPENAI_BASE_URL for another one.")
+        model = OpenAIModel(
+            base_url=self.settings.openai_base_url,
+            api_key=key or "none",  # the client wants one; local endpoints do not look at it
+            timeout_s=self.settings.request_timeout_s,
+            memory=self.store,
+        )
+        try:
+            yield model
+        finally:
+            await model.close()
+
+    @asynccontextmanager
+    async def caller(self) -> AsyncIterator[Caller]:
+        async with self.model() as model:
+            yield Caller(model=model, sleep=asyncio.sleep, random=random.random)
+
+    def connect(self, project_id: int, backend_url: str, *, auto_start: bool | None) -> Connection:
+        self.need_key()
+        return connect(
+            self.labels,
+            self.projects,
+            self.store,
+            project_id,
+            backend_url,
+            basic_auth=self.settings.basic_auth,
+            webhook_secret=self.settings.effective_webhook_secret,
+            auto_start=auto_start,
+        )
+
+    def metrics(self) -> bytes:
+        return render_metrics(self.store, self.queue)
+
+    def need_key(self) -> None:
+        if not self.settings.label_studio_api_key.get_secret_value():
+            raise SettingsError(
+                "LABEL_STUDIO_API_KEY is not set: make a token in Label Studio under Account & Settings."
+            )
+
+    async def _describe_model(self) -> JSON:
+        async with self.model() as model:
+            known = await model.models()
+            if known and self.settings.model not in known:
+                raise ModelBadRequest(
+                    f"The model endpoint does not list {self.settings.model!r}: set PRELABEL_MODEL to one of "
+                    f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}."
+                )
+            found = await model.capabilities(self.settings.model)
+            return {"model": self.settings.model, **describe(found)}
