@@ -41,17 +41,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def main() -> None:
     """Entry point of `prelabel`."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except PrelabelError as error:
         _fail(str(error))
-    except typer.Exit as stop:
-        raise SystemExit(stop.exit_code) from None
     except typer.Abort:
         raise SystemExit(130) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except typer.TyperException as error:
         _fail(error.format_message(), code=2)
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
@@ -187,7 +186,9 @@ def serve(
     settings = load_settings()
     configure_logging(settings.log_level)
     parts = Parts(settings)
-    parts.projects  # noqa: B018  - a missing template is told before anything runs
+    parts.projects  # noqa: B018  - a missing template or database is told before anything runs
+    parts.store.migrate()
+    parts.store.close()  # connections do not survive gunicorn's fork
     Server(parts, host=host or settings.host, port=settings.port if port is None else port).run()
 
 

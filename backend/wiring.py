@@ -83,6 +83,7 @@ class Parts:
             clock=utc_now,
             sleep=time.sleep,
             deadline_s=self.settings.predict_deadline_s,
+            chunk_size=self.settings.chunk_size,
             waiting=threading.Semaphore(max(1, self.settings.web_threads // 2)),
         )
 

@@ -6,12 +6,18 @@ Offsets are Unicode code points (Python's own), which is what Label Studio's edi
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 _QUOTES = {"‘": "'", "’": "'", "‚": "'", "‛": "'", "`": "'", "´": "'"}
 _QUOTES |= {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"'}
 _DASHES = {"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-"}
 _SAME = _QUOTES | _DASHES
+_JOINER = "\u200d"
+_NON_JOINER = "\u200c"
+_STYLES = {0xFE0E: None, 0xFE0F: None}  # text or emoji style: models leave them out
+
+Place = tuple[int, int]
 
 
 def fold(text: str) -> tuple[str, list[int]]:
@@ -19,7 +25,7 @@ def fold(text: str) -> tuple[str, list[int]]:
 
     The map has one entry a folded character: the index in `text` that it came from. One character may fold to
     several ('İ' in lower case is two, 'ß' casefolds to 'ss'), which is why offsets are never taken from
-    `text.lower()`. Combining marks are kept with their letter by composing each cluster on its own.
+    `text.lower()`. Marks are kept with their letter by composing each cluster on its own.
     """
     out: list[str] = []
     origin: list[int] = []
@@ -28,78 +34,100 @@ def fold(text: str) -> tuple[str, list[int]]:
         if cluster.isspace():
             folded = "" if out and out[-1] == " " else " "
         else:
-            folded = unicodedata.normalize("NFKC", _SAME.get(cluster, cluster)).casefold()
+            plain = _SAME.get(cluster, cluster).translate(_STYLES)
+            folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold())
         out.extend(folded)
         origin.extend([begin] * len(folded))
     return "".join(out), origin
 
 
-def _clusters(text: str) -> list[tuple[int, int]]:
-    """Half-open ranges of one base character with the combining marks that follow it."""
-    starts = [i for i, c in enumerate(text) if i == 0 or not unicodedata.combining(c)]
-    return list(zip(starts, [*starts[1:], len(text)], strict=True))
-
-
-def find_quotes(text: str, quotes: Sequence[str]) -> list[tuple[int, int] | None]:
+def find_quotes(text: str, quotes: Sequence[str]) -> list[Place | None]:
     """Where each quote stands in `text`, as half-open code-point ranges; None where it does not.
 
-    A quote that is given several times takes its occurrences in reading order. The exact characters win; else
-    the folded forms are compared. A quote must begin and end on a whole character cluster.
+    Whole words first ("Ann" is not looked for inside "Anniversary" where it also stands alone), the exact characters
+    before the folded forms. A quote that is given several times takes its occurrences in reading order. A quote
+    begins and ends with a whole character, its marks, emoji modifiers and joined emoji included.
     """
-    taken: dict[str, int] = {}  # folded quote -> where to look from next
-    folded_text, origin = fold(text)
-    ends = dict(_clusters(text))
-    answers: list[tuple[int, int] | None] = []
+    haystack = _Haystack(text)
+    last: dict[str, tuple[Place, bool]] = {}  # folded quote -> its latest place, and whether whole words
+    answers: list[Place | None] = []
     for quote in quotes:
-        wanted = fold(quote.strip())[0].strip()
-        if not wanted:
-            answers.append(None)
-            continue
-        found = _find_exact(text, quote.strip(), taken.get(wanted, 0)) or _find_folded(
-            folded_text, origin, ends, wanted, taken.get(wanted, 0)
-        )
-        if found is not None:
-            taken[wanted] = found[1]
+        exact = quote.strip()
+        wanted = fold(exact)[0].strip()
+        found = None
+        if wanted:
+            place, whole = last.get(wanted, ((0, 0), True))
+            found = haystack.find(exact, wanted, place[1], whole=True) if whole else None
+            if found is None and not (whole and wanted in last):
+                whole, found = False, haystack.find(exact, wanted, place[1], whole=False)
+            if found is not None:
+                last[wanted] = found, whole
         answers.append(found)
     return answers
 
 
-def _find_exact(text: str, quote: str, start: int) -> tuple[int, int] | None:
-    """Whole-word occurrence first ("Ann" not inside "Anniversary"), else any occurrence."""
-    fallback: tuple[int, int] | None = None
-    at = text.find(quote, start)
-    while at >= 0:
-        end = at + len(quote)
-        if _is_boundary(text, at) and _is_boundary(text, end):
-            return at, end
-        if fallback is None and not _splits_cluster(text, at) and not _splits_cluster(text, end):
-            fallback = (at, end)
-        at = text.find(quote, at + 1)
-    return fallback
+class _Haystack:
+    """A text to find quotes in; folded only when a quote does not stand in it letter by letter."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _folded(self) -> tuple[str, list[int]]:
+        return fold(self._text)
+
+    @cached_property
+    def _ends(self) -> dict[int, int]:
+        return dict(_clusters(self._text))
+
+    def find(self, exact: str, wanted: str, start: int, *, whole: bool) -> Place | None:
+        for places in (self._exact(exact, start), self._as_folded(wanted, start)):
+            for begin, end in places:
+                if not whole or (_is_boundary(self._text, begin) and _is_boundary(self._text, end)):
+                    return begin, end
+        return None
+
+    def _exact(self, quote: str, start: int) -> Iterator[Place]:
+        at = self._text.find(quote, start)
+        while at >= 0:
+            end = at + len(quote)
+            if not _continues(self._text, at) and not _continues(self._text, end):
+                yield at, end
+            at = self._text.find(quote, at + 1)
+
+    def _as_folded(self, wanted: str, start: int) -> Iterator[Place]:
+        folded, origin = self._folded
+        at = folded.find(wanted)
+        while at >= 0:
+            last = at + len(wanted) - 1
+            begins_cluster = at == 0 or origin[at - 1] != origin[at]
+            ends_cluster = last + 1 == len(origin) or origin[last + 1] != origin[last]
+            if origin[at] >= start and begins_cluster and ends_cluster:
+                yield origin[at], self._ends[origin[last]]
+            at = folded.find(wanted, at + 1)
 
 
-def _find_folded(
-    folded: str, origin: list[int], ends: dict[int, int], wanted: str, start: int
-) -> tuple[int, int] | None:
-    at = folded.find(wanted)
-    while at >= 0:
-        last = at + len(wanted) - 1
-        begins_cluster = at == 0 or origin[at - 1] != origin[at]
-        ends_cluster = last + 1 == len(origin) or origin[last + 1] != origin[last]
-        if origin[at] >= start and begins_cluster and ends_cluster:
-            return origin[at], ends[origin[last]]
-        at = folded.find(wanted, at + 1)
-    return None
+def _clusters(text: str) -> list[Place]:
+    """Half-open ranges of one character as a reader sees it: a base with all that belongs to it."""
+    starts = [i for i, c in enumerate(text) if c < "\u0300" and text[i - 1] != _JOINER or not _continues(text, i)]
+    return list(zip(starts, [*starts[1:], len(text)], strict=True))
 
 
-def _splits_cluster(text: str, at: int) -> bool:
-    return 0 < at < len(text) and bool(unicodedata.combining(text[at]))
+def _continues(text: str, at: int) -> bool:
+    """Whether the code point at `at` belongs to the character before it: a mark, a joiner, or what it joins."""
+    if not 0 < at < len(text):
+        return False
+    character = text[at]
+    return (
+        unicodedata.category(character)[0] == "M"
+        or character in (_JOINER, _NON_JOINER)
+        or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
+        or (text[at - 1] == _JOINER and unicodedata.category(character)[0] in "LS")
+    )
 
 
 def _is_boundary(text: str, at: int) -> bool:
-    if at in (0, len(text)):
-        return True
-    return not _splits_cluster(text, at) and not (_is_word(text[at - 1]) and _is_word(text[at]))
+    return at in (0, len(text)) or not (_is_word(text[at - 1]) and _is_word(text[at]))
 
 
 def _is_word(character: str) -> bool:

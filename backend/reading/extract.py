@@ -60,14 +60,11 @@ def without_thinking(text: str) -> str:
     while match := _THINKING.match(text, end):
         end = match.end()
     closed = _THOUGHT.search(text, end)
-    if closed and not _may_be_answer(text[end : closed.start()]):
-        end = closed.end()
+    if closed:
+        thought, answer = text[end : closed.start()], text[closed.end() :]
+        quoted = thought.lstrip().startswith(("{", "`")) or ("{" in thought and "{" not in answer)
+        end = end if quoted else closed.end()
     return " " * end + text[end:]
-
-
-def _may_be_answer(text: str) -> bool:
-    """Whether a closing tag after `text` stands inside a JSON object that begins in it."""
-    return text.lstrip().startswith(("{", "```"))
 
 
 def _scan_object(text: str, start: int, positions: dict[str, tuple[int, int]]) -> tuple[dict[str, Any], int]:

@@ -53,7 +53,7 @@ class Jobs:
             self.store.enlist(job_id, self.labels.tasks(project_id, variables, without_version=version), absent=True)
             failed = self.store.failed_task_ids(project_id, version)
             self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=failed), absent=False)
-        self._enqueue(job_id, interactive=False)
+        enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
 
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
@@ -64,17 +64,16 @@ class Jobs:
         variables = answerable(row.label_config).variables
         job_id = self.store.create_job(project_id, row.version, "webhook")
         self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=task_ids), absent=False)
-        self._enqueue(job_id, interactive=False)
+        enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
 
-    def _enqueue(self, job_id: int, *, interactive: bool) -> None:
-        queued = self.store.job_task_ids(job_id, [TaskState.QUEUED])
-        chunks = [queued[i : i + self.chunk_size] for i in range(0, len(queued), self.chunk_size)]
-        for chunk in chunks or [[]]:  # an empty message still writes back what is due and ends the job
-            self.queue.enqueue_chunk(job_id, chunk, interactive=interactive)
 
-    def stop(self, job_id: int, reason: str) -> None:
-        self.store.set_job_state(job_id, "stopped", reason)
+def enqueue_job(store: Store, queue: Queue, job_id: int, *, chunk_size: int, interactive: bool) -> None:
+    """Cut what a job has queued into messages of `chunk_size` task ids."""
+    queued = store.job_task_ids(job_id, [TaskState.QUEUED])
+    chunks = [queued[i : i + chunk_size] for i in range(0, len(queued), chunk_size)]
+    for chunk in chunks or [[]]:  # an empty message still writes back what is due and ends the job
+        queue.enqueue_chunk(job_id, chunk, interactive=interactive)
 
 
 @dataclass(frozen=True, kw_only=True)

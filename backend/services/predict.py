@@ -16,6 +16,7 @@ from backend.core.errors import ConfigError, QueueError
 from backend.core.values import JSON, Task, TaskState
 from backend.labeling.config import parse_config
 from backend.ports import Clock, ProjectRow, Queue, Record, Store
+from backend.services.jobs import enqueue_job
 from backend.services.projects import Projects
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Predictor:
     clock: Clock
     sleep: Callable[[float], None]
     deadline_s: float
+    chunk_size: int
     waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(8))
 
     def answer(
@@ -95,14 +97,14 @@ class Predictor:
     def _queue_and_wait(
         self, row: ProjectRow, version: str, tasks: Sequence[Task], *, interactive: bool
     ) -> dict[int, Result]:
-        waits = len(tasks) <= MAX_AWAITED_TASKS and self.deadline_s > 0 and self.waiting.acquire(blocking=False)
+        few = len(tasks) <= MAX_AWAITED_TASKS
+        waits = few and self.deadline_s > 0 and self.waiting.acquire(blocking=False)
         try:
             started = self.clock()
             hold_s = self.deadline_s + _HOLD_MARGIN_S if waits else 0.0
             job_id = self.store.create_job(row.id, version, "predict")
             self.store.enlist(job_id, tasks, absent=True, hold_s=hold_s)
-            queued = self.store.job_task_ids(job_id, [TaskState.QUEUED])
-            self.queue.enqueue_chunk(job_id, queued, interactive=True)
+            enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=few)
             if not waits:
                 return {}
             deadline = started + timedelta(seconds=self.deadline_s)

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 
 from backend.web.app import create_app
 from backend.wiring import Parts
 
 _TIMEOUT_S = 120
+
+
+class PlainLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """gunicorn's messages in our log lines instead of its own format."""
+
+    def setup(self, cfg: Any) -> None:
+        self.error_log.propagate = True
+        self.access_log.propagate = False
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
@@ -28,8 +37,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
             "threads": self._parts.settings.web_threads,
             "timeout": _TIMEOUT_S,
             "graceful_timeout": 10,
-            "accesslog": None,
-            "loglevel": self._parts.settings.log_level.lower(),
+            "logger_class": PlainLogger,
             "proc_name": "prelabel",
             "control_socket_disable": True,
         }
