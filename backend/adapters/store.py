@@ -112,10 +112,18 @@ class SqlStore:
     # --- jobs ---------------------------------------------------------------------------------------------------
 
     def create_job(self, project_id: int, version: str, kind: str) -> int:
+        now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="queued", total=0, created_at=self._clock()
+            project_id=project_id, version=version, kind=kind, state="queued", total=0, created_at=now
+        )
+        abandoned = sa.update(records).where(
+            records.c.project_id == project_id,
+            records.c.version == version,
+            records.c.state == TaskState.RUNNING.value,
+            records.c.claimed_at < now - _LEASE,
         )
         with self._begin() as connection:
+            connection.execute(abandoned.values(state=TaskState.QUEUED.value, claimed_by=None))
             return int(connection.execute(insert.returning(jobs.c.id)).scalar_one())
 
     def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 
 _QUOTES = {"‘": "'", "’": "'", "‚": "'", "‛": "'", "`": "'", "´": "'"}
 _QUOTES |= {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"'}
@@ -110,12 +111,12 @@ class _Haystack:
 def _clusters(text: str) -> list[Place]:
     """Half-open ranges of one character as a reader sees it: a base with all that belongs to it."""
     starts = [i for i, c in enumerate(text) if c < "\u0300" and text[i - 1] != _JOINER or not _continues(text, i)]
-    return list(zip(starts, [*starts[1:], len(text)], strict=True))
+    return list(pairwise([*starts, len(text)]))
 
 
 def _continues(text: str, at: int) -> bool:
     """Whether the code point at `at` belongs to the character before it: a mark, a joiner, or what it joins."""
-    if not 0 < at < len(text):
+    if not 0 < at < len(text) or text[at - 1].isspace():
         return False
     character = text[at]
     return (
