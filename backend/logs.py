@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_CHATTY = ("httpx", "httpcore", "openai", "alembic", "urllib3", "asyncio")
+_CHATTY = ("alembic", "asyncio", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "rq", "urllib3")
 
 
 class JsonFormatter(logging.Formatter):
@@ -40,4 +40,4 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonFormatter(tracebacks=level == "DEBUG"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "WARNING")

@@ -35,8 +35,13 @@ _MAINTENANCE_S = 30  # a dead worker's message is queued again about this long a
 def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
     """Annotate these tasks of a job. Safe to run twice."""
     message = get_current_job()
+    started = time.monotonic()
     with _parts() as parts:
         parts.chunk_worker.work(job_id, task_ids, claimant=message.id if message else "direct")
+    _log.info(
+        "chunk done",
+        extra={"job": job_id, "tasks": len(task_ids), "seconds": round(time.monotonic() - started, 2)},
+    )
 
 
 def sync_project(project_id: int) -> None:
@@ -126,7 +131,8 @@ def _run_worker(queue: str) -> None:
         maintenance_interval=_MAINTENANCE_S,
         job_monitoring_interval=10,
     )
-    _until_done(lambda: worker.work(with_scheduler=True, logging_level=settings.log_level))
+    rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
+    _until_done(lambda: worker.work(with_scheduler=True, logging_level=rq_level))
 
 
 def _until_done(work: Callable[[], object]) -> None:

@@ -266,6 +266,10 @@ class LabelStudioApi:
                 f"Label Studio has no {path}, or the key's user may not see it: check the project's number and the key."
             )
             return LabelStudioNotFound(message, status=status, detail=detail)
+        if 300 <= status < 400:
+            target = response.headers.get("location", "another address")
+            message = f"{self._url} redirects to {target[:200]}: set LABEL_STUDIO_URL to the address that answers."
+            return LabelStudioError(message, status=status, detail=detail)
         if status >= 500:
             message = f"Label Studio failed at {method} {path} with HTTP {status}: see its log, then try again."
             return LabelStudioUnreachable(message, status=status, detail=detail)

@@ -36,7 +36,8 @@ class _Step:
     """One token of the value."""
 
     token: TokenLogprob
-    written: str  # what stood before it, folded
+    lead: str  # what of it stands before the label
+    written: str  # what of the label stands before it, folded
     text: str  # the part of it that belongs to the label, folded; empty for a closing quote alone
     closes: bool  # it reaches the closing quote
 
@@ -98,7 +99,8 @@ def _steps(tokens: Sequence[TokenLogprob], start: int, end: int) -> Iterator[_St
         if begin_label < after and begin <= end_label:
             text = token.token[max(0, begin_label - begin) : max(0, end_label - begin)].casefold()
             text = text if written else text.lstrip()
-            yield _Step(token=token, written=written, text=text, closes=after > end_label)
+            lead = token.token[: max(0, begin_label - begin)]
+            yield _Step(token=token, lead=lead, written=written, text=text, closes=after > end_label)
             written += text
         begin = after
 
@@ -108,7 +110,7 @@ def _split(step: _Step, chosen: Sequence[str], others: Mapping[str, Sequence[str
     mine, theirs, outside = step.probability, 0.0, 0.0
     seen: set[str] = set()
     for token, probability in step.alternatives:
-        piece, closes = _piece(token, step.written)
+        piece, closes = _piece(token, step)
         if not piece and not step.written:
             continue  # only quotes or space before the label: says nothing about it
         now = step.written + piece
@@ -131,9 +133,11 @@ def _split(step: _Step, chosen: Sequence[str], others: Mapping[str, Sequence[str
     return mine, theirs + min(max(0.0, 1.0 - sum(listed)), min(listed) * len(unseen)), outside
 
 
-def _piece(token: str, written: str) -> tuple[str, bool]:
+def _piece(token: str, step: _Step) -> tuple[str, bool]:
     """The part of an alternative that would belong to the label, folded, and whether a quote ends the label there."""
-    folded = token.casefold() if written else token.casefold().lstrip(_BEFORE_A_LABEL)
+    folded = token.removeprefix(step.lead).casefold()
+    if not step.written:
+        folded = folded.lstrip(_BEFORE_A_LABEL)
     piece, quote, _ = folded.partition('"')
     return piece, bool(quote)
 
