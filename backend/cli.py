@@ -164,7 +164,8 @@ def status(project: ProjectOption, as_json: JsonOption = False) -> None:
         _print_json(told)
         return
     if row is None:
-        _out.print(f"Project {project} is not known here yet: prelabel connect --project {project} --backend-url URL")
+        hint = f"prelabel connect --project {project} --backend-url URL"
+        _out.print(f"Project {project} is not known here yet: {hint}", soft_wrap=True)
         return
     _out.print(f"Project {project}, version {version or 'none: nothing in the labeling config is supported'}")
     for refusal in row.refusals:

@@ -124,6 +124,8 @@ def _read_field(control: Control, extracted: Extracted, reply: Reply, shown: Map
         )
     if control.name not in extracted.values:
         return FieldReading(control=control.name, value=None, step=extracted.step, problem="is missing in the reply")
+    if _may_be_cut(control.name, extracted, reply):
+        return FieldReading(control=control.name, value=None, step=extracted.step, problem="was cut off")
     decoded = control.decode(storable(extracted.values[control.name]), shown)
     probability = None if decoded.value is None else _probability(control, decoded.value, extracted.positions, reply)
     return FieldReading(
@@ -135,6 +137,13 @@ def _read_field(control: Control, extracted: Extracted, reply: Reply, shown: Map
         notes=decoded.notes + (("the reply was cut off",) if reply.finish_reason == "length" else ()),
         confidence=probability,
     )
+
+
+def _may_be_cut(name: str, extracted: Extracted, reply: Reply) -> bool:
+    """Whether a reply that ran into the token limit ends inside this value: "entail" may be half an "entailment"."""
+    if reply.finish_reason != "length" or not extracted.values or name in extracted.positions:
+        return False
+    return name == next(reversed(extracted.values)) and not isinstance(extracted.values[name], list)
 
 
 def _probability(control: Control, value: JSON, positions: Mapping[str, tuple[int, int]], reply: Reply) -> float | None:

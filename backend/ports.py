@@ -137,6 +137,11 @@ class Labels(Protocol):
 
     def backends(self, project_id: int) -> list[Backend]: ...
 
+    def address_refusals(self, backend_url: str) -> dict[str, str]:
+        """Label Studio's own words against this address, under "backend" and "webhook"; empty when it takes both.
+        Writes nothing."""
+        ...
+
     def save_backend(self, project_id: int, backend_id: int | None, fields: Mapping[str, JSON]) -> Backend: ...
 
     def webhooks(self, project_id: int) -> list[Webhook]: ...
@@ -294,8 +299,12 @@ class Store(Protocol):
 
     def records(self, project_id: int, version: str, task_ids: Sequence[int]) -> dict[int, Record]: ...
 
-    def hand_over(self, record_ids: Sequence[int]) -> set[int]:
-        """Claim finished, unwritten records for a `/predict` answer; returns those that were got."""
+    def hand_over(self, record_ids: Sequence[int], *, lost_before: datetime) -> set[int]:
+        """Claim finished records for a `/predict` answer; returns those that were got.
+
+        These are the unwritten ones, and those delivered before `lost_before`: Label Studio, which asks for them,
+        lacks them. Two requests never get the same record.
+        """
         ...
 
     def end_hold(self, record_ids: Sequence[int]) -> None: ...
@@ -352,7 +361,11 @@ class Queue(Protocol):
     def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None: ...
 
     def enqueue_sync(self, project_id: int) -> None:
-        """Ask for the project to be read again and its version aligned; asked twice, it is done once."""
+        """Ask for the project to be read again and its version aligned. Nothing is added while one such waits."""
+        ...
+
+    def sync_started(self, project_id: int) -> None:
+        """What changes from now on may be missing in what is read: `enqueue_sync` adds a message again."""
         ...
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None: ...

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 
-from backend.adapters.addresses import is_local
 from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
@@ -96,7 +95,6 @@ class Parts:
             projects=self.projects,
             model=lambda: asyncio.run(self._describe_model()),
             webhook_secret=self.settings.effective_webhook_secret,
-            is_local=is_local,
             has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
         )
 

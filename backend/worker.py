@@ -48,6 +48,7 @@ def sync_project(project_id: int) -> None:
     """Read a project again and align its version everywhere."""
     with _parts() as parts:
         parts.need_key()
+        parts.queue.sync_started(project_id)
         parts.projects.sync(parts.labels, project_id)
 
 

@@ -23,6 +23,7 @@ from backend.core.values import JSON, Prediction, Task
 from backend.ports import Backend, Project, Tab, Webhook, WrittenPrediction
 
 PAGE_SIZE = 500  # 1.2 s a page on a project of 10,000 tasks; one page of everything takes 43 s
+_NO_PROJECT = 2_000_000_000  # an id that no project has
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
@@ -167,6 +168,24 @@ class LabelStudioApi:
 
     # --- the connection -------------------------------------------------------------------------------------------
 
+    def address_refusals(self, backend_url: str) -> dict[str, str]:
+        """Asked for a project that cannot exist: the address is looked at first, and nothing is saved."""
+        refusals: dict[str, str] = {}
+        url = backend_url.rstrip("/")
+        for what, path, target in (("backend", "/api/ml", url), ("webhook", "/api/webhooks/", f"{url}/webhook")):
+            try:
+                self._call("POST", path, json={"url": target, "project": _NO_PROJECT})
+            except LabelStudioUnauthorized:
+                raise
+            except LabelStudioError as error:
+                if error.status is None:
+                    raise
+                if error.status != 400:
+                    refusals[what] = _reason(error.detail)
+                elif '"url"' in error.detail:
+                    refusals[what] = "it is not a URL that Label Studio takes"
+        return refusals
+
     def backends(self, project_id: int) -> list[Backend]:
         return [_backend(raw) for raw in self._get_list("/api/ml", project=project_id)]
 
@@ -174,8 +193,17 @@ class LabelStudioApi:
         if backend_id is None:
             answer = self._call("POST", "/api/ml", json={**fields, "project": project_id})
         else:
-            answer = self._call("PATCH", f"/api/ml/{backend_id}", json={**fields, "project": project_id})
+            answer = self._call("PATCH", f"/api/ml/{backend_id}", json={**self._address(backend_id), **fields})
         return _backend(answer.json())
+
+    def _address(self, backend_id: int) -> dict[str, JSON]:
+        """Label Studio calls a backend before it changes it, and only with what stands in the change itself: without
+        the URL it answers 500. An empty password stands for the known one."""
+        known = self._get(f"/api/ml/{backend_id}")
+        fields: dict[str, JSON] = {name: known.get(name) for name in ("url", "project", "auth_method")}
+        if known.get("auth_method") == "BASIC_AUTH":
+            fields |= {"basic_auth_user": known.get("basic_auth_user"), "basic_auth_pass": ""}
+        return fields
 
     def webhooks(self, project_id: int) -> list[Webhook]:
         return [
@@ -273,7 +301,7 @@ class LabelStudioApi:
         if status >= 500:
             message = f"Label Studio failed at {method} {path} with HTTP {status}: see its log, then try again."
             return LabelStudioUnreachable(message, status=status, detail=detail)
-        message = f"Label Studio refused {method} {path} with HTTP {status}: {_reason(response)}"
+        message = f"Label Studio refused {method} {path} with HTTP {status}: {_reason(response.text)}"
         return LabelStudioError(message, status=status, detail=detail)
 
 
@@ -339,10 +367,10 @@ def _written(raw: Mapping[str, Any]) -> WrittenPrediction:
     return WrittenPrediction(id=raw["id"], task_id=raw["task"], model_version=raw.get("model_version"))
 
 
-def _reason(response: httpx.Response) -> str:
-    """Label Studio's own words, cut short; its validation messages may quote what was sent."""
+def _reason(text: str) -> str:
+    """Label Studio's own words in an answer, cut short; its validation messages may quote what was sent."""
     try:
-        body = response.json()
+        body = json.loads(text)
     except ValueError:
         return "no reason given"
     if not isinstance(body, dict):

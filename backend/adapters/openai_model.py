@@ -6,6 +6,7 @@ Retries are off in the client: there is one retry loop, in `services/annotate.py
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -73,6 +74,7 @@ class OpenAIModel:
         self._endpoint = str(self._client.base_url).rstrip("/")
         self._memory = memory
         self._known: dict[str, Capabilities] = {}
+        self._probing = asyncio.Lock()
 
     async def close(self) -> None:
         await self._client.close()
@@ -100,11 +102,12 @@ class OpenAIModel:
                 found = self._remember(request.model, weaker)
 
     async def capabilities(self, model: str) -> Capabilities:
-        known = self._known.get(model) or self._memory.capabilities(self._endpoint, model)
-        if known is None:
-            known = self._remember(model, await self._probe(model))
-        self._known[model] = known
-        return known
+        async with self._probing:  # the first calls of a chunk come all at once, and one probe is enough
+            known = self._known.get(model) or self._memory.capabilities(self._endpoint, model)
+            if known is None:
+                known = self._remember(model, await self._probe(model))
+            self._known[model] = known
+            return known
 
     async def _probe(self, model: str) -> Capabilities:
         """Ask a tiny question with everything switched on; switch off what is refused, one thing a call."""

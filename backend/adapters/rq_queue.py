@@ -21,7 +21,7 @@ CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
 _WRITER_LOCK_S = 180  # longer than the slowest single call of the writer
 _RESULT_TTL_S = 60
 _FAILURE_TTL_S = 7 * 24 * 3600
-_SYNC_S = 30
+_SYNC_S = 30  # a message that was lost keeps no other away for longer
 _RETRY_S = (2, 5, 15, 60, 240)  # for a message that failed as a whole: Label Studio or the database was away
 
 
@@ -56,9 +56,12 @@ class RedisQueue:
 
     def enqueue_sync(self, project_id: int) -> None:
         with _translated():
-            # Label Studio calls /setup twice on connect and again before each task: once in a while is enough.
             if self.connection.set(f"prelabel:sync:{project_id}", 1, nx=True, ex=_SYNC_S):
                 self._enqueue_small("backend.worker.sync_project", project_id)
+
+    def sync_started(self, project_id: int) -> None:
+        with _translated():
+            self.connection.delete(f"prelabel:sync:{project_id}")
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
         with _translated():

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.adapters.tables import capabilities, events, jobs, projects, records
 from backend.core.errors import StoreError
+from backend.core.text import storable
 from backend.core.values import Outcome, Task, TaskState, Usage
 from backend.ports import Capabilities, Clock, Counts, JobRow, ProjectRow, Record
 
@@ -28,6 +29,9 @@ _BATCH = 500  # rows in one statement: SQLite allows 32,766 variables, and short
 _LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
 _DELIVERED = ("claimed", "handed", "written")
+_MODEL_CHARS = 200
+# A prediction that was delivered after a job began to read tasks may be missing in what it read. Clocks differ, too.
+_MAY_BE_UNSEEN = timedelta(minutes=1)
 
 T = TypeVar("T")
 
@@ -129,10 +133,13 @@ class SqlStore:
     def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:
         hold_until = self._clock() + timedelta(seconds=hold_s) if hold_s else None
         with self._begin(read_only=True) as connection:
-            version = connection.execute(sa.select(jobs.c.version).where(jobs.c.id == job_id)).scalar_one()
+            job = connection.execute(sa.select(jobs.c.version, jobs.c.created_at).where(jobs.c.id == job_id)).one()
+        read_since = _utc(job.created_at) - _MAY_BE_UNSEEN
         for chunk in _chunks(tasks, _BATCH):
             with self._begin() as connection:
-                self._enlist(connection, job_id, version, chunk, absent=absent, hold_until=hold_until)
+                self._enlist(
+                    connection, job_id, job.version, chunk, absent=absent, hold_until=hold_until, read_since=read_since
+                )
         mine = sa.select(sa.func.count()).select_from(records).where(records.c.job_id == job_id).scalar_subquery()
         with self._begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(total=mine))
@@ -155,6 +162,7 @@ class SqlStore:
         *,
         absent: bool,
         hold_until: datetime | None,
+        read_since: datetime,
     ) -> None:
         now = self._clock()
         fresh: list[dict[str, Any]] = [
@@ -187,23 +195,27 @@ class SqlStore:
         for row in fresh:
             record = existing.get(row["task_id"])
             if record is not None:
-                self._enlist_again(connection, record, row, absent=absent)
+                self._enlist_again(connection, record, row, absent=absent, read_since=read_since)
 
-    def _enlist_again(self, connection: Connection, record: Record, row: Mapping[str, Any], *, absent: bool) -> None:
+    def _enlist_again(
+        self, connection: Connection, record: Record, row: Mapping[str, Any], *, absent: bool, read_since: datetime
+    ) -> None:
+        unseen = record.delivery == "claimed" or (record.delivered_at or read_since) > read_since
+        surely_absent = absent and not unseen
         values: dict[str, Any] = {"job_id": row["job_id"], "hold_until": row["hold_until"]}
         unchanged = record.data_hash == row["data_hash"]
         if unchanged and not record.state.finished:
             pass  # its answer is under way
         elif unchanged and record.state in _ANSWERED:
             if absent and record.delivery in ("handed", "written"):
-                values |= {"delivery": "pending", "rewrite": False}
+                values |= {"delivery": "pending", "rewrite": not surely_absent}
         else:
             values |= {
                 "state": TaskState.QUEUED.value,
                 "data": row["data"],
                 "data_hash": row["data_hash"],
                 "delivery": "none",
-                "rewrite": record.rewrite or (not absent and record.delivery in _DELIVERED),
+                "rewrite": record.rewrite or (record.delivery in _DELIVERED and not surely_absent),
                 "updated_at": row["updated_at"],
             }
         connection.execute(sa.update(records).where(records.c.id == record.id).values(values))
@@ -233,8 +245,9 @@ class SqlStore:
         values: dict[str, Any] = {"state": state, "reason": reason}
         if state in ("done", "stopped"):
             values["finished_at"] = self._clock()
+        since = ["queued"] if state == "running" else ["queued", "running", "stopped"]
         with self._begin() as connection:
-            connection.execute(sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.not_in(["done"])).values(values))
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(since)).values(values))
 
     def finish_job_if_done(self, job_id: int) -> bool:
         unfinished = sa.exists().where(
@@ -299,8 +312,8 @@ class SqlStore:
             "notes": list(outcome.notes),
             "error_class": outcome.error_class,
             "error": outcome.error,
-            "reply_text": _without_nul(outcome.reply_text),
-            "model": outcome.model,
+            "reply_text": outcome.reply_text,
+            "model": (outcome.model or "")[:_MODEL_CHARS] or None,
             "request_key": outcome.request_key,
             "delivery": "pending",
             "claimed_by": None,
@@ -318,7 +331,7 @@ class SqlStore:
             connection.execute(
                 sa.update(records)
                 .where(mine, records.c.data_hash == data_hash, records.c.state == TaskState.RUNNING.value)
-                .values(_storable(values))
+                .values({name: storable(value) for name, value in values.items()})
             )
 
     def records(self, project_id: int, version: str, task_ids: Sequence[int]) -> dict[int, Record]:
@@ -336,12 +349,14 @@ class SqlStore:
 
     # --- deliveries ---------------------------------------------------------------------------------------------
 
-    def hand_over(self, record_ids: Sequence[int]) -> set[int]:
+    def hand_over(self, record_ids: Sequence[int], *, lost_before: datetime) -> set[int]:
+        lost = sa.and_(records.c.delivery.in_(["handed", "written"]), records.c.delivered_at < lost_before)
+        unwritten = sa.and_(records.c.delivery == "pending", records.c.rewrite.is_(False))
         got: set[int] = set()
         for ids in _chunks(record_ids, _BATCH):
             query = (
                 sa.update(records)
-                .where(records.c.id.in_(ids), records.c.delivery == "pending", records.c.rewrite.is_(False))
+                .where(records.c.id.in_(ids), sa.or_(unwritten, lost))
                 .values(delivery="handed", delivered_at=self._clock(), hold_until=None)
                 .returning(records.c.id)
             )
@@ -563,13 +578,22 @@ def _engine(url: str) -> Engine:
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() == "sqlite":
-        if parsed.database:
+        if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(parsed, connect_args={"timeout": 30})
+        engine = sa.create_engine(
+            parsed, connect_args={"timeout": 30, "check_same_thread": False}, **_memory_options(parsed)
+        )
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin_immediate)
         return engine
     return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+def _memory_options(url: sa.URL) -> dict[str, Any]:
+    """A database in memory is its one connection: kept open, and lent to one thread at a time."""
+    if url.database not in (None, "", ":memory:"):
+        return {}
+    return {"poolclass": sa.QueuePool, "pool_size": 1, "max_overflow": 0}
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:
@@ -616,8 +640,6 @@ def _record(row: RowMapping) -> Record:
 
 
 def _job(row: RowMapping) -> JobRow:
-    created_at = _aware(row["created_at"])
-    assert created_at is not None  # the column is not nullable
     return JobRow(
         id=row["id"],
         project_id=row["project_id"],
@@ -625,28 +647,19 @@ def _job(row: RowMapping) -> JobRow:
         kind=row["kind"],
         state=row["state"],
         total=row["total"],
-        created_at=created_at,
+        created_at=_utc(row["created_at"]),
         finished_at=_aware(row["finished_at"]),
         reason=row["reason"],
     )
 
 
 def _aware(moment: datetime | None) -> datetime | None:
+    return _utc(moment) if moment is not None else None
+
+
+def _utc(moment: datetime) -> datetime:
     """SQLite forgets the zone; everything in the store is UTC."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
-
-
-def _without_nul(text: str | None) -> str | None:
-    """PostgreSQL refuses U+0000 in text."""
-    return text.replace("\0", "\ufffd") if text is not None else None
-
-
-def _storable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Strings without lone surrogates, which no database takes."""
-    return {
-        name: value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
-        for name, value in values.items()
-    }
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -67,9 +67,12 @@ async def annotate_records(
                 return
             store.save_outcome(record.id, record.data_hash, outcome)
 
-    async with asyncio.TaskGroup() as group:
-        for record in records:
-            group.create_task(one(record))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for record in records:
+                group.create_task(one(record))
+    except ExceptionGroup as failures:  # the store fails: for all of them the same way
+        raise failures.exceptions[0] from failures
     store.release(run.released)
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,12 @@ from backend.services.projects import Projects, answerable
 WEBHOOK_HEADER = "X-Prelabel-Webhook-Secret"
 TAB_TITLE = "Least certain first"
 _RESERVED = "reserved network address"
+_DATA_PIXELS, _LEAST_DATA_PIXELS = 520, 240
+_HIDDEN_COLUMNS = (
+    *("inner_id", "cancelled_annotations", "total_predictions", "annotators", "annotations_results"),
+    *("annotations_ids", "predictions_model_versions", "file_upload", "storage_filename", "created_at"),
+    *("updated_at", "updated_by", "avg_lead_time", "draft_exists", "completed_at"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +67,7 @@ def connect(
         project_id,
         {"model_version": row.version, "show_collab_predictions": True, "evaluate_predictions_automatically": False},
     )
-    tab = _save_tab(labels, project_id)
+    tab = _save_tab(labels, project_id, answerable(row.label_config).variables)
     return Connection(project_id=project_id, version=row.version, backend=backend, tab=tab, refusals=row.refusals)
 
 
@@ -138,29 +144,34 @@ def _connect_webhook(labels: Labels, project_id: int, url: str, secret: str | No
         labels.delete_webhook(extra.id)
 
 
-def _save_tab(labels: Labels, project_id: int) -> Tab:
-    """The tab that sorts unlabelled tasks by score, lowest first; a tab of that title is brought back into order."""
+def _save_tab(labels: Labels, project_id: int, variables: Sequence[str]) -> Tab:
+    """The tab that sorts unlabelled tasks by score, lowest first; a tab of that title is brought back into order.
+
+    Which columns are shown, and how wide, stays as the users have arranged it.
+    """
     unlabelled = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
-    data: dict[str, JSON] = {
+    order: dict[str, JSON] = {
         "title": TAB_TITLE,
         "type": "list",
         "target": "tasks",
         "ordering": ["tasks:predictions_score"],
         "filters": {"conjunction": "and", "items": [unlabelled]},
-        "hiddenColumns": {"explore": list(_hidden_columns()), "labeling": []},
     }
     known = [t for t in labels.tabs(project_id) if t.title == TAB_TITLE]
-    return labels.save_tab(project_id, known[0].id if known else None, {**(known[0].data if known else {}), **data})
+    data = {**_tab_layout(variables), **(known[0].data if known else {}), **order}
+    return labels.save_tab(project_id, known[0].id if known else None, data)
 
 
-def _hidden_columns() -> tuple[str, ...]:
-    """Everything but the data, the score, the prediction and the annotation count."""
-    names = (
-        *("inner_id", "cancelled_annotations", "total_predictions", "annotators", "annotations_results"),
-        *("annotations_ids", "predictions_model_versions", "file_upload", "storage_filename", "created_at"),
-        *("updated_at", "updated_by", "avg_lead_time", "draft_exists", "completed_at"),
-    )
-    return tuple(f"tasks:{name}" for name in names)
+def _tab_layout(variables: Sequence[str]) -> dict[str, JSON]:
+    """Column widths at which a row of a wide screen shows the score, two predicted labels and the data."""
+    hidden = [f"tasks:{name}" for name in _HIDDEN_COLUMNS]
+    aside = ["tasks:total_annotations", "tasks:predictions_results"]  # the list beside an opened task is narrow
+    widths = {"tasks:id": 80, "tasks:predictions_score": 140, "tasks:predictions_results": 400}
+    data_width = max(_LEAST_DATA_PIXELS, _DATA_PIXELS // max(1, len(variables)))
+    return {
+        "hiddenColumns": {"explore": hidden, "labeling": [*hidden, *aside]},
+        "columnsWidth": {**widths, **{f"tasks:data.{name}": data_width for name in variables}},
+    }
 
 
 def connection_problems(labels: Labels, project_id: int, version: str, secret: str | None) -> list[str]:

@@ -14,6 +14,9 @@ from backend.services.connect import connection_problems
 from backend.services.projects import Projects
 
 
+_VARIABLES = {"backend": "ML_BLOCK_LOCAL_IP=false", "webhook": "SSRF_PROTECTION_ENABLED=false"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check:
     """One line of the report."""
@@ -36,7 +39,6 @@ class Doctor:
     projects: Projects
     model: Callable[[], JSON]
     webhook_secret: str | None
-    is_local: Callable[[str], bool]  # whether a host name is this machine or a private address
     has_key: bool
 
     def checks(self, project_id: int | None, backend_url: str | None) -> Iterator[Check]:
@@ -83,13 +85,21 @@ class Doctor:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             return Check(name="backend url", status="wrong", detail=f"{url} is no http(s) URL: give one.")
-        if self.is_local(parts.hostname):
+        try:
+            refusals = self.labels.address_refusals(url)
+        except LabelStudioError as error:
+            return Check(name="backend url", status="wrong", detail=str(error))
+        if not refusals:
+            return Check(name="backend url", status="ok", detail=f"Label Studio accepts {url}")
+        if any("reserved" in words for words in refusals.values()):
+            variables = " and ".join(_VARIABLES[what] for what in refusals)
             detail = (
-                f"{url} is a local or private address: Label Studio needs ML_BLOCK_LOCAL_IP=false and "
-                "SSRF_PROTECTION_ENABLED=false in its environment, or it refuses it."
+                f"Label Studio refuses {url} because it is a local or private address: set {variables} in "
+                "Label Studio's environment and restart it."
             )
-            return Check(name="backend url", status="note", detail=detail)
-        return Check(name="backend url", status="ok", detail=f"{url} is a public address")
+        else:
+            detail = f"Label Studio refuses {url} ({next(iter(refusals.values()))}): give an address that it can use."
+        return Check(name="backend url", status="wrong", detail=detail)
 
     def _project(self, project_id: int) -> Iterator[Check]:
         try:

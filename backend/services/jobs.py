@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from backend.core.errors import ConfigError, LabelStudioNotFound
+from backend.core.errors import ConfigError, LabelStudioNotFound, SettingsError
 from backend.core.values import TaskState
 from backend.ports import Counts, JobRow, Labels, ProjectRow, Queue, Store
 from backend.services.annotate import Caller, annotate_records
@@ -111,14 +111,17 @@ class ChunkWorker:
             return
         if job.state == "queued":
             self.store.set_job_state(job.id, "running")
-        records = self.store.claim(job.version, job.project_id, task_ids, claimant)
 
         async def annotate() -> str | None:
             async with self.caller() as caller:
+                records = self.store.claim(job.version, job.project_id, task_ids, claimant)
                 run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
             return str(run.stopped_by) if run.stopped_by else None
 
-        reason = asyncio.run(annotate())
+        try:
+            reason = asyncio.run(annotate())
+        except SettingsError as error:  # there is no model to ask: nothing was claimed
+            reason = str(error)
         if reason is not None:
             _log.error("job stopped", extra={"job": job.id, "reason": reason})
             self.store.set_job_state(job.id, "stopped", reason)

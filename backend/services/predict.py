@@ -22,6 +22,7 @@ from backend.services.projects import Projects
 _log = logging.getLogger(__name__)
 
 MAX_AWAITED_TASKS = 2
+_MAX_TASK_ID = 2**63 - 1  # the largest that the database takes
 _POLL_S = 0.05
 _HOLD_MARGIN_S = 2.0
 # Label Studio reads its tasks, then calls us: a prediction written in between is missing in what it sends.
@@ -58,7 +59,7 @@ class Predictor:
         records = self.store.records(row.id, row.version, [t.id for t in known])
         usable = {t.id: r for t in known if (r := records.get(t.id)) is not None and _is_usable(r, t)}
         shown = _ids_shown_with(tasks, row.version)
-        offered = [r for r in usable.values() if interactive or (r.task_id not in shown and self._may_offer(r))]
+        offered = [r for r in usable.values() if interactive or r.task_id not in shown]
         answers = self._hand_over(offered, interactive=interactive)
         missing = [t for t in known if t.id not in usable and (interactive or t.id not in shown)]
         if missing:
@@ -75,24 +76,18 @@ class Predictor:
             return self.store.project(project_id)
         row, changed = self.projects.remember(project_id, label_config)
         if changed:
-            self.queue.enqueue_sync(project_id)
+            try:
+                self.queue.enqueue_sync(project_id)
+            except QueueError:
+                _log.exception("the project was not aligned", extra={"project": project_id})
         return row
 
-    def _may_offer(self, record: Record) -> bool:
-        """Not while a writer is at it, and not right after a delivery that Label Studio may not have seen yet."""
-        if record.delivery == "pending":
-            return True
-        if record.delivery not in ("written", "handed") or record.delivered_at is None:
-            return False
-        return self.clock() - record.delivered_at > _JUST_DELIVERED
-
     def _hand_over(self, records: Sequence[Record], *, interactive: bool) -> dict[int, Result]:
+        """Not what a writer is at, nor what was delivered so lately that Label Studio may not have seen it yet."""
         if interactive:
             return {r.task_id: _result(r) for r in records}
-        pending = self.store.hand_over([r.id for r in records if r.delivery == "pending"])
-        lost = [r.id for r in records if r.delivery != "pending"]  # delivered once, and Label Studio lacks it
-        self.store.set_delivery(lost, "handed")
-        return {r.task_id: _result(r) for r in records if r.id in pending or r.id in lost}
+        got = self.store.hand_over([r.id for r in records], lost_before=self.clock() - _JUST_DELIVERED)
+        return {r.task_id: _result(r) for r in records if r.id in got}
 
     def _queue_and_wait(
         self, row: ProjectRow, version: str, tasks: Sequence[Task], *, interactive: bool
@@ -104,21 +99,25 @@ class Predictor:
             hold_s = self.deadline_s + _HOLD_MARGIN_S if waits else 0.0
             job_id = self.store.create_job(row.id, version, "predict")
             self.store.enlist(job_id, tasks, absent=True, hold_s=hold_s)
-            enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=few)
+            try:
+                enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=few)
+            except QueueError as error:
+                self.store.set_job_state(job_id, "stopped", str(error))
+                raise
             if not waits:
                 return {}
             deadline = started + timedelta(seconds=self.deadline_s)
-            return self._wait(row.id, version, [t.id for t in tasks], deadline, interactive=interactive)
+            return self._wait(row.id, version, {t.id for t in tasks}, deadline, interactive=interactive)
         finally:
             if waits:
                 self.waiting.release()
 
     def _wait(
-        self, project_id: int, version: str, task_ids: Sequence[int], deadline: datetime, *, interactive: bool
+        self, project_id: int, version: str, task_ids: set[int], deadline: datetime, *, interactive: bool
     ) -> dict[int, Result]:
         """Poll until all are there or the deadline has passed; then leave the rest to the write-back."""
         while True:
-            records = self.store.records(project_id, version, task_ids)
+            records = self.store.records(project_id, version, sorted(task_ids))
             finished = [r for r in records.values() if r.state.finished]
             late = self.clock() >= deadline
             if len(finished) == len(task_ids) or late:
@@ -131,6 +130,8 @@ class Predictor:
 def _task(raw: JSON, row: ProjectRow) -> Task | None:
     """A task of a `/predict` request, with only the data that is shown; None for anything that is no task."""
     if not isinstance(raw, Mapping) or isinstance(raw.get("id"), bool) or not isinstance(raw.get("id"), int):
+        return None
+    if not 0 < raw["id"] <= _MAX_TASK_ID:
         return None
     data = raw.get("data")
     try:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioError
+from backend.core.text import storable
 from backend.core.values import Agent, version_of
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig, parse_config
@@ -42,7 +43,8 @@ class Projects:
         """
         known = self.store.project(project_id)
         known_instructions = known.instructions if known else ""
-        instructions = known_instructions if instructions is None else html_to_text(instructions)
+        instructions = known_instructions if instructions is None else storable(html_to_text(instructions))
+        label_config = storable(label_config)
         version, refusals = self._describe(label_config, instructions)
         row = ProjectRow(
             id=project_id,

@@ -22,18 +22,25 @@ class Pace:
     """How many predictions go into the next call, learnt from what the last ones cost."""
 
     size: int = FIRST_BATCH
-    item_s: float | None = None  # seconds a prediction in the last call
+    last: tuple[int, float] | None = None  # the last full call: how many it held, and its seconds
 
     def after(self, sent: int, took_s: float) -> Pace:
-        """Grow while a call is short, or while growing makes each prediction cheaper (a cost that does not depend
-        on the batch, as with the memory-efficient import off); else shrink towards a short call."""
-        item_s = took_s / max(1, sent)
+        """Grow while a call is short, or while its length has little to do with the batch (as with the
+        memory-efficient import off, where one prediction takes as long as thousands); else shrink towards a short
+        call."""
         if sent < self.size:
             return self
-        cheaper = self.item_s is None or item_s < 0.7 * self.item_s
-        if took_s <= _SHORT_CALL_S or cheaper:
-            return Pace(size=min(LARGEST_BATCH, self.size * 2), item_s=item_s)
-        return Pace(size=max(SMALLEST_BATCH, self.size // 2), item_s=item_s)
+        if took_s > _SHORT_CALL_S and self.last is not None and self.last[0] == sent:
+            return Pace(size=self.size, last=(sent, took_s))  # at a bound: nothing to compare with
+        grow = took_s <= _SHORT_CALL_S or self.last is None or _mostly_fixed(self.last, (sent, took_s))
+        size = min(LARGEST_BATCH, self.size * 2) if grow else max(SMALLEST_BATCH, self.size // 2)
+        return Pace(size=size, last=(sent, took_s))
+
+
+def _mostly_fixed(one: tuple[int, float], other: tuple[int, float]) -> bool:
+    """Whether of two calls the larger took not much longer: twice the batch, less than 1.4 times the seconds."""
+    (few, few_s), (many, many_s) = sorted((one, other))
+    return many_s < few_s * (1 + 0.4 * (many / few - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +100,7 @@ class Writer:
         if created == len(records):
             self.store.set_delivery([r.id for r in records], "written")
             return created
-        _log.warning("import wrote fewer predictions than were sent", extra={"sent": len(records), "created": created})
+        _log.warning("import wrote fewer predictions than were sent", extra={"sent": len(records), "written": created})
         return sum(self._replace(record) for record in records)
 
     def _after_refusal(self, project_id: int, records: Sequence[Record], error: LabelStudioError) -> int:

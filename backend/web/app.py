@@ -8,7 +8,8 @@ import uuid
 
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import HTTPException, Unauthorized
 
 from backend.core.errors import ConfigError, PrelabelError, QueueError, StoreError
 from backend.services.connect import WEBHOOK_HEADER
@@ -31,22 +32,23 @@ def create_app(parts: Parts) -> Flask:
     return app
 
 
-def _refuse_strangers(parts: Parts) -> ResponseReturnValue | None:
+def _refuse_strangers(parts: Parts) -> None:
     """Basic auth on every route when it is set. `/webhook` takes its own secret, because Label Studio calls it
     without Basic auth (all but START_TRAINING, which comes with it)."""
     auth = parts.settings.basic_auth
     if request.path == "/webhook":
         secret = parts.settings.effective_webhook_secret
         if secret is None or _same(request.headers.get(WEBHOOK_HEADER, ""), secret):
-            return None
+            return
         if auth is not None and _has_basic_auth(auth):
-            return None
-        return jsonify(error=f"The webhook needs its secret in the header {WEBHOOK_HEADER}."), 401
+            return
+        raise Unauthorized(f"The webhook needs its secret in the header {WEBHOOK_HEADER}.")
     if auth is None or _has_basic_auth(auth):
-        return None
-    answer = jsonify(error="This backend needs Basic auth: give user and password in Label Studio's model settings.")
-    answer.headers["WWW-Authenticate"] = 'Basic realm="prelabel"'
-    return answer, 401
+        return
+    raise Unauthorized(
+        "This backend needs Basic auth: give user and password in Label Studio's model settings.",
+        www_authenticate=WWWAuthenticate("basic", {"realm": "prelabel"}),
+    )
 
 
 def _has_basic_auth(auth: tuple[str, str]) -> bool:
@@ -77,6 +79,8 @@ def _answer_error(error: Exception) -> ResponseReturnValue:
         exc_info=error if status >= 500 else None,
     )
     answer: Response = jsonify(error=message, id=error_id)
+    if isinstance(error, HTTPException):
+        answer.headers.extend(h for h in error.get_headers() if h[0] in ("Allow", "WWW-Authenticate"))
     return answer, status
 
 

@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from backend import __version__
 from backend.core.errors import QueueError
+from backend.core.text import storable
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def webhook() -> ResponseReturnValue:
     project = body.get("project")
     project_id = _id_of(project)
     task_ids = _task_ids(body)
-    parts.store.add_event(project_id, action, task_ids)
+    parts.store.add_event(project_id, storable(action), task_ids)
     if project_id is not None and isinstance(project, Mapping):
         _react(parts, action, project_id, project, task_ids)
     return jsonify(status="noted"), 201
@@ -115,7 +116,10 @@ def _parts() -> Parts:
 
 
 def _body() -> dict[str, Any]:
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = request.get_json(force=True, silent=True)
+    except RecursionError:
+        abort(400, "The body is nested too deeply.")
     if not isinstance(body, dict):
         abort(400, "The body must be a JSON object.")
     return body

@@ -81,13 +81,15 @@ class Number(Control):
 
 def as_number(raw: JSON) -> float | None:
     """A finite number from a JSON number or a string that holds just one; None else (True is no number)."""
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        return None
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str) or (isinstance(raw, str) and "_" in raw):
+        return None  # Python's own float("1_0") is 10
     try:
         number = float(raw)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    if not math.isfinite(number):
+        return None
+    return raw if isinstance(raw, int) else number  # a long whole number keeps its last digits
 
 
 def _on_step(number: float, origin: float, step: float) -> bool:

@@ -34,12 +34,12 @@ _BLOCKS = frozenset(
 _BLOCKS |= frozenset(
     ["header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "td", "th", "tr", "ul"]
 )
-_UNSEEN = frozenset({"script", "style", "template", "title", "head", "noscript"})
+_UNSEEN = frozenset({"script", "style", "template", "title", "noscript"})  # not "head": its end tag is optional
 
 
 @dataclass(frozen=True, kw_only=True)
 class HyperText(ObjectTag):
-    """Block elements begin a new line; scripts, styles and the head are left out."""
+    """Block elements begin a new line, as a line end in `<pre>` does; scripts, styles and the title are left out."""
 
     tag: ClassVar[str] = "HyperText"
 
@@ -61,14 +61,17 @@ class _TextParser(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._unseen = 0
+        self._pre = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._pre += tag == "pre"
         if tag in _UNSEEN:
             self._unseen += 1
         elif tag in _BLOCKS:
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
+        self._pre = max(0, self._pre - (tag == "pre"))
         if tag in _UNSEEN:
             self._unseen = max(0, self._unseen - 1)
         elif tag in _BLOCKS:
@@ -76,4 +79,4 @@ class _TextParser(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:
-            self.parts.append(data)
+            self.parts.append(data if self._pre else re.sub(r"\s+", " ", data))

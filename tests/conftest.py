@@ -1,0 +1,42 @@
+"""What holds for every test: a clean environment, and the one folder of data that is not part of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_OURS = ("PRELABEL_", "OPENAI_", "LABEL_STUDIO_")
+_FOR_TESTS = ("PRELABEL_TEST_", "PRELABEL_CACHE", "PRELABEL_WEIGHTS", "PRELABEL_SCREENSHOTS")
+
+SHARED_DATA = os.environ.pop("PRELABEL_TEST_DATA", None)
+NO_SHARED_DATA = "PRELABEL_TEST_DATA is not set: set it to the folder with label_configs/, replies/ and text/"
+
+for _name in [n for n in os.environ if n.startswith(_OURS) and not n.startswith(_FOR_TESTS)]:
+    del os.environ[_name]  # before anything of ours is imported; a test sets what it needs with monkeypatch
+
+settings.register_profile(
+    "tests",
+    max_examples=100,
+    deadline=None,  # two cores, shared with other processes
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; the test is skipped, with the reason, where there is none."""
+    if SHARED_DATA is None:
+        pytest.skip(NO_SHARED_DATA)
+    folder = Path(SHARED_DATA)
+    if not folder.is_dir():
+        pytest.fail(f"PRELABEL_TEST_DATA={SHARED_DATA} is not a folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).parent.parent

@@ -1,0 +1,190 @@
+"""What holds for every control in `SUPPORTED`, and for every labeling config of the shared data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from backend.core.errors import ConfigError
+from backend.core.values import JSON, Outcome, TaskState
+from backend.dialogue import annotate
+from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.controls import SUPPORTED, Control
+from backend.labeling.objects import SUPPORTED as OBJECTS
+from tests.conftest import NO_SHARED_DATA, SHARED_DATA
+from tests.samples import question, reply, task
+from tests.strict_schema import strict_faults
+
+CHOICE = '<Choice value="one" hint="the first"/><Choice value="two" alias="2"/><Choice value="\'q\' &quot;x&quot; {y} é"/>'
+LABEL = CHOICE.replace("<Choice", "<Label")
+TREE = f'<Choice value="top">{CHOICE}</Choice><Choice value="other" alias="o"/>'
+
+# Each way of writing a tag that asks for another answer: attributes, what is inside, and where it points.
+WAYS: dict[str, list[tuple[str, str, str]]] = {
+    "Choices": [
+        ("", CHOICE, "t"),
+        ('choice="single-radio" required="true"', CHOICE, "t"),
+        ('choice="multiple"', CHOICE, "t"),
+        ('choice="multiple" required="true"', CHOICE, "h"),
+    ],
+    "Labels": [("", LABEL, "t"), ('required="true"', LABEL, "t")],
+    "Number": [
+        ("", "", "t"),
+        ('required="true"', "", "h"),
+        ('min="1" max="2" step="0.5"', "", "t"),
+        ('max="-3" step="2"', "", "t"),
+    ],
+    "Pairwise": [("", "", "t,h")],
+    "Rating": [("", "", "t"), ('maxRating="1"', "", "h"), ('maxRating="10" required="true"', "", "t")],
+    "Taxonomy": [
+        ("", TREE, "t"),
+        ('leafsOnly="true" required="true"', TREE, "t"),
+        ('maxUsages="1"', TREE, "h"),
+    ],
+    "TextArea": [("", "", "t"), ('required="true" placeholder="a &quot;{title}&quot;"', "", "h")],
+}
+DATA = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"}
+CASES = [(tag, *way) for tag in sorted(SUPPORTED) for way in WAYS.get(tag, [])]
+
+
+def config_of(tag: str, attributes: str, inside: str, to_name: str) -> LabelingConfig:
+    return parse_config(
+        '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/>'
+        f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}></View>'
+    )
+
+
+def test_every_supported_control_is_under_contract() -> None:
+    assert set(WAYS) == set(SUPPORTED)
+    assert all(tag == kind.tag for tag, kind in SUPPORTED.items())
+    assert all(kind.object_tags <= set(OBJECTS) for kind in SUPPORTED.values())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} {case[1]}")
+class TestControl:
+    def test_it_is_read(self, case: tuple[str, str, str, str]) -> None:
+        config = config_of(*case)
+        assert config.refusals == ()
+        assert [c.tag for c in config.controls] == [case[0]]
+        assert hash(config.controls[0]) == hash(config_of(*case).controls[0])
+
+    def test_its_schema_is_within_the_strict_subset(self, case: tuple[str, str, str, str]) -> None:
+        schema = config_of(*case).schema()
+        assert strict_faults(schema) == []
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert json.loads(json.dumps(schema)) == schema
+
+    def test_its_schema_refuses_what_is_no_answer(self, case: tuple[str, str, str, str]) -> None:
+        validator = jsonschema.Draft202012Validator(config_of(*case).schema())
+        for wrong in ({}, {"it": {"x": 1}}, {"it": True}, {"other": "one"}, [], "one"):
+            assert not validator.is_valid(wrong)
+
+    def test_its_example_is_an_answer(self, case: tuple[str, str, str, str]) -> None:
+        config = config_of(*case)
+        shown = config.show(DATA)
+        (control,) = config.controls
+        example = control.example(shown)
+        jsonschema.validate({"it": example}, config.schema(), jsonschema.Draft202012Validator)
+        decoded = control.decode(example, shown)
+        assert (decoded.problem, decoded.rejected, decoded.step) == (None, (), "exact")
+        assert decoded.value is not None
+        assert hash(decoded.value) is not None
+
+    def test_its_regions_pass_the_servers_check(self, case: tuple[str, str, str, str]) -> None:
+        config = config_of(*case)
+        shown = config.show(DATA)
+        (control,) = config.controls
+        regions = control.regions(control.decode(control.example(shown), shown).value)
+        assert regions
+        assert all(set(r) == {"from_name", "to_name", "type", "value"} for r in regions)
+        assert all(r["type"] == case[0].lower() for r in regions)
+        assert json.loads(json.dumps(regions)) == regions
+        with_ids = [{"id": str(i), "score": 0.5, **region} for i, region in enumerate(regions)]
+        assert config.validate(with_ids, 0.5) == []
+
+    def test_each_option_is_an_answer_of_its_own(self, case: tuple[str, str, str, str]) -> None:
+        config = config_of(*case)
+        (control,) = config.controls
+        shown = config.show(DATA)
+        values = [control.decode(_with_option(control, option.name, shown), shown) for option in control.options]
+        assert [d.problem for d in values] == [None] * len(values)
+        assert len({d.value for d in values}) == len(values)
+        assert {o.name for o in control.closed_options} <= {o.name for o in control.options}
+
+    def test_its_words_are_one_line(self, case: tuple[str, str, str, str]) -> None:
+        (control,) = config_of(*case).controls
+        assert "\n" not in control.ask() + control.shape()
+        assert control.ask()
+        assert control.shape()
+
+    def test_a_dialogue_over_its_example_is_done(self, case: tuple[str, str, str, str]) -> None:
+        outcome = _outcome_of_examples(config_of(*case), DATA)
+        assert outcome.state is TaskState.DONE, outcome.error
+
+
+def _with_option(control: Control, name: str, shown: Any) -> JSON:
+    """The control's example with that option in the place of its own."""
+    written = json.dumps(control.example(shown), ensure_ascii=False)
+    own = [o.name for o in control.options if json.dumps(o.name, ensure_ascii=False) in written]
+    return json.loads(written.replace(json.dumps(own[0], ensure_ascii=False), json.dumps(name, ensure_ascii=False)))
+
+
+def _outcome_of_examples(config: LabelingConfig, data: Mapping[str, JSON]) -> Outcome:
+    """Through a whole dialogue: every control answered with its example."""
+    dialogue = annotate(question(config.xml), task(**data))
+    request = next(dialogue)
+    shown = config.show(data)
+    answer = {c.name: c.example(shown) for c in config.controls}
+    jsonschema.validate(answer, request.schema, jsonschema.Draft202012Validator)
+    try:
+        dialogue.send(reply(json.dumps(answer)))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    raise AssertionError("an example was asked again")
+
+
+# --- every labeling config of the shared data ------------------------------------------------------------------
+
+_FOLDER = Path(SHARED_DATA or ".") / "label_configs"
+_FILES = sorted(str(f.relative_to(_FOLDER)) for f in _FOLDER.rglob("*.xml")) if SHARED_DATA else []
+_UNSET = pytest.param("", marks=pytest.mark.skip(reason=NO_SHARED_DATA), id="no shared data")
+
+
+@pytest.mark.parametrize("name", _FILES or [_UNSET])
+def test_a_real_config_is_answered_or_refused(name: str) -> None:
+    xml = (_FOLDER / name).read_text(encoding="utf-8")
+    try:
+        config = parse_config(xml)
+    except ConfigError as error:
+        assert "\n" not in str(error)
+        return
+    assert config.controls or config.refusals
+    if not config.controls:
+        return
+    assert [f for f in strict_faults(config.schema()) if "enum values" not in f] == []
+    outcome = _outcome_of_examples(config, {v: f"Ann met Bob at the {v}." for v in config.variables})
+    assert outcome.state is TaskState.DONE, outcome.error
+    assert {r["from_name"] for r in outcome.result} == {c.name for c in config.controls}
+
+
+@pytest.mark.skipif(SHARED_DATA is None, reason=NO_SHARED_DATA)
+def test_what_became_of_the_real_configs() -> None:
+    """The suite above cannot pass by refusing everything."""
+    readable = [f for f in _FILES if not f.startswith("unparseable")]
+    answered = errors = 0
+    for name in readable:
+        try:
+            answered += bool(parse_config((_FOLDER / name).read_text(encoding="utf-8")).controls)
+        except ConfigError:
+            errors += 1
+    assert answered >= 100
+    assert errors <= len(readable) // 5
+    for name in set(_FILES) - set(readable):
+        with pytest.raises(ConfigError):
+            parse_config((_FOLDER / name).read_text(encoding="utf-8"))

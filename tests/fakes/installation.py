@@ -1,0 +1,192 @@
+"""A whole installation in one process: Label Studio, queue and model in memory, the store in SQLite's memory."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from backend.adapters.memory import FunctionModel, MemoryLabels, MemoryQueue, Message
+from backend.adapters.store import SqlStore
+from backend.adapters.templates import read_template
+from backend.core.errors import ModelError
+from backend.core.values import Agent, Prediction, Reply, Request, Usage
+from backend.services.annotate import Caller
+from backend.services.jobs import ChunkWorker, Jobs
+from backend.services.predict import Predictor
+from backend.services.projects import Projects
+from backend.services.writeback import Writer
+from backend.settings import Settings
+from backend.wiring import Parts
+
+CONFIG = (
+    '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text">'
+    '<Choice value="positive" hint="praise"/><Choice value="negative" hint="complaint"/></Choices></View>'
+)
+PROMPTS = Path(__file__).parents[2] / "prompts"
+AGENT = Agent(name="tests", model="a-model", template="default.v1", reasks=0)
+USAGE = Usage(prompt_tokens=10, completion_tokens=3, calls=1)
+
+Answer = Callable[[Request], "Reply | ModelError"]
+
+
+class HandClock:
+    """A clock that only moves when it is told to, or slept on."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        self.slept: list[float] = []
+        self.while_sleeping: Callable[[], object] = lambda: None
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += timedelta(seconds=seconds)
+        self.while_sleeping()
+
+    async def sleep_async(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def replying(text: str, **changes: Any) -> Reply:
+    return Reply(**{"text": text, "finish_reason": "stop", "usage": USAGE, "model": "a-model", **changes})
+
+
+def by_mood(request: Request) -> Reply:
+    """ "negative" where the data says "bad", else "positive"."""
+    data = request.messages[-1].content.partition("Annotate the data above")[0]
+    return replying(json.dumps({"sentiment": "negative" if "bad" in data else "positive"}))
+
+
+class Installation:
+    """The parts over memory. `answer` is the model; messages wait in `queue` until `work_off`."""
+
+    def __init__(
+        self,
+        answer: Answer = by_mood,
+        *,
+        store: SqlStore | None = None,
+        agent: Agent = AGENT,
+        concurrency: int = 4,
+        chunk_size: int = 2,
+        deadline_s: float = 1.0,
+    ) -> None:
+        self.clock = HandClock()
+        self.store = store or memory_store(self.clock)
+        self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
+        source = read_template(PROMPTS, agent.template)
+        self.projects = Projects(store=self.store, agent=agent, template_source=source)
+        self.jobs = Jobs(
+            store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
+        )
+        self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)
+        self.worker = ChunkWorker(
+            store=self.store,
+            projects=self.projects,
+            writer=self.writer,
+            caller=self.caller,
+            concurrency=concurrency,
+        )
+        self.predictor = Predictor(
+            store=self.store,
+            queue=self.queue,
+            projects=self.projects,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            deadline_s=deadline_s,
+            chunk_size=chunk_size,
+            waiting=threading.Semaphore(2),
+        )
+
+    @asynccontextmanager
+    async def caller(self) -> AsyncIterator[Caller]:
+        yield Caller(model=self.model, sleep=self.clock.sleep_async, random=lambda: 0.0)
+
+    def project(self, *texts: str, config: str = CONFIG, instructions: str = "") -> tuple[int, list[int]]:
+        """A project with these texts as tasks: its id and theirs."""
+        number = self.labels.add_project(config, [{"text": text} for text in texts], instructions=instructions)
+        return number, sorted(self.labels.projects[number].tasks)
+
+    def raw_tasks(self, project_id: int, task_ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Tasks as Label Studio sends them to `/predict`."""
+        found = self.labels.projects[project_id]
+        return [
+            {
+                "id": task_id,
+                "data": dict(found.tasks[task_id]),
+                "predictions": [
+                    {"model_version": p.model_version} for p in found.predictions.values() if p.task_id == task_id
+                ],
+            }
+            for task_id in task_ids
+        ]
+
+    def handle(self, message: Message) -> None:
+        """What the worker does with a message."""
+        if message.work == "annotate_chunk":
+            self.worker.work(*message.arguments, claimant=message.id)
+        elif message.work == "sync_project":
+            self.projects.sync(self.labels, *message.arguments)
+        else:
+            self.jobs.auto_start(*message.arguments)
+
+    def work_off(self) -> int:
+        return self.queue.run_all(self.handle)
+
+    def run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
+        """A whole run; returns the job's id."""
+        job_id = self.jobs.start_run(project_id, task_ids)
+        self.work_off()
+        return job_id
+
+    def version(self, project_id: int) -> str:
+        row = self.store.project(project_id)
+        assert row is not None
+        assert row.version is not None
+        return row.version
+
+    def store_answers(self, project_id: int, task_ids: Sequence[int], answers: Sequence[Any]) -> None:
+        """What Label Studio does with the `results` of a `/predict` answer (not an interactive one)."""
+        assert len(task_ids) == len(answers)
+        for task_id, answer in zip(task_ids, answers, strict=True):
+            if isinstance(answer, Mapping):
+                self.labels.create_prediction(
+                    Prediction(
+                        task_id=task_id,
+                        model_version=answer["model_version"],
+                        result=tuple(answer["result"]),
+                        score=answer.get("score"),
+                    )
+                )
+
+    def choices(self, project_id: int) -> dict[int, list[str]]:
+        """Task -> the choices of each of its predictions, whatever their version."""
+        found = self.labels.projects[project_id]
+        return {
+            task_id: [
+                choice
+                for p in found.predictions.values()
+                if p.task_id == task_id
+                for choice in (p.result[0]["value"]["choices"] if p.result else ["(nothing)"])
+            ]
+            for task_id in found.tasks
+        }
+
+    def parts(self, **settings: Any) -> Parts:
+        """These parts for the web application and the commands, with other settings where given."""
+        parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
+        for name in ("store", "queue", "labels", "projects", "jobs", "predictor"):
+            setattr(parts, name, getattr(self, name))
+        return parts
+
+
+def memory_store(clock: Callable[[], datetime]) -> SqlStore:
+    store = SqlStore("sqlite://", clock=clock)
+    store.migrate()
+    return store

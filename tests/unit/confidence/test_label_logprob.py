@@ -1,0 +1,182 @@
+"""The probability of the chosen label, read off its own tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.confidence.label_logprob import LabelProbability, label_probability
+from backend.core.values import TokenLogprob
+
+Token = tuple[str, Mapping[str, float]]  # the text, and the probabilities of what stood to choose
+MOODS = ("positive", "negative", "neutral")
+NLI = ("entail", "entailment", "neutral")
+
+
+def certain(text: str) -> Token:
+    return text, {text: 1.0}
+
+
+def probability(
+    tokens: Sequence[Token], chosen: str, labels: Sequence[str] | Mapping[str, Sequence[str]] = MOODS
+) -> LabelProbability | None:
+    """Over a reply whose only string value is the last string in it."""
+    text = "".join(token for token, _ in tokens)
+    end = text.rindex('"') + 1
+    start = text.rindex('"', 0, end - 1)
+    spellings = labels if isinstance(labels, Mapping) else {label: [label] for label in labels}
+    return label_probability([_token(t, top) for t, top in tokens], start, end, chosen, spellings)
+
+
+def _token(text: str, top: Mapping[str, float]) -> TokenLogprob:
+    ranked = sorted(((t, math.log(p)) for t, p in top.items()), key=lambda pair: -pair[1])
+    return TokenLogprob(token=text, logprob=math.log(top.get(text, 0.01)), top=tuple(ranked))
+
+
+BEFORE, AFTER = certain('{"s": "'), certain('"}')
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "chosen", "labels", "expected"),
+    [
+        ("one token", [BEFORE, ("positive", {"positive": 0.7, "negative": 0.2, "neutral": 0.1}), AFTER],
+         "positive", MOODS, 0.7),
+        ("normalised over the set", [BEFORE, ("positive", {"positive": 0.6, "negative": 0.2, "joy": 0.2}), AFTER],
+         "positive", ("positive", "negative"), 0.75),
+        ("a shared first token", [BEFORE, ("ne", {"ne": 0.8, "positive": 0.2}),
+                                  ("utral", {"utral": 0.6, "gative": 0.4}), AFTER],
+         "neutral", MOODS, 0.8 * 0.6),
+        ("a first token that all share", [BEFORE, certain("n"), ("o", {"o": 0.7, "ever": 0.3}), AFTER],
+         "no", ("no", "never"), 0.7),
+        ("case variants before the grammar", [BEFORE, ("positive", {" Positive": 0.5, "positive": 0.2, "POS": 0.1,
+                                                                      "Negative": 0.2}), AFTER],
+         "positive", MOODS, 0.8),
+        ("variants of a shared beginning", [BEFORE, ("ne", {"ne": 0.5, " Ne": 0.3, "positive": 0.2}),
+                                            ("utral", {"utral": 0.5, "gative": 0.5}), AFTER],
+         "neutral", MOODS, 0.8 * 0.5),
+        ("a shared beginning that was not taken says nothing",
+         [BEFORE, ("neutral", {"neutral": 0.4, "ne": 0.2, "positive": 0.4}), AFTER], "neutral", MOODS, 0.5),
+        ("a quote fused in front", [certain('{"s":'), (' "pos', {' "pos': 0.7, ' "neg': 0.3}), certain('itive"}')],
+         "positive", ("positive", "negative"), 0.7),
+        ("a quote fused behind", [BEFORE, ('no"', {'no"': 0.6, 'yes"': 0.4}), certain("}")], "no", ("yes", "no"), 0.6),
+        ("a whole reply in one token", [('{"s": "no"}', {'{"s": "no"}': 0.9, '{"s": "yes"}': 0.1})],
+         "no", ("yes", "no"), 0.9),
+        ("only quotes and space as alternatives", [certain('{"s":'), (' "', {' "': 0.6, ' ""': 0.3, " ": 0.1}),
+                                                    ("no", {"no": 0.6, "yes": 0.4}), AFTER],
+         "no", ("yes", "no"), 0.6),
+        ("the shorter of two parts at the quote", [BEFORE, ("entail", {"entail": 0.8, "neutral": 0.2}),
+                                                    ('"}', {'"}': 0.6, "ment": 0.4})],
+         "entail", NLI, 0.8 * 0.6),
+        ("the longer of two parts at the quote", [BEFORE, ("entail", {"entail": 0.8, "neutral": 0.2}),
+                                                   ("ment", {'"}': 0.6, "ment": 0.4}), AFTER],
+         "entailment", NLI, 0.8 * 0.4),
+        ("the shorter one against the whole longer one",
+         [BEFORE, ("entail", {"entail": 0.5, "entailment": 0.3, "neutral": 0.2}), certain('"}')], "entail", NLI, 0.5),
+        ("the longer one against the whole shorter one",
+         [BEFORE, ("entailment", {"entail": 0.5, "entailment": 0.3, "neutral": 0.2}), certain('"}')],
+         "entailment", NLI, 0.3),
+        ("labels of several words", [BEFORE, ("not", {"not": 0.7, "ent": 0.3}), certain(" ent"), certain("ailment"),
+                                     AFTER],
+         "not entailment", ("entailment", "not entailment"), 0.7),
+        ("an alias and a name are one label", [BEFORE, ("good", {"good": 0.5, "pos": 0.3, "neg": 0.2}), AFTER],
+         "pos", {"pos": ["pos", "good"], "neg": ["neg", "bad"]}, 0.8),
+        ("a label below the listed ones has at most the least listed probability",
+         [BEFORE, ("positive", {"positive": 0.9, "joy": 0.04}), AFTER], "positive", MOODS, 0.9 / (0.9 + 0.06)),
+        ("a chosen label below the listed ones", [BEFORE, ("positive", {"negative": 0.7, "neutral": 0.2}), AFTER],
+         "positive", MOODS, 0.01 / 0.91),
+        ("Devanagari", [BEFORE, ("सका", {"सका": 0.9, "नका": 0.1}), certain("रात्मक"), AFTER],
+         "सकारात्मक", ("सकारात्मक", "नकारात्मक"), 0.9),
+    ],
+)  # fmt: skip
+def test_cases(name: str, tokens: Sequence[Token], chosen: str, labels: Sequence[str], expected: float | None) -> None:
+    found = probability(tokens, chosen, labels)
+    assert (found and found.probability) == (expected if expected is None else pytest.approx(expected)), name
+
+
+def test_mass_outside_the_label_set_is_its_own_signal() -> None:
+    found = probability([BEFORE, ("positive", {"positive": 0.6, "I": 0.3, "negative": 0.1}), AFTER], "positive")
+    assert found is not None
+    assert found.off_label == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "chosen", "labels"),
+    [
+        ("no alternatives", [BEFORE, ("positive", {}), AFTER], "positive", MOODS),
+        ("no tokens at the value", [], "positive", MOODS),
+        ("everything certain", [BEFORE, certain("positive"), AFTER], "positive", MOODS),
+        ("not spelled by the tokens", [BEFORE, ("ＮＯ", {"ＮＯ": 0.6, "yes": 0.4}), AFTER], "no", ("yes", "no")),
+        ("a chosen label outside the set", [BEFORE, ("joy", {"joy": 0.6, "x": 0.4}), AFTER], "joy", MOODS),
+        ("one label alone", [BEFORE, ("positive", {"positive": 0.6, "x": 0.4}), AFTER], "positive", ("positive",)),
+    ],
+)
+def test_unknown_is_none(name: str, tokens: Sequence[Token], chosen: str, labels: Sequence[str]) -> None:
+    if not tokens:
+        assert label_probability([], 6, 16, chosen, {label: [label] for label in labels}) is None
+    else:
+        assert probability(tokens, chosen, labels) is None, name
+
+
+def test_a_value_that_is_no_string_has_no_probability() -> None:
+    tokens = [_token(t, top) for t, top in (certain('{"s": ["'), ("no", {"no": 0.6, "yes": 0.4}), certain('"]}'))]
+    assert label_probability(tokens, 6, 12, "no", {"yes": ["yes"], "no": ["no"]}) is None
+
+
+def test_probabilities_of_zero_are_unknown() -> None:
+    top = (("no", -9999.0), ("yes", -9999.0))
+    tokens = [TokenLogprob(token=t, logprob=-9999.0, top=top) for t in ('{"s": "', "no", '"}')]
+    assert label_probability(tokens, 6, 10, "no", {"yes": ["yes"], "no": ["no"]}) is None
+
+
+_LABELS = st.lists(st.text("abcde-é İ", min_size=1, max_size=8).map(str.strip), min_size=2, max_size=5, unique=True)
+
+
+@given(_LABELS, st.data())
+def test_the_chain_rule_holds_for_every_way_of_cutting_labels_into_tokens(
+    labels: list[str], data: st.DataObject
+) -> None:
+    """A model that draws a label from a known distribution, one token after the other, is read back exactly."""
+    folded = {label.casefold().strip() for label in labels}
+    if len(folded) < len(labels) or "" in folded:
+        return
+    weights = [data.draw(st.floats(0.05, 1)) for _ in labels]
+    distribution = {label: w / sum(weights) for label, w in zip(labels, weights, strict=True)}
+    chosen = data.draw(st.sampled_from(labels))
+    width = data.draw(st.integers(1, 4))
+    tokens = [BEFORE, *_drawn(chosen, distribution, width)]
+    found = probability(tokens, chosen, labels)
+    assert found is not None
+    assert found.probability == pytest.approx(distribution[chosen], rel=1e-6)
+
+
+def _drawn(chosen: str, distribution: Mapping[str, float], width: int) -> list[Token]:
+    """Tokens of `width` characters, the closing quote a token of its own, with their true alternatives."""
+    tokens: list[Token] = []
+    for at in range(0, len(chosen) + 1, width):
+        alive = {label: p for label, p in distribution.items() if label[:at] == chosen[:at] and len(label) >= at}
+        pieces: dict[str, float] = {}
+        for label, p in alive.items():
+            piece = label[at : at + width] or '"'
+            pieces[piece] = pieces.get(piece, 0.0) + p / sum(alive.values())
+        tokens.append((chosen[at : at + width] or '"', pieces))
+    return tokens if tokens[-1][0] == '"' else [*tokens, certain('"')]
+
+
+_TOKENS = st.lists(
+    st.builds(
+        lambda token, top: TokenLogprob(token=token, logprob=-0.5, top=tuple(top)),
+        st.text('po"ne{}:, ', max_size=4),
+        st.lists(st.tuples(st.text('po"ne{}:, ', max_size=4), st.floats(max_value=0.0, allow_nan=False)), max_size=4),
+    ),
+    max_size=8,
+)
+
+
+@given(_TOKENS, st.integers(0, 20), st.integers(0, 20))
+def test_no_tokens_make_it_raise_or_leave_the_unit_interval(tokens: list[TokenLogprob], start: int, end: int) -> None:
+    found = label_probability(tokens, start, end, "po", {"po": ["po"], "pone": ["pone"], "ne": ["ne"]})
+    assert found is None or (0 <= found.probability <= 1 and 0 <= found.off_label <= 1)

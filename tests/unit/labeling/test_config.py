@@ -1,0 +1,265 @@
+"""Labeling configs: what is answered, what is refused by name, and what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.core.errors import ConfigError
+from backend.labeling.config import MAX_CONFIG_CHARS, parse_config
+from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, TWO_OBJECTS
+
+CHOICES = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
+TEXT = '<Text name="t" value="$text"/>'
+BOMB = """<!DOCTYPE b [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;">]>
+<View><Text name="t" value="&c;"/></View>"""
+FILE = '<!DOCTYPE v [<!ENTITY x SYSTEM "file:///etc/hostname">]><View>&x;</View>'
+
+
+def view(*parts: str) -> str:
+    return f"<View>{''.join(parts)}</View>"
+
+
+@pytest.mark.parametrize(
+    ("xml", "sentence"),
+    [
+        ("", "not well-formed XML"),
+        ("not xml", "not well-formed XML"),
+        ("<View>", "not well-formed XML"),
+        ("<View><Text></View>", "not well-formed XML"),
+        ("<View/><View/>", "not well-formed XML"),
+        ('<View a="1" a="2"/>', "not well-formed XML"),
+        ("<View>&nbsp;</View>", "not well-formed XML"),
+        ("<View>\0</View>", "not well-formed XML"),
+        ("<View>\ud800</View>", "not well-formed XML"),
+        ("{}", "not well-formed XML"),
+        (BOMB, "DTD or entities"),
+        (FILE, "DTD or entities"),
+        ("<View/>", "has no control"),
+        (view(TEXT), "has no control"),
+        (view(TEXT, '<Choices toName="t"><Choice value="a"/></Choices>'), "has no control"),
+        (view(TEXT, '<Filter name="f" toName="t"/>'), "has no control"),
+        (view(TEXT, CHOICES, CHOICES), "two controls named 'c'"),
+        ("<View>" * 5000 + "</View>" * 5000, "nested deeper"),
+        (view(TEXT, " " * MAX_CONFIG_CHARS), "longer than"),
+    ],
+)
+def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence) as caught:
+        parse_config(xml)
+    assert str(caught.value).count("\n") == 0
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("xml", "refusal"),
+    [
+        (
+            view(
+                '<Image name="i" value="$image"/>',
+                '<RectangleLabels name="r" toName="i"><Label value="x"/></RectangleLabels>',
+            ),
+            'RectangleLabels "r" is not supported yet',
+        ),
+        (
+            view('<Image name="i" value="$image"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
+            'Choices "c" points to Image "i" is not supported yet',
+        ),
+        (
+            view('<HyperText name="h" value="$html"/>', '<Labels name="l" toName="h"><Label value="x"/></Labels>'),
+            'Labels "l" on HyperText "h" is not supported yet',
+        ),
+        (view(TEXT, '<Ranker name="r" toName="t"/>'), 'Ranker "r" is not supported yet'),
+        (
+            view('<Choices name="c" toName="t"><Choice value="x"/></Choices>'),
+            "Choices \"c\" points to 't', which is not in the config",
+        ),
+        (
+            view(TEXT, '<Pairwise name="p" toName="t,u"/>'),
+            "Pairwise \"p\" points to 'u', which is not in the config",
+        ),
+        (view(TEXT, '<Pairwise name="p" toName="t"/>'), 'Pairwise "p" must point to two objects'),
+        (
+            view(TEXT, '<Choices name="c" toName="t" perRegion="true"><Choice value="x"/></Choices>'),
+            'Choices "c" is shown only on a condition (perRegion), which is not supported yet',
+        ),
+        (
+            view(TEXT, f'<View visibleWhen="choice-selected" whenChoiceValue="x">{CHOICES}</View>'),
+            'Choices "c" is shown only on a condition (visibleWhen), which is not supported yet',
+        ),
+        (
+            view(TEXT, '<Choices name="c" toName="t" value="$options"/>'),
+            'Choices "c" takes its options from the task\'s data, which is not supported yet',
+        ),
+        (
+            view(TEXT, '<Labels name="l" toName="t" value="$options"/>'),
+            'Labels "l" takes its options from the task\'s data, which is not supported yet',
+        ),
+        (
+            view(TEXT, '<Taxonomy name="x" toName="t" apiUrl="https://example.com/items"/>'),
+            'Taxonomy "x" takes its options from the task\'s data or a URL, which is not supported yet',
+        ),
+        (view(TEXT, '<Choices name="c" toName="t"/>'), 'Choices "c" has no Choice with a value'),
+        (view(TEXT, '<Taxonomy name="x" toName="t"/>'), 'Taxonomy "x" has no Choice with a value'),
+        (
+            view(TEXT, '<Choices name="c" toName="t"><Choice value="a"/><Choice value="a"/></Choices>'),
+            "Choices \"c\" has the option 'a' twice",
+        ),
+        (
+            view(
+                TEXT,
+                '<Choices name="c" toName="t"><Choice value="a" alias="x"/><Choice value="a" alias="y"/></Choices>',
+            ),
+            "Choices \"c\" has the option 'a' twice",
+        ),
+        (
+            view(TEXT, '<Choices name="c" toName="t"><Choice value="a"><Choice value="b"/></Choice></Choices>'),
+            'Choices "c" has nested choices, which are not supported yet (Taxonomy is)',
+        ),
+        (
+            view(TEXT, '<Rating name="r" toName="t" maxRating="many"/>'),
+            "Rating \"r\" has maxRating='many', which is not a whole number from 1 to 1000",
+        ),
+        (view(TEXT, '<Number name="n" toName="t" min="a"/>'), "Number \"n\" has min='a', which is not a number"),
+        (
+            view(TEXT, '<Number name="n" toName="t" min="5" max="1"/>'),
+            'Number "n" has min=5, which is above max=1',
+        ),
+        (
+            view('<Text name="t" value="fixed"/>', CHOICES),
+            'Choices "c" points to Text "t" has no value of the form "$key"',
+        ),
+        (
+            view('<Text name="t" value="$url" valueType="url"/>', CHOICES),
+            'Choices "c" points to Text "t" loads its text from a URL, which is not supported yet',
+        ),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_by_name(xml: str, refusal: str) -> None:
+    config = parse_config(xml)
+    assert [str(r) for r in config.refusals] == [refusal]
+    assert config.controls == ()
+    assert config.objects == ()
+
+
+def test_what_can_be_answered_is_beside_what_cannot() -> None:
+    config = parse_config(view(TEXT, '<Ranker name="r" toName="t"/>', CHOICES))
+    assert [c.name for c in config.controls] == ["c"]
+    assert [r.name for r in config.refusals] == ["r"]
+
+
+def test_everything_is_read_in_the_order_of_the_config() -> None:
+    config = parse_config(EVERY_CONTROL)
+    assert config.refusals == ()
+    names = ["mood", "topics", "entities", "stars", "amount", "summary", "kind", "better"]
+    assert [c.name for c in config.controls] == names
+    assert list(config.schema()["properties"]) == names
+    assert config.variables == ("a", "b")
+    assert [o.name for o in config.objects] == ["a", "b"]
+
+
+def test_a_header_asks_the_next_control_only() -> None:
+    questions = {c.name: c.question for c in parse_config(EVERY_CONTROL).controls}
+    assert questions["mood"] == "How does the writer feel?"
+    assert questions["better"] == "Which is clearer?"
+    assert [q for n, q in questions.items() if n not in ("mood", "better")] == [None] * 6
+
+
+@pytest.mark.parametrize("header", ['<Header value="$title"/>', "<Header/>", '<Header value="  "/>'])
+def test_a_header_without_fixed_text_asks_nothing(header: str) -> None:
+    assert parse_config(view(TEXT, header, CHOICES)).controls[0].question is None
+
+
+@pytest.mark.parametrize("condition", ['perRegion="false"', 'visibleWhen=""'])
+def test_a_condition_that_is_off_is_none(condition: str) -> None:
+    assert len(parse_config(view(TEXT, CHOICES.replace('toName="t"', f'toName="t" {condition}'))).controls) == 1
+
+
+@pytest.mark.parametrize(
+    "declaration", ['<?xml version="1.0" encoding="utf-8"?>', "<?xml version='1.0'?>\n", "<!-- c -->", "\n  "]
+)
+def test_what_may_stand_before_the_config(declaration: str) -> None:
+    config = parse_config(declaration + SENTIMENT.strip())
+    assert [c.name for c in config.controls] == ["sentiment"]
+    assert config.validate([], None) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("<View>", '<View style="color: red">', True),
+        ('<Choice value="positive"/>', '<Choice value="positive" background="#fff"/>', True),
+        ('<Choice value="positive"/>', '<Choice value="positive" hint="joy"/>', False),
+        ('<Choice value="positive"/>', '<Choice value="Positive"/>', False),
+        ('<Choice value="positive"/>', '<Choice value="positive" alias="p"/>', False),
+        ("<Choices ", '<Choices choice="multiple" ', False),
+        ("<Choices ", '<Header value="Why?"/><Choices ', False),
+        ('value="$text"', 'value="$body"', False),
+        ('name="sentiment"', 'name="feeling"', False),
+    ],
+)
+def test_the_fingerprint_follows_what_can_change_an_answer(before: str, after: str, same: bool) -> None:
+    changed = SENTIMENT.replace(before, after, 1)
+    assert changed != SENTIMENT
+    assert (parse_config(changed).fingerprint == parse_config(SENTIMENT).fingerprint) is same
+
+
+def test_the_servers_own_check_is_asked() -> None:
+    config = parse_config(SENTIMENT)
+    region = {"from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": ["positive"]}}
+    assert config.validate([region], 0.5) == []
+    assert config.validate([], None) == []
+    assert config.validate([{**region, "value": {"choices": ["joy"]}}], 0.5)
+    assert config.validate([{**region, "to_name": "nope"}], 0.5)
+    assert config.validate([region], 1.5)
+
+
+def test_a_config_of_which_nothing_can_be_answered_is_not_an_error() -> None:
+    config = parse_config(ALL_REFUSED)
+    assert config.controls == ()
+    assert len(config.refusals) == 1
+    assert config.variables == ()
+
+
+def test_two_objects_are_shown_under_their_names() -> None:
+    shown = parse_config(TWO_OBJECTS).show({"question": "Q", "reply": "R"})
+    assert {name: s.text for name, s in shown.items()} == {"question": "Q", "reply": "R"}
+
+
+_ATTRIBUTES = st.dictionaries(
+    st.sampled_from(
+        ["name", "toName", "value", "alias", "choice", "maxRating", "min", "max", "step", "maxUsages", "perRegion"]
+        + ["visibleWhen", "required", "hint", "valueType", "apiUrl", "leafsOnly", "placeholder"]
+    ),
+    st.sampled_from(
+        ["t", "c", "t,c", "$text", "$", "", "true", "5", "-1", "²", "1e999", "nan", "a > b", "multiple", " "]
+    ),
+)
+_TAGS = st.sampled_from(
+    ["Text", "HyperText", "Image", "Choices", "Choice", "Labels", "Label", "Rating", "Number", "TextArea", "Taxonomy"]
+    + ["Pairwise", "Header", "View", "Filter", "Ranker", "Style"]
+)
+
+
+@st.composite
+def _elements(draw: st.DrawFn, depth: int = 3) -> str:
+    tag, attributes = draw(_TAGS), draw(_ATTRIBUTES)
+    children = draw(st.lists(_elements(depth=depth - 1), max_size=3)) if depth else []
+    written = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    return f"<{tag}{written}>{''.join(children)}</{tag}>"
+
+
+@given(st.lists(_elements(), max_size=4))
+def test_any_tree_of_tags_is_read_or_refused(elements: list[str]) -> None:
+    try:
+        config = parse_config(view(TEXT, *elements))
+    except ConfigError:
+        return
+    assert config.controls or config.refusals
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_other_text_is_a_config_error(xml: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_config(xml)

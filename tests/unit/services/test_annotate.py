@@ -1,0 +1,288 @@
+"""One chunk: bounded calls, one retry loop, nothing lost and nothing paid for silently."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+
+from backend.adapters.memory import FunctionModel
+from backend.core.errors import (
+    ContextTooLong,
+    ModelBadRequest,
+    ModelError,
+    ModelQuotaExhausted,
+    ModelRateLimited,
+    ModelServerError,
+    ModelTimeout,
+    ModelUnauthorized,
+    ModelUnreachable,
+    StoreError,
+)
+from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
+from backend.core.values import Reply, Request, TaskState, Usage
+from backend.ports import Record
+from backend.services.annotate import Caller, ChunkRun, annotate_records
+from tests.fakes.installation import USAGE, Installation, by_mood, replying
+
+GOOD = json.dumps({"sentiment": "positive"})
+
+
+def enlisted(installation: Installation, *texts: str) -> list[Record]:
+    """The claimed records of a new project with these texts."""
+    project_id, _ = installation.project(*texts)
+    job_id = installation.jobs.start_run(project_id)
+    ids = [task_id for message in installation.queue.messages for task_id in message.arguments[1]]
+    job = installation.store.job(job_id)
+    assert job is not None
+    return installation.store.claim(job.version, project_id, ids, "test")
+
+
+def annotate(installation: Installation, records: list[Record], *, concurrency: int = 4) -> ChunkRun:
+    row = installation.store.project(records[0].project_id)
+    assert row is not None
+    question = installation.projects.question(row)
+
+    async def run() -> ChunkRun:
+        async with installation.caller() as caller:
+            return await annotate_records(records, question, caller, installation.store, concurrency=concurrency)
+
+    return asyncio.run(run())
+
+
+def states(installation: Installation, records: list[Record]) -> dict[str, TaskState]:
+    """Text -> state."""
+    first = records[0]
+    found = installation.store.records(first.project_id, first.version, [r.task_id for r in records])
+    return {str(r.data["text"]): r.state for r in found.values()}
+
+
+def in_turn(*answers: Reply | ModelError) -> Callable[[Request], Reply | ModelError]:
+    """These answers one after the other, then good ones."""
+    waiting = list(answers)
+    return lambda request: waiting.pop(0) if waiting else replying(GOOD)
+
+
+def text_of(request: Request) -> str:
+    return request.messages[-1].content.partition("Annotate the data above")[0]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 50])
+def test_calls_in_flight_are_bounded_and_used(concurrency: int) -> None:
+    installation = Installation()
+    records = enlisted(installation, *(f"text {n}" for n in range(12)))
+    in_flight, most = 0, 0
+
+    class Slow(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            nonlocal in_flight, most
+            in_flight += 1
+            most = max(most, in_flight)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            in_flight -= 1
+            return await super().ask(request)
+
+    installation.model = Slow(by_mood)
+    annotate(installation, records, concurrency=concurrency)
+    assert most == min(concurrency, len(records))
+
+
+def test_answers_stay_with_their_tasks_in_whatever_order_they_come() -> None:
+    installation = Installation()
+    records = enlisted(installation, *(f"{'bad' if n % 3 else 'good'} {n}" for n in range(9)))
+
+    class LastFirst(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            for _ in range(20 - 2 * int(text_of(request).split()[-2])):
+                await asyncio.sleep(0)
+            return await super().ask(request)
+
+    installation.model = LastFirst(by_mood)
+    annotate(installation, records, concurrency=9)
+    answered = [int(text_of(request).split()[-2]) for request in installation.model.requests]
+    assert answered == sorted(answered, reverse=True)
+    found = installation.store.records(records[0].project_id, records[0].version, [r.task_id for r in records])
+    for record in found.values():
+        expected = "positive" if record.data["text"].startswith("good") else "negative"
+        assert record.result[0]["value"] == {"choices": [expected]}
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [
+        (ModelUnauthorized("no"), 1),
+        (ModelQuotaExhausted("no"), 1),
+        (ModelUnreachable("no"), MAX_ATTEMPTS),
+    ],
+)
+def test_an_error_that_all_would_meet_stops_the_chunk_and_loses_nothing(error: ModelError, calls: int) -> None:
+    installation = Installation(lambda request: error)
+    records = enlisted(installation, *(f"text {n}" for n in range(8)))
+    run = annotate(installation, records, concurrency=1)
+    assert run.stopped_by is error
+    assert len(installation.model.requests) == calls
+    assert set(states(installation, records).values()) == {TaskState.QUEUED}
+    again = installation.store.claim(records[0].version, records[0].project_id, [r.task_id for r in records], "other")
+    assert [r.id for r in again] == [r.id for r in records]
+
+
+def test_what_was_answered_before_the_stop_is_kept() -> None:
+    installation = Installation(in_turn(replying(GOOD), replying(GOOD), ModelUnauthorized("no")))
+    records = enlisted(installation, "one", "two", "three", "four")
+    annotate(installation, records, concurrency=1)
+    found = states(installation, records)
+    assert found == {
+        "one": TaskState.DONE,
+        "two": TaskState.DONE,
+        "three": TaskState.QUEUED,
+        "four": TaskState.QUEUED,
+    }
+
+
+def test_calls_in_flight_when_another_stops_the_chunk_are_kept() -> None:
+    installation = Installation()
+    records = enlisted(installation, "slow", "stopper")
+
+    class Model(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            if "stopper" in text_of(request):
+                raise ModelUnauthorized("no")
+            for _ in range(10):
+                await asyncio.sleep(0)
+            return replying(GOOD)
+
+    installation.model = Model(by_mood)
+    run = annotate(installation, records, concurrency=2)
+    assert run.stopped_by is not None
+    assert states(installation, records) == {"slow": TaskState.DONE, "stopper": TaskState.QUEUED}
+
+
+def test_retry_after_is_waited_for_and_the_answer_taken() -> None:
+    installation = Installation(in_turn(ModelRateLimited("slow down", retry_after_s=7.0)))
+    records = enlisted(installation, "text")
+    annotate(installation, records)
+    assert installation.clock.slept == [7.0]
+    assert states(installation, records) == {"text": TaskState.DONE}
+
+
+def test_a_long_retry_after_is_cut() -> None:
+    installation = Installation(in_turn(ModelRateLimited("slow down", retry_after_s=3600.0)))
+    annotate(installation, enlisted(installation, "text"))
+    assert installation.clock.slept == [MAX_DELAY_S]
+
+
+@pytest.mark.parametrize("error", [ModelTimeout("t"), ModelServerError("s"), ModelRateLimited("r")])
+def test_a_transient_error_is_tried_again_after_growing_waits(error: ModelError) -> None:
+    installation = Installation(in_turn(error, error))
+    records = enlisted(installation, "text")
+    annotate(installation, records)
+    first, second = installation.clock.slept
+    assert 0 < first < second
+    assert states(installation, records) == {"text": TaskState.DONE}
+
+
+@pytest.mark.parametrize("error", [ModelTimeout("t"), ModelServerError("s"), ModelRateLimited("r")])
+def test_a_lasting_error_fails_its_task_only(error: ModelError) -> None:
+    installation = Installation(lambda request: error if "ill" in text_of(request) else by_mood(request))
+    records = enlisted(installation, "ill", "well")
+    annotate(installation, records)
+    assert states(installation, records) == {"ill": TaskState.FAILED, "well": TaskState.DONE}
+    assert len(installation.model.requests) == MAX_ATTEMPTS + 1
+    counts = installation.store.counts(records[0].project_id)
+    assert counts.errors == {error.kind: 1}
+
+
+def test_a_refused_request_is_not_asked_again() -> None:
+    installation = Installation(lambda request: ModelBadRequest("no"))
+    records = enlisted(installation, "text")
+    annotate(installation, records)
+    assert len(installation.model.requests) == 1
+    assert states(installation, records) == {"text": TaskState.FAILED}
+
+
+def test_a_prompt_that_is_too_long_is_skipped_with_score_0() -> None:
+    installation = Installation(lambda request: ContextTooLong("too long"))
+    records = enlisted(installation, "text")
+    annotate(installation, records)
+    found = installation.store.records(records[0].project_id, records[0].version, [records[0].task_id])
+    record = found[records[0].task_id]
+    assert (record.state, record.score, record.error) == (TaskState.SKIPPED, 0.0, "too long")
+
+
+def test_an_internal_error_in_one_task_voids_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    def answer(request: Request) -> Reply:
+        if "ill" in text_of(request):
+            raise ZeroDivisionError("a secret text")
+        return by_mood(request)
+
+    installation = Installation(answer)
+    records = enlisted(installation, "ill", "well", "also well")
+    annotate(installation, records)
+    found = states(installation, records)
+    assert found == {"ill": TaskState.FAILED, "well": TaskState.DONE, "also well": TaskState.DONE}
+    ill = next(r for r in records if r.data["text"] == "ill")
+    record = installation.store.records(ill.project_id, ill.version, [ill.task_id])[ill.task_id]
+    assert record.error is not None
+    assert "ZeroDivisionError" in record.error
+    assert "secret" not in record.error
+    assert [r.task for r in caplog.records if r.name == "backend.services.annotate"] == [ill.task_id]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "error", [ModelUnauthorized("a"), ModelQuotaExhausted("q"), ModelBadRequest("b"), ContextTooLong("c")]
+)
+def test_what_was_paid_before_a_failure_is_counted(error: ModelError) -> None:
+    """The first answer cannot be read; the second call, which asks again, fails."""
+    installation = Installation(in_turn(replying("no JSON"), error))
+    installation.projects = type(installation.projects)(
+        store=installation.store,
+        agent=type(installation.projects.agent)(name="tests", model="m", template="default.v1", reasks=1),
+        template_source=installation.projects.template_source,
+    )
+    installation.jobs = type(installation.jobs)(
+        store=installation.store,
+        labels=installation.labels,
+        queue=installation.queue,
+        projects=installation.projects,
+        chunk_size=2,
+    )
+    records = enlisted(installation, "text")
+    run = annotate(installation, records)
+    assert run.stopped_by is None
+    assert installation.store.counts(records[0].project_id).usage == USAGE
+    assert set(states(installation, records).values()) <= {TaskState.FAILED, TaskState.SKIPPED}
+
+
+def test_the_usage_of_every_call_is_counted() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two", "three")
+    annotate(installation, records)
+    assert installation.store.counts(records[0].project_id).usage == USAGE + USAGE + USAGE
+
+
+def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two")
+
+    def fail(*_: object) -> None:
+        raise StoreError("The database does not answer.")
+
+    installation.store.save_outcome = fail  # type: ignore[method-assign]
+    with pytest.raises(StoreError):
+        annotate(installation, records)
+
+
+def test_a_caller_sleeps_as_its_randomness_says() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    model = FunctionModel(in_turn(ModelTimeout("t")))
+    request = Request(messages=(), schema={}, model="m", temperature=0, max_tokens=1, seed=None, logprobs=False)
+    reply = asyncio.run(Caller(model=model, sleep=sleep, random=lambda: 0.5).ask(request))
+    assert reply.usage == Usage(prompt_tokens=10, completion_tokens=3, calls=1)
+    assert slept == [pytest.approx(0.75)]

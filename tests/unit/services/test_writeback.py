@@ -1,0 +1,254 @@
+"""The writer: every finished record arrives once, whatever Label Studio and other writers do meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable
+from backend.core.values import Outcome, Task, TaskState
+from backend.ports import Record
+from backend.services.writeback import FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH, Pace
+from tests.fakes.installation import Installation
+
+
+def finished(installation: Installation, *texts: str) -> tuple[int, list[int]]:
+    """A project whose tasks are answered and not yet written back."""
+    project_id, task_ids = installation.project(*texts)
+    job_id = installation.jobs.start_run(project_id)
+    answer(installation, project_id, job_id, task_ids)
+    return project_id, task_ids
+
+
+def answer(
+    installation: Installation, project_id: int, job_id: int, task_ids: list[int], label: str = "positive"
+) -> None:
+    job = installation.store.job(job_id)
+    assert job is not None
+    for record in installation.store.claim(job.version, project_id, task_ids, f"job {job_id}"):
+        installation.store.save_outcome(record.id, record.data_hash, outcome(label))
+
+
+def outcome(label: str) -> Outcome:
+    region = {"id": "r", "from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": [label]}}
+    return Outcome(state=TaskState.DONE, result=(region,), score=0.9)
+
+
+def records(installation: Installation, project_id: int, task_ids: list[int]) -> dict[int, Record]:
+    return installation.store.records(project_id, installation.version(project_id), task_ids)
+
+
+def deliveries(installation: Installation, project_id: int, task_ids: list[int]) -> list[str]:
+    found = records(installation, project_id, task_ids)
+    return [found[task_id].delivery for task_id in task_ids]
+
+
+class TestPace:
+    def test_grows_while_a_call_is_short(self) -> None:
+        assert Pace(size=100).after(100, 0.1).size == 200
+
+    def test_stays_when_the_batch_was_not_full(self) -> None:
+        assert Pace(size=100).after(40, 60.0).size == 100
+
+    def test_shrinks_when_a_call_is_long_and_more_would_not_be_cheaper(self) -> None:
+        once = Pace(size=100, last=(50, 0.5))
+        assert once.after(100, 1.0).size == 50
+
+    def test_grows_over_a_cost_that_does_not_depend_on_the_batch(self) -> None:
+        """3 s for one prediction and 3.2 s for 3,000: few large calls, and it stays so."""
+        pace = Pace()
+        for _ in range(5):
+            pace = pace.after(pace.size, 3.0 + pace.size * 0.00007)
+        for _ in range(20):
+            assert pace.size == LARGEST_BATCH
+            pace = pace.after(pace.size, 3.0 + pace.size * 0.00007)
+
+    def test_comes_back_after_one_slow_call(self) -> None:
+        pace = Pace().after(100, 0.1).after(200, 9.0)
+        assert pace.size == 100
+        for _ in range(5):
+            pace = pace.after(pace.size, 0.1)
+        assert pace.size == LARGEST_BATCH
+
+    def test_settles_near_a_short_call_where_the_cost_is_the_batch(self) -> None:
+        pace = Pace()
+        for _ in range(20):
+            pace = pace.after(pace.size, pace.size * 0.002)
+        assert 75 <= pace.size <= 300
+
+    def test_keeps_its_bounds(self) -> None:
+        small, large = Pace(size=SMALLEST_BATCH, last=(50, 3.0)), Pace(size=LARGEST_BATCH)
+        assert small.after(SMALLEST_BATCH, 1.5).size == SMALLEST_BATCH
+        assert large.after(LARGEST_BATCH, 0.01).size == LARGEST_BATCH
+
+
+def test_everything_that_is_due_is_written_once() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, *(f"text {n}" for n in range(250)))
+    assert installation.writer.write_back(project_id) == 250
+    assert installation.writer.write_back(project_id) == 0
+    assert all(len(choices) == 1 for choices in installation.choices(project_id).values())
+    assert set(deliveries(installation, project_id, task_ids)) == {"written"}
+    sizes = [n for method, n in installation.labels.calls if method == "import_predictions"]
+    assert sizes == [FIRST_BATCH, 150]
+
+
+def test_a_task_that_was_deleted_meanwhile_holds_up_no_other() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one", "two", "three")
+    installation.labels.delete_tasks(project_id, [task_ids[1]])
+    assert installation.writer.write_back(project_id) == 2
+    found = records(installation, project_id, task_ids)
+    assert [found[i].state for i in task_ids] == [TaskState.DONE, TaskState.DELETED, TaskState.DONE]
+    assert installation.writer.write_back(project_id) == 0
+
+
+def test_all_tasks_deleted() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one", "two")
+    installation.labels.delete_tasks(project_id, task_ids)
+    assert installation.writer.write_back(project_id) == 0
+    assert {r.state for r in records(installation, project_id, task_ids).values()} == {TaskState.DELETED}
+
+
+def test_a_dropped_item_is_found_and_told_and_the_others_stand() -> None:
+    """Without the memory-efficient import Label Studio drops what it finds invalid, and says nothing."""
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one", "two", "three")
+    installation.labels.fast = False
+    job_id = installation.store.create_job(project_id, installation.version(project_id), "run")
+    installation.store.enlist(
+        job_id, [Task(id=task_ids[1], project_id=project_id, data={"text": "other"})], absent=False
+    )
+    answer(installation, project_id, job_id, [task_ids[1]], "no such label")
+    assert installation.writer.write_back(project_id) == 2
+    assert [len(c) for c in installation.choices(project_id).values()] == [1, 0, 1]
+    refused = records(installation, project_id, task_ids)[task_ids[1]]
+    assert (refused.state, refused.delivery) == (TaskState.FAILED, "none")
+    assert refused.error is not None
+    assert "HTTP 400" in refused.error
+    assert installation.writer.write_back(project_id) == 0
+
+
+def test_a_batch_that_is_refused_for_one_is_written_for_the_others() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one", "two", "three")
+    installation.labels.refused_tasks = {task_ids[0]}
+    assert installation.writer.write_back(project_id) == 2
+    assert records(installation, project_id, task_ids)[task_ids[0]].state is TaskState.FAILED
+    assert [len(c) for c in installation.choices(project_id).values()] == [0, 1, 1]
+
+
+def test_a_refused_prediction_is_offered_again_by_the_next_run() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one")
+    installation.labels.refused_tasks = set(task_ids)
+    installation.writer.write_back(project_id)
+    installation.labels.refused_tasks = set()
+    installation.run(project_id)
+    assert installation.choices(project_id) == {task_ids[0]: ["positive"]}
+
+
+@pytest.mark.parametrize("already_there", [0, 1, 2, 3])
+def test_what_a_dead_writer_left_ends_as_exactly_one(already_there: int) -> None:
+    """It claimed and died: its prediction may or may not have arrived."""
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one")
+    (claimed,) = installation.store.claim_deliveries(project_id, installation.version(project_id), 10)
+    for _ in range(already_there):
+        installation.labels.create_prediction(claimed.prediction)
+    assert installation.writer.write_back(project_id) == 1
+    assert installation.choices(project_id) == {task_ids[0]: ["positive"]}
+    (record,) = records(installation, project_id, task_ids).values()
+    assert (record.delivery, record.rewrite) == ("written", False)
+
+
+def test_a_new_answer_replaces_the_old_one_of_the_same_version() -> None:
+    """The task's data changed after its prediction was written."""
+    installation = Installation()
+    project_id, task_ids = finished(installation, "good", "also good")
+    installation.writer.write_back(project_id)
+    installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad"}
+    installation.run(project_id, task_ids)
+    assert installation.choices(project_id) == {task_ids[0]: ["negative"], task_ids[1]: ["positive"]}
+
+
+def test_a_rewrite_of_a_deleted_task_is_no_failure() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one")
+    installation.store.claim_deliveries(project_id, installation.version(project_id), 10)
+    installation.labels.delete_tasks(project_id, task_ids)
+    assert installation.writer.write_back(project_id) == 0
+    (record,) = records(installation, project_id, task_ids).values()
+    assert record.state is TaskState.DELETED
+
+
+def test_a_second_writer_leaves_at_once() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one")
+    with installation.queue.writer_lock(project_id) as keep:
+        assert keep is not None
+        assert installation.writer.write_back(project_id) == 0
+    assert deliveries(installation, project_id, task_ids) == ["pending"]
+    assert installation.writer.write_back(project_id) == 1
+
+
+def test_what_becomes_due_while_the_writer_leaves_is_written() -> None:
+    """Another worker finished its chunk after the last look, found the lock taken and left."""
+    installation = Installation()
+    project_id, task_ids = installation.project("one", "two")
+    job_id = installation.jobs.start_run(project_id)
+    answer(installation, project_id, job_id, [task_ids[0]])
+    claim = installation.store.claim_deliveries
+
+    def late(*args: int | str) -> list[Record]:
+        found = claim(*args)  # type: ignore[arg-type]
+        if not found:
+            answer(installation, project_id, job_id, [task_ids[1]])
+        return found
+
+    installation.store.claim_deliveries = late  # type: ignore[method-assign]
+    assert installation.writer.write_back(project_id) == 2
+    assert [len(c) for c in installation.choices(project_id).values()] == [1, 1]
+
+
+@pytest.mark.parametrize("error", [LabelStudioUnreachable, LabelStudioUnauthorized])
+def test_label_studio_away_loses_nothing(error: type[Exception]) -> None:
+    installation = Installation()
+    project_id, _ = finished(installation, "one", "two")
+    if error is LabelStudioUnreachable:
+        installation.labels.reachable = False
+    else:
+        installation.labels.key_is_good = False
+    with pytest.raises(error):
+        installation.writer.write_back(project_id)
+    installation.labels.reachable = installation.labels.key_is_good = True
+    assert installation.writer.write_back(project_id) == 2
+    assert [len(c) for c in installation.choices(project_id).values()] == [1, 1]
+
+
+def test_held_records_are_left_alone_until_their_time() -> None:
+    installation = Installation()
+    project_id, task_ids = installation.project("one")
+    row = installation.projects.sync(installation.labels, project_id)
+    assert row.version is not None
+    job_id = installation.store.create_job(project_id, row.version, "predict")
+    tasks = [Task(id=task_ids[0], project_id=project_id, data={"text": "one"})]
+    installation.store.enlist(job_id, tasks, absent=True, hold_s=6)
+    answer(installation, project_id, job_id, task_ids)
+    assert installation.writer.write_back(project_id) == 0
+    installation.clock.sleep(6.1)
+    assert installation.writer.write_back(project_id) == 1
+
+
+def test_answers_of_an_old_version_are_not_written() -> None:
+    installation = Installation()
+    project_id, task_ids = finished(installation, "one")
+    installation.labels.edit_project(project_id, instructions="Be strict.")
+    installation.projects.sync(installation.labels, project_id)
+    assert installation.writer.write_back(project_id) == 0
+    assert installation.choices(project_id) == {task_ids[0]: []}
+
+
+def test_a_project_that_is_not_known_here() -> None:
+    installation = Installation()
+    assert installation.writer.write_back(99) == 0
