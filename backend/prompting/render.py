@@ -17,7 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from backend.core import errors
 from backend.core.values import Message
 from backend.labeling.config import LabelingConfig
-from backend.labeling.controls import Control
+from backend.labeling.controls import Control, Option
 from backend.labeling.shown import Shown
 
 _FENCE_CHARACTER = "~"
@@ -89,8 +89,14 @@ def _field(control: Control, several: bool) -> dict[str, Any]:
         "question": control.question,
         "about": " and ".join(f'"{name}"' for name in control.to_name) if several else None,
         "ask": control.ask(),
-        "options": [{"name": o.name, "description": o.description} for o in control.options],
+        "options": [{"name": o.name, "about": _about(o)} for o in control.options],
     }
+
+
+def _about(option: Option) -> str | None:
+    """What is known of a class: its hint, and its alias where it goes by another name too."""
+    alias = f'also called "{option.value}"' if option.value != option.name else None
+    return "; ".join(part for part in (option.description, alias) if part) or None
 
 
 def _shape(config: LabelingConfig) -> str:

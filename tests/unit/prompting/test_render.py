@@ -139,7 +139,9 @@ def test_options_and_descriptions_stand_in_the_prompt() -> None:
     prompt = render_messages(TEMPLATE, config, config.show({"a": "x", "b": "y"}), "")[-1].content
     for control in config.controls:
         for option in control.options:
-            line = f"- {option.name}" + (f": {option.description}" if option.description else "")
+            alias = f'also called "{option.value}"' if option.value != option.name else None
+            about = "; ".join(part for part in (option.description, alias) if part)
+            line = f"- {option.name}" + (f": {about}" if about else "")
             assert re.search(rf"^{re.escape(line)}$", prompt, re.MULTILINE)
 
 
