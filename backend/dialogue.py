@@ -175,23 +175,22 @@ def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Re
     result: list[dict[str, JSON]] = []
     for control, field in zip(config.controls, fields, strict=True):
         if field.value is not None:
-            regions = control.regions(field.value)
-            if field.confidence is not None:
-                regions = [{**region, "score": round(field.confidence, 6)} for region in regions]
+            score = {} if field.confidence is None else {"score": round(field.confidence, 3)}
             result += [
-                {"id": _region_id(control.name, index, region), **region} for index, region in enumerate(regions)
+                {**region, **score, "id": _region_id(control.name, index, region)}
+                for index, region in enumerate(control.regions(field.value))
             ]
     broken = [f for f in fields if f.problem]
-    score = task_score(f.confidence for f in fields)
+    lowest = task_score(f.confidence for f in fields)
     error = "; ".join(f'"{f.control}" {f.problem}' for f in broken) or None
     state = TaskState.INVALID if broken else TaskState.DONE if result else TaskState.EMPTY
-    refused = config.validate(result, score)
+    refused = config.validate(result, lowest)
     if refused:
         state, result, error = TaskState.INVALID, [], "Label Studio's check refuses the prediction: " + refused[0]
     return Outcome(
         state=state,
         result=tuple(result),
-        score=0.0 if state is TaskState.INVALID else score,
+        score=0.0 if state is TaskState.INVALID else lowest,
         fields=fields,
         notes=notes,
         error_class="invalid_reply" if state is TaskState.INVALID else None,

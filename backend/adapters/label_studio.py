@@ -33,9 +33,13 @@ class LabelStudioApi:
     def __init__(
         self, url: str, key: str, *, timeout_s: float = _TIMEOUT_S, transport: httpx.BaseTransport | None = None
     ) -> None:
+        key = key.strip()  # a line end that was pasted along fits no header
         self._kind = "personal access token" if _is_jwt(key) else "legacy token"
-        auth = _RefreshAuth(url, key) if _is_jwt(key) else _TokenAuth(key)
-        self._client = httpx.Client(base_url=url, auth=auth, timeout=timeout_s, transport=transport)
+        try:
+            auth = _RefreshAuth(url, key) if _is_jwt(key) else _TokenAuth(key)
+            self._client = httpx.Client(base_url=url, auth=auth, timeout=timeout_s, transport=transport)
+        except httpx.InvalidURL:
+            raise LabelStudioError(f"LABEL_STUDIO_URL={url} is no URL: write http://HOST:PORT.") from None
         self._url = url
 
     def close(self) -> None:
@@ -333,10 +337,17 @@ class _RefreshAuth(httpx.Auth):
             if response.status_code != 401:
                 return
         refreshed = yield httpx.Request("POST", self._url, json={"refresh": self._key})
-        if refreshed.is_success:
-            self._access = str(refreshed.json().get("access", ""))
+        self._access = _access_token(refreshed)
+        if self._access is not None:
             request.headers["Authorization"] = f"Bearer {self._access}"
         yield request
+
+
+def _access_token(refreshed: httpx.Response) -> str | None:
+    try:
+        return str(refreshed.json()["access"]) if refreshed.is_success else None
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def _is_jwt(key: str) -> bool:

@@ -7,16 +7,20 @@ tracebacks. `prelabel serve` is the better choice; this is the bridge.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
+from backend.core.errors import ModelError
 from backend.core.values import JSON, Agent, Outcome, Task, version_of
 from backend.dialogue import Question
 from backend.labeling.config import parse_config
 from backend.services.annotate import Caller, annotate_task
+
+_log = logging.getLogger(__name__)
 
 
 class PrelabelModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml ships no types
@@ -45,23 +49,28 @@ class PrelabelModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml
             ),
         )
 
-    def predict(self, tasks: Sequence[Mapping[str, JSON]], **kwargs: Any) -> list[dict[str, JSON]]:
-        """One prediction per task, in order; a failed task has an empty result and the score 0."""
+    def predict(self, tasks: Sequence[Mapping[str, JSON]], **kwargs: Any) -> list[JSON]:
+        """One prediction per task, in order; a failed task has an empty result and the score 0. A task that could
+        not be asked about at all (a bad key) gets `[]`: nothing is stored for it."""
         wanted = [Task(id=int(t["id"]), project_id=0, data=t.get("data") or {}) for t in tasks]
         outcomes = asyncio.run(self._annotate(wanted)) if self._question.config.controls else []
-        answers = [self._answer(outcome) for outcome in outcomes]
+        answers = [self._answer(outcome) if outcome is not None else [] for outcome in outcomes]
         return answers or [{"result": [], "model_version": self._question.version} for _ in wanted]
 
-    def fit(self, event: object, data: object = None, **kwargs: Any) -> dict[str, JSON]:
+    def fit(self, tasks: object = (), workdir: object = None, **kwargs: Any) -> dict[str, JSON]:
         """There is nothing to train."""
         return {}
 
-    async def _annotate(self, tasks: Sequence[Task]) -> list[Outcome]:
+    async def _annotate(self, tasks: Sequence[Task]) -> list[Outcome | None]:
         slots = asyncio.Semaphore(self._concurrency)
 
-        async def one(task: Task, caller: Caller) -> Outcome:
+        async def one(task: Task, caller: Caller) -> Outcome | None:
             async with slots:
-                return await annotate_task(self._question, task, caller)
+                try:
+                    return await annotate_task(self._question, task, caller)
+                except ModelError as error:
+                    _log.error("the model cannot be asked", extra={"error": error.kind, "reason": str(error)})
+                    return None
 
         async with self._caller() as caller:
             return list(await asyncio.gather(*(one(task, caller) for task in tasks)))

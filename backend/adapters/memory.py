@@ -202,6 +202,11 @@ class MemoryLabels:
 
     # --- the connection ---------------------------------------------------------------------------------------------
 
+    def address_refusals(self, backend_url: str) -> dict[str, str]:
+        self._check()
+        switches = {"backend": self.blocks_backends, "webhook": self.blocks_webhooks}
+        return {what: _RESERVED for what, blocked in switches.items() if blocked}
+
     def backends(self, project_id: int) -> list[Backend]:
         state = "CO" if self.backend_answers else "DI"
         return [replace(backend, state=state) for backend in self._get(project_id).backends.values()]

@@ -110,7 +110,7 @@ class _Haystack:
 
 def _clusters(text: str) -> list[Place]:
     """Half-open ranges of one character as a reader sees it: a base with all that belongs to it."""
-    starts = [i for i, c in enumerate(text) if c < "\u0300" and text[i - 1] != _JOINER or not _continues(text, i)]
+    starts = [i for i, c in enumerate(text) if (c < "\u0300" and text[i - 1] != _JOINER) or not _continues(text, i)]
     return list(pairwise([*starts, len(text)]))
 
 

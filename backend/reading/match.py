@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _MINUS = re.compile(r"(?<!\w)[-\u2010-\u2013](?=\d)")
-_HEDGES = frozenset(
-    "not no non never neither nor without t cannot cant dont isnt wasnt doesnt maybe perhaps possibly might could may "
-    "either or both unsure unclear uncertain unless except rather than".split()
-)
+_DENIALS = {"not", "no", "non", "never", "neither", "nor", "without", "t", "cannot", "except", "unless"}  # "t": isn't
+_DOUBTS = {"maybe", "perhaps", "possibly", "might", "could", "may", "either", "or", "both", "unsure", "unclear"}
+_HEDGES = _DENIALS | _DOUBTS
 
 
 @dataclass(frozen=True, kw_only=True)

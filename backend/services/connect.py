@@ -14,7 +14,7 @@ from backend.services.projects import Projects, answerable
 WEBHOOK_HEADER = "X-Prelabel-Webhook-Secret"
 TAB_TITLE = "Least certain first"
 _RESERVED = "reserved network address"
-_DATA_PIXELS, _LEAST_DATA_PIXELS = 520, 240
+_RESULTS_PIXELS, _DATA_PIXELS, _LEAST_DATA_PIXELS = 460, 460, 240
 _HIDDEN_COLUMNS = (
     *("inner_id", "cancelled_annotations", "total_predictions", "annotators", "annotations_results"),
     *("annotations_ids", "predictions_model_versions", "file_upload", "storage_filename", "created_at"),
@@ -107,7 +107,7 @@ def _connect_backend(
 def _explained(error: LabelStudioError, url: str) -> LabelStudioError:
     """The two answers of Label Studio's address rules, in one sentence."""
     detail = error.detail.lower()
-    if _RESERVED in detail or "ssrf" in detail or error.status == 403:
+    if _RESERVED in detail or "ssrf" in detail or (error.status == 403 and "permission" not in detail):
         return LabelStudioError(
             f"Label Studio refuses {url} because it is a local or private address: set ML_BLOCK_LOCAL_IP=false and "
             "SSRF_PROTECTION_ENABLED=false in Label Studio's environment, restart it, and connect again.",
@@ -166,7 +166,7 @@ def _tab_layout(variables: Sequence[str]) -> dict[str, JSON]:
     """Column widths at which a row of a wide screen shows the score, two predicted labels and the data."""
     hidden = [f"tasks:{name}" for name in _HIDDEN_COLUMNS]
     aside = ["tasks:total_annotations", "tasks:predictions_results"]  # the list beside an opened task is narrow
-    widths = {"tasks:id": 80, "tasks:predictions_score": 140, "tasks:predictions_results": 400}
+    widths = {"tasks:id": 80, "tasks:predictions_score": 140, "tasks:predictions_results": _RESULTS_PIXELS}
     data_width = max(_LEAST_DATA_PIXELS, _DATA_PIXELS // max(1, len(variables)))
     return {
         "hiddenColumns": {"explore": hidden, "labeling": [*hidden, *aside]},

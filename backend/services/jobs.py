@@ -96,7 +96,9 @@ class ChunkWorker:
         if job.state != "stopped" and row is not None:
             self._annotate(job, row, task_ids, claimant)
         self.writer.write_back(job.project_id)
-        self.store.finish_job_if_done(job_id)
+        if self.store.finish_job_if_done(job_id) and job.kind != "predict":
+            # Where no backend is connected, Label Studio takes the version only once there is a prediction of it.
+            self.projects.sync(self.writer.labels, job.project_id)
 
     def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> None:
         try:
