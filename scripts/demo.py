@@ -6,16 +6,19 @@ into a new project, connects, pre-annotates, and stays up until Ctrl-C - or, wit
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import httpx
 
@@ -35,6 +38,7 @@ from scripts.services import LabelStudio, LocalModel, start_label_studio, start_
 from scripts.weights import WeightsError
 
 FAILURES = (CheckFailed, CommandError, LabelStudioError, ServiceError, WeightsError, httpx.HTTPError)
+PROGRESS_S = 10
 PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")  # only for an endpoint elsewhere
 
 
@@ -42,6 +46,7 @@ PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")  # only f
 class Stages:
     """What each stage took, in seconds."""
 
+    started: float  # on the monotonic clock
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -56,7 +61,7 @@ class Stages:
 
     @property
     def total(self) -> float:
-        return sum(self.seconds.values())
+        return time.monotonic() - self.started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,7 @@ def start(stack: ExitStack, stages: Stages, folder: Path) -> tuple[LabelStudio, 
     return label_studio, product
 
 
-def annotate(stages: Stages, label_studio: LabelStudio, product: Product) -> tuple[Demo, Mapping[str, object]]:
+def annotate(stages: Stages, label_studio: LabelStudio, product: Product) -> tuple[Demo, Mapping[str, Any]]:
     """The main job: a project with texts, connected, pre-annotated."""
     texts = [example.text for example in examples()]
     with stages.timed("project"):
@@ -117,12 +122,12 @@ def annotate(stages: Stages, label_studio: LabelStudio, product: Product) -> tup
         project.import_texts(texts)
     with stages.timed("connect"):
         product.command("connect", "--project", str(project.id), "--backend-url", product.url)
-    with stages.timed("pre-annotate"):
+    with stages.timed("pre-annotate"), progress_shown(product, len(texts)):
         run = product.command("run", "--project", str(project.id), "--wait")
     return Demo(label_studio=label_studio, product=product, project=project, tasks=len(texts)), run
 
 
-def summary(demo: Demo, run: Mapping[str, object]) -> str:
+def summary(demo: Demo, run: Mapping[str, Any]) -> str:
     predictions = demo.project.predictions()
     right = right_labels(demo.project)
     lines = [
@@ -130,8 +135,50 @@ def summary(demo: Demo, run: Mapping[str, object]) -> str:
         f" ({right.get(control, 0)} of {demo.tasks} as a person would say)"
         for control, counts in label_counts(predictions).items()
     ]
-    facts = ", ".join(f"{name} {value}" for name, value in run.items())
-    return "\n".join(f"demo: {line}" for line in [*lines, facts])
+    return "\n".join(f"demo: {line}" for line in [*lines, run_line(run)])
+
+
+def run_line(run: Mapping[str, Any]) -> str:
+    """What `prelabel run` tells, in one line."""
+    seconds, calls = run["seconds"], run["model_calls"]
+    tokens = f"{run['prompt_tokens']:,} tokens in, {run['completion_tokens']:,} out"
+    rate = f" ({calls / seconds:.1f} a second)" if seconds else ""
+    return (
+        f"{run['answered']} of {run['tasks']} tasks answered, {run['invalid_replies']} invalid replies, "
+        f"{run['written']} predictions written; {calls} model calls, {tokens}, {seconds} s{rate}"
+    )
+
+
+@contextmanager
+def progress_shown(product: Product, tasks: int) -> Iterator[None]:
+    """How many tasks are answered, every few seconds, read from the service's metrics."""
+    over = threading.Event()
+
+    def show() -> None:
+        last = -1
+        while not over.wait(PROGRESS_S):
+            done = answered(product)
+            if done != last:
+                print(f"demo: {done} of {tasks} tasks", flush=True)
+            last = done
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def answered(product: Product) -> int:
+    try:
+        text = httpx.get(f"{product.url}/metrics", auth=product.auth, timeout=5, trust_env=False).text
+    except httpx.HTTPError:
+        return 0
+    return sum(
+        int(float(count)) for count in re.findall(r'^prelabel_tasks\{state="(?:done|empty)"\} (\S+)', text, re.M)
+    )
 
 
 def invitation(demo: Demo) -> str:
@@ -187,7 +234,7 @@ def interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def run(asked: argparse.Namespace) -> None:
-    stages = Stages()
+    stages = Stages(started=time.monotonic() - asked.setup_seconds)
     stages.seconds["setup"] = asked.setup_seconds
     with data_folder(asked.data) as folder, services_stopped() as stack:
         label_studio, product = start(stack, stages, folder)

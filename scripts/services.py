@@ -34,9 +34,10 @@ __all__ = [
     "start_redis",
 ]
 
+# Known to everyone, and good only for servers on 127.0.0.1 that live as long as a demo or a test.
 LABEL_STUDIO_USER = "admin@example.com"
-LABEL_STUDIO_PASSWORD = "prelabel-demo"
-LABEL_STUDIO_TOKEN = "prelabel0000000000000000000000000000demo"
+LABEL_STUDIO_PASSWORD = "prelabel-demo"  # noqa: S105
+LABEL_STUDIO_TOKEN = "prelabel0000000000000000000000000000demo"  # noqa: S105
 IMPORT_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 
 

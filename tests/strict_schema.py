@@ -43,6 +43,17 @@ def _faults(schema: Any, path: str, depth: int) -> Iterator[str]:
     if depth > MAX_DEPTH:
         yield f"{path}: nested deeper than {MAX_DEPTH}"
         return
+    yield from _own_faults(schema, path)
+    types = schema.get("type", [])
+    if "object" in types:
+        yield from _object_faults(schema, path, depth)
+    if "array" in types:
+        yield from _faults(schema.get("items"), f"{path}.items", depth + 1)
+    for index, branch in enumerate(schema.get("anyOf", [])):
+        yield from _faults(branch, f"{path}.anyOf[{index}]", depth + 1)
+
+
+def _own_faults(schema: dict[str, Any], path: str) -> Iterator[str]:
     for keyword in sorted(set(schema) - _KEYWORDS):
         yield f"{path}: {keyword!r} is not permitted"
     types = schema.get("type", [])
@@ -53,12 +64,6 @@ def _faults(schema: Any, path: str, depth: int) -> Iterator[str]:
         yield f"{path}: has no type"
     if schema.get("enum") == []:
         yield f"{path}: enum is empty"
-    if "object" in types:
-        yield from _object_faults(schema, path, depth)
-    if "array" in types:
-        yield from _faults(schema.get("items"), f"{path}.items", depth + 1)
-    for index, branch in enumerate(schema.get("anyOf", [])):
-        yield from _faults(branch, f"{path}.anyOf[{index}]", depth + 1)
 
 
 def _object_faults(schema: dict[str, Any], path: str, depth: int) -> Iterator[str]:

@@ -13,7 +13,6 @@ from backend.ports import Labels, Queue, Store
 from backend.services.connect import connection_problems
 from backend.services.projects import Projects
 
-
 _VARIABLES = {"backend": "ML_BLOCK_LOCAL_IP=false", "webhook": "SSRF_PROTECTION_ENABLED=false"}
 
 

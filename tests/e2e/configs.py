@@ -66,7 +66,7 @@ EVERYTHING_ROWS = [
         "page": "<p>All <b>good</b></p>",
     },
     {
-        "question": "🇮🇳 Yesterday Maria got a broken tree",
+        "question": "🇮🇳 Yesterday Maria saw an old tree",
         "reply": "This is the right place",
         "page": "<p>Sorry</p>",
     },

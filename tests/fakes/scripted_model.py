@@ -113,9 +113,9 @@ class ScriptedModel:
         self.outcomes: Counter[str] = Counter()
         self.in_flight = self.most_in_flight = 0
         self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
         self._thread: threading.Thread | None = None
-        self._server = _Server(("127.0.0.1", port), _handler(self))
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.model = self
 
     @property
     def port(self) -> int:
@@ -139,7 +139,7 @@ class ScriptedModel:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        for connection in list(self._connections):
+        for connection in list(self._server.connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -295,76 +295,86 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 512
+    model: ScriptedModel
+
+    def __init__(self, *args: Any) -> None:
+        self.connections: set[socket.socket] = set()
+        super().__init__(*args)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news."""
 
 
-def _handler(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
 
-        def setup(self) -> None:
-            super().setup()
-            model._connections.add(self.connection)
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
 
-        def finish(self) -> None:
-            model._connections.discard(self.connection)
-            super().finish()
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
 
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0].rstrip("/")
-            if path == "/v1/models":
-                entry = {"id": model.model, "object": "model", "created": 0, "owned_by": "tests"}
-                self.send(200, {"object": "list", "data": [entry]})
-            elif path == "/counts":
-                self.send(200, model.counts())
-            elif path == "/requests":
-                self.send(200, list(model.requests))
-            elif path == "/health":
-                self.send(200, {"status": "ok"})
-            else:
-                self.send(404, _error(404, f"No such path: {path}").body)
+    def do_GET(self) -> None:
+        model = self.server.model
+        path = self.path.partition("?")[0].rstrip("/")
+        if path == "/v1/models":
+            entry = {"id": model.model, "object": "model", "created": 0, "owned_by": "tests"}
+            self.send(200, {"object": "list", "data": [entry]})
+        elif path == "/counts":
+            self.send(200, model.counts())
+        elif path == "/requests":
+            self.send(200, list(model.requests))
+        elif path == "/health":
+            self.send(200, {"status": "ok"})
+        else:
+            self.send(404, _error(404, f"No such path: {path}").body)
 
-        def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            try:
-                body = json.loads(content or b"{}")
-            except ValueError:
-                self.send(400, _error(400, "The body is not JSON.").body)
-                return
-            if self.path == "/v1/chat/completions":
-                key = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
-                answer = model.complete(body, key)
-                if answer.status == 0:
-                    self.close_connection = True
-                    return
-                self.send(answer.status, answer.body, answer.headers)
-            elif self.path == "/script":
-                try:
-                    model.change(**body)
-                except (TypeError, ValueError) as error:
-                    self.send(400, {"error": str(error)})
-                else:
-                    self.send(200, model.counts())
-            else:
-                self.send(404, _error(404, f"No such path: {self.path}").body)
+    def do_POST(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            body = json.loads(content or b"{}")
+        except ValueError:
+            self.send(400, _error(400, "The body is not JSON.").body)
+            return
+        if self.path == "/v1/chat/completions":
+            self.complete(body)
+        elif self.path == "/script":
+            self.change(body)
+        else:
+            self.send(404, _error(404, f"No such path: {self.path}").body)
 
-        def send(self, status: int, body: JSON, headers: Mapping[str, str] | None = None) -> None:
-            content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def complete(self, body: JSON) -> None:
+        key = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        answer = self.server.model.complete(body, key)
+        if answer.status == 0:
+            self.close_connection = True
+        else:
+            self.send(answer.status, answer.body, answer.headers)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silent: a run makes thousands of calls."""
+    def change(self, changes: JSON) -> None:
+        try:
+            self.server.model.change(**changes)
+        except (TypeError, ValueError) as error:
+            self.send(400, {"error": str(error)})
+        else:
+            self.send(200, self.server.model.counts())
 
-    return Handler
+    def send(self, status: int, body: JSON, headers: Mapping[str, str] | None = None) -> None:
+        content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: a run makes thousands of calls."""
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from backend.core.errors import ConfigError
 from backend.labeling.config import MAX_CONFIG_CHARS, parse_config
+from backend.labeling.controls import SUPPORTED
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, TWO_OBJECTS
 
 CHOICES = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
@@ -159,6 +160,12 @@ def test_everything_is_read_in_the_order_of_the_config() -> None:
     assert [o.name for o in config.objects] == ["a", "b"]
 
 
+def test_only_choices_with_a_value_are_paths() -> None:
+    inside = '<Choice/><Label value="no"/><Choice value="a"><Choice value=""/><Choice value="b"/></Choice>'
+    (taxonomy,) = parse_config(view(TEXT, f'<Taxonomy name="x" toName="t">{inside}</Taxonomy>')).controls
+    assert [o.name for o in taxonomy.options] == ["a", "a > b"]
+
+
 def test_a_header_asks_the_next_control_only() -> None:
     questions = {c.name: c.question for c in parse_config(EVERY_CONTROL).controls}
     assert questions["mood"] == "How does the writer feel?"
@@ -229,16 +236,17 @@ def test_two_objects_are_shown_under_their_names() -> None:
 
 _ATTRIBUTES = st.dictionaries(
     st.sampled_from(
-        ["name", "toName", "value", "alias", "choice", "maxRating", "min", "max", "step", "maxUsages", "perRegion"]
-        + ["visibleWhen", "required", "hint", "valueType", "apiUrl", "leafsOnly", "placeholder"]
+        [
+            *("name", "toName", "value", "alias", "hint", "choice", "required", "perRegion", "visibleWhen"),
+            *("maxRating", "min", "max", "step", "maxUsages", "leafsOnly", "valueType", "apiUrl", "placeholder"),
+        ]
     ),
     st.sampled_from(
         ["t", "c", "t,c", "$text", "$", "", "true", "5", "-1", "²", "1e999", "nan", "a > b", "multiple", " "]
     ),
 )
 _TAGS = st.sampled_from(
-    ["Text", "HyperText", "Image", "Choices", "Choice", "Labels", "Label", "Rating", "Number", "TextArea", "Taxonomy"]
-    + ["Pairwise", "Header", "View", "Filter", "Ranker", "Style"]
+    [*SUPPORTED, "Text", "HyperText", "Image", "Choice", "Label", "Header", "View", "Filter", "Ranker", "Style"]
 )
 
 

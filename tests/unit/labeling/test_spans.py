@@ -66,6 +66,7 @@ THUMB = "👍🏽"
         (f"I {HEART} Ann", ["Ann", HEART, "❤"], ["5-8", "2-4", None]),
         (f"I {HEART} Ann", ["❤"], ["2-4"]),
         ("I ❤ Ann", [HEART], ["2-3"]),
+        ("I ❤\ufe0e Ann", [HEART], ["2-4"]),
         (f"{THUMB} ok", [THUMB, "👍"], ["0-2", None]),
         ("😀😀", ["😀", "😀"], ["0-1", "1-2"]),
         # quotes and dashes

@@ -229,7 +229,10 @@ def test_regions(control: Control, value: Any, regions: list[tuple[str, JSON]]) 
     ]
 
 
-@pytest.mark.parametrize("attributes", ['min="3"', 'max="3"', 'max="-3"', 'max="-2" step="3"', 'min="1" step="2"', ""])
+@pytest.mark.parametrize(
+    "attributes",
+    ['min="3"', 'max="0.5"', 'min="3" max="3"', 'max="3"', 'max="-3"', 'max="-2" step="3"', 'min="1" step="2"', ""],
+)
 def test_a_numbers_example_keeps_to_its_bounds(attributes: str) -> None:
     number = control("Number", attributes)
     assert number.decode(number.example(SHOWN), SHOWN).problem is None

@@ -30,6 +30,8 @@ TAG = HyperText(name="h", variable="html")
         ("<!-- no --><p>yes</p><!doctype html>", "yes"),
         ("<p>open <b>tags", "open tags"),
         ("</p></script>closed", "closed"),
+        ("<template><noscript>no</noscript>no</template>yes", "yes"),
+        ("<pre>a\n<b>b\n</b></pre></pre>c\nd", "a\nb\nc d"),
         ("1 < 2 and 3 > 2", "1 < 2 and 3 > 2"),
         ("<p>שלום <b>עולם</b></p>", "שלום עולם"),
         ("<p>{{ x }} ''' {% y %}</p>", "{{ x }} ''' {% y %}"),

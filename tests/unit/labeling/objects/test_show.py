@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from backend.labeling.objects import HyperText, ObjectTag, Text
+from backend.labeling.objects import ObjectTag
+from backend.labeling.objects.hypertext import HyperText
+from backend.labeling.objects.text import Text
 from backend.labeling.shown import Shown
 
 KINDS = [Text(name="o", variable="text"), HyperText(name="o", variable="text")]

@@ -1,0 +1,88 @@
+"""What every queue must do. A test class inherits these and gives `queue` and `unreachable`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from backend.core.errors import QueueError
+from backend.ports import Queue
+
+CALLS: dict[str, Callable[[Queue], object]] = {
+    "ping": lambda queue: queue.ping(),
+    "enqueue_chunk": lambda queue: queue.enqueue_chunk(1, [1], interactive=True),
+    "enqueue_sync": lambda queue: queue.enqueue_sync(1),
+    "sync_started": lambda queue: queue.sync_started(1),
+    "enqueue_auto_start": lambda queue: queue.enqueue_auto_start(1, [1]),
+    "depth": lambda queue: queue.depth(),
+    "workers": lambda queue: queue.workers(),
+    "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
+}
+
+
+class QueueCases:
+    """The contract. Fixtures of the subclass: `queue`, empty; `unreachable`, one whose server is away;
+    `take_sync`, which takes the waiting sync message and begins it."""
+
+    def test_messages_wait_in_their_queue(self, queue: Queue) -> None:
+        assert queue.depth() == {"interactive": 0, "bulk": 0}
+        queue.enqueue_chunk(1, [1, 2], interactive=True)
+        queue.enqueue_chunk(1, [3, 4], interactive=False)
+        queue.enqueue_chunk(1, [], interactive=False)
+        queue.enqueue_auto_start(1, [1])
+        assert queue.depth() == {"interactive": 2, "bulk": 2}
+
+    def test_the_same_chunk_may_wait_twice(self, queue: Queue) -> None:
+        for _ in range(2):
+            queue.enqueue_chunk(1, [1, 2], interactive=False)
+        assert queue.depth()["bulk"] == 2
+
+    def test_one_sync_of_a_project_waits_at_a_time(self, queue: Queue) -> None:
+        for _ in range(3):
+            queue.enqueue_sync(1)
+        assert queue.depth()["interactive"] == 1
+        queue.enqueue_sync(2)
+        assert queue.depth()["interactive"] == 2
+
+    def test_a_change_after_the_sync_began_asks_for_another(
+        self, queue: Queue, take_sync: Callable[[int], None]
+    ) -> None:
+        queue.enqueue_sync(1)
+        take_sync(1)
+        before = queue.depth()["interactive"]
+        queue.enqueue_sync(1)
+        assert queue.depth()["interactive"] == before + 1
+
+    def test_one_writer_a_project(self, queue: Queue) -> None:
+        with queue.writer_lock(1) as first, queue.writer_lock(1) as second, queue.writer_lock(2) as other:
+            assert first is not None
+            assert other is not None
+            assert second is None
+            first()
+        with queue.writer_lock(1) as again:
+            assert again is not None
+
+    def test_the_lock_is_given_back_after_an_error(self, queue: Queue) -> None:
+        def fail() -> None:
+            with queue.writer_lock(1) as keep:
+                assert keep is not None
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        with queue.writer_lock(1) as keep:
+            assert keep is not None
+
+    def test_one_that_got_no_lock_takes_nothing_from_the_one_that_has_it(self, queue: Queue) -> None:
+        with queue.writer_lock(1) as keep:
+            assert keep is not None
+            with queue.writer_lock(1) as second:
+                assert second is None
+            with queue.writer_lock(1) as third:
+                assert third is None
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_a_server_that_is_away(self, unreachable: Queue, name: str) -> None:
+        with pytest.raises(QueueError, match="REDIS_URL"):
+            CALLS[name](unreachable)

@@ -1,0 +1,568 @@
+"""What every store must do, whatever the database. A test class inherits these and gives `url`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import alembic.autogenerate
+import alembic.migration
+import pytest
+
+from backend.adapters.store import SqlStore
+from backend.adapters.tables import metadata
+from backend.core.errors import StoreError
+from backend.core.values import FieldReading, Outcome, Task, TaskState, Usage
+from backend.ports import Capabilities, ProjectRow, Record
+from tests.fakes.installation import HandClock
+
+VERSION = "tests@00000000"
+PROJECT = 1
+USAGE = Usage(prompt_tokens=10, completion_tokens=3, calls=1)
+REGION = {"id": "r", "from_name": "s", "to_name": "t", "type": "choices", "value": {"choices": ["yes"]}}
+
+
+def task(number: int, text: str = "text", project: int = PROJECT) -> Task:
+    return Task(id=number, project_id=project, data={"text": text})
+
+
+def done(**changes: Any) -> Outcome:
+    return Outcome(**{"state": TaskState.DONE, "result": (REGION,), "score": 0.9, "usage": USAGE, **changes})
+
+
+class StoreCases:
+    """The contract. `url` is a fixture of the subclass: an empty database."""
+
+    @pytest.fixture
+    def clock(self) -> HandClock:
+        return HandClock()
+
+    @pytest.fixture
+    def store(self, url: str, clock: HandClock) -> Iterator[SqlStore]:
+        store = SqlStore(url, clock=clock)
+        store.migrate()
+        yield store
+        store.close()
+
+    # --- small steps --------------------------------------------------------------------------------------------
+
+    def enlist(self, store: SqlStore, *tasks: Task, absent: bool = False, hold_s: float = 0.0) -> int:
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        store.enlist(job_id, tasks, absent=absent, hold_s=hold_s)
+        return job_id
+
+    def answer(self, store: SqlStore, *tasks: Task, outcome: Outcome | None = None) -> list[Record]:
+        """Enlisted, claimed and answered; the records as they were claimed."""
+        self.enlist(store, *tasks)
+        claimed = store.claim(VERSION, PROJECT, [t.id for t in tasks], "worker")
+        for record in claimed:
+            store.save_outcome(record.id, record.data_hash, outcome or done())
+        return claimed
+
+    def record(self, store: SqlStore, number: int = 1) -> Record:
+        return store.records(PROJECT, VERSION, [number])[number]
+
+    # --- projects, events, capabilities --------------------------------------------------------------------------
+
+    def test_a_project_is_kept_and_replaced(self, store: SqlStore) -> None:
+        row = ProjectRow(
+            id=7,
+            label_config="<View>नमस्ते 👋🏽</View>",
+            instructions="",
+            version=None,
+            auto_start=False,
+            refusals=("a", "b"),
+        )
+        assert store.project(7) is None
+        store.save_project(row)
+        assert store.project(7) == row
+        changed = replace(row, version="v@1", auto_start=True, refusals=())
+        store.save_project(changed)
+        assert store.project(7) == changed
+
+    def test_versions_are_each_named_once(self, store: SqlStore) -> None:
+        row = ProjectRow(id=1, label_config="", instructions="", version="b@1", auto_start=False)
+        for number, version in enumerate(["b@1", "a@1", "b@1", None], start=1):
+            store.save_project(replace(row, id=number, version=version))
+        assert store.versions() == ["a@1", "b@1"]
+
+    def test_events_are_counted_by_project(self, store: SqlStore) -> None:
+        store.add_event(1, "A", [1, 2])
+        store.add_event(1, "A", [])
+        store.add_event(1, "B" * 500, [2**40])
+        store.add_event(2, "A", [])
+        store.add_event(None, "A", [])
+        assert store.event_counts(1) == {"A": 2, "B" * 60: 1}
+
+    def test_capabilities_are_remembered_and_replaced(self, store: SqlStore) -> None:
+        assert store.capabilities("http://a", "m") is None
+        store.save_capabilities("http://a", "m", Capabilities(structured="text", logprobs=0))
+        better = Capabilities(
+            structured="json_object", logprobs=5, max_tokens_name="max_completion_tokens", sampling=False
+        )
+        store.save_capabilities("http://a", "m", better)
+        assert store.capabilities("http://a", "m") == better
+        assert store.capabilities("http://a", "other") is None
+
+    # --- jobs ---------------------------------------------------------------------------------------------------
+
+    def test_a_job_knows_its_size_and_ends_once(self, store: SqlStore, clock: HandClock) -> None:
+        job_id = self.enlist(store, task(1), task(2))
+        job = store.job(job_id)
+        assert job is not None
+        assert (job.state, job.total, job.kind, job.created_at) == ("queued", 2, "run", clock.now)
+        assert not store.finish_job_if_done(job_id)
+        clock.sleep(5)
+        self.answer(store)
+        for record in store.claim(VERSION, PROJECT, [1, 2], "w"):
+            store.save_outcome(record.id, record.data_hash, done())
+        assert store.finish_job_if_done(job_id)
+        assert not store.finish_job_if_done(job_id)
+        job = store.job(job_id)
+        assert job is not None
+        assert (job.state, job.finished_at) == ("done", clock.now)
+
+    def test_a_stopped_job_says_why_and_is_not_started_again(self, store: SqlStore) -> None:
+        """A worker that read it as queued before it was stopped sets it running."""
+        job_id = self.enlist(store, task(1))
+        store.set_job_state(job_id, "stopped", "the key is refused")
+        store.set_job_state(job_id, "running")
+        job = store.job(job_id)
+        assert job is not None
+        assert (job.state, job.reason) == ("stopped", "the key is refused")
+
+    def test_a_finished_job_stays_finished(self, store: SqlStore) -> None:
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        assert store.finish_job_if_done(job_id)
+        store.set_job_state(job_id, "stopped", "late")
+        job = store.job(job_id)
+        assert job is not None
+        assert job.state == "done"
+
+    def test_jobs_are_listed_newest_first(self, store: SqlStore) -> None:
+        ids = [store.create_job(PROJECT, VERSION, "run") for _ in range(3)]
+        store.create_job(2, VERSION, "run")
+        assert [job.id for job in store.jobs(PROJECT)] == ids[::-1]
+        assert len(store.jobs(limit=2)) == 2
+        assert store.job(10**9) is None
+
+    # --- enlisting ----------------------------------------------------------------------------------------------
+
+    def test_a_new_task_is_queued(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1, "नमस्ते 👋🏽 \x00 \ud800"))
+        record = self.record(store)
+        assert (record.state, record.delivery, record.job_id) == (TaskState.QUEUED, "none", job_id)
+        assert record.data == {"text": "नमस्ते 👋🏽 \x00 \ud800"}
+        assert store.job_task_ids(job_id, [TaskState.QUEUED]) == [1]
+
+    def test_the_same_task_twice_in_one_call_is_one_record(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1), task(2), task(1))
+        assert store.job_task_ids(job_id, [TaskState.QUEUED]) == [1, 2]
+
+    def test_thousands_at_once(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, *(task(n) for n in range(1, 2_001)))
+        job = store.job(job_id)
+        assert job is not None
+        assert job.total == 2_000
+        assert len(store.records(PROJECT, VERSION, range(1, 2_001))) == 2_000
+
+    def test_a_queued_task_moves_to_the_new_job(self, store: SqlStore) -> None:
+        first = self.enlist(store, task(1))
+        second = self.enlist(store, task(1))
+        assert store.job_task_ids(first, [TaskState.QUEUED]) == []
+        assert store.job_task_ids(second, [TaskState.QUEUED]) == [1]
+
+    @pytest.mark.parametrize("state", [TaskState.DONE, TaskState.EMPTY, TaskState.INVALID])
+    def test_an_answer_to_the_same_data_is_kept(self, store: SqlStore, state: TaskState) -> None:
+        self.answer(store, task(1), outcome=done(state=state))
+        self.enlist(store, task(1))
+        record = self.record(store)
+        assert (record.state, record.result, record.delivery) == (state, (REGION,), "pending")
+
+    def test_an_answer_to_other_data_is_asked_again(self, store: SqlStore) -> None:
+        self.answer(store, task(1))
+        self.enlist(store, task(1, "other"))
+        record = self.record(store)
+        assert (record.state, record.data, record.delivery) == (TaskState.QUEUED, {"text": "other"}, "none")
+        assert not record.rewrite  # nothing of it was delivered
+
+    @pytest.mark.parametrize("state", [TaskState.FAILED, TaskState.SKIPPED, TaskState.DELETED])
+    def test_what_has_no_answer_is_asked_again(self, store: SqlStore, state: TaskState) -> None:
+        self.answer(store, task(1), outcome=Outcome(state=state, score=0.0))
+        self.enlist(store, task(1))
+        assert self.record(store).state is TaskState.QUEUED
+
+    def test_a_running_task_is_left_running(self, store: SqlStore) -> None:
+        self.enlist(store, task(1))
+        (claimed,) = store.claim(VERSION, PROJECT, [1], "worker")
+        self.enlist(store, task(1))
+        assert self.record(store).state is TaskState.RUNNING
+        store.save_outcome(claimed.id, claimed.data_hash, done())
+        assert self.record(store).state is TaskState.DONE
+
+    def test_a_running_task_whose_data_changed_is_asked_again(self, store: SqlStore) -> None:
+        self.enlist(store, task(1))
+        store.claim(VERSION, PROJECT, [1], "worker")
+        self.enlist(store, task(1, "other"))
+        assert self.record(store).state is TaskState.QUEUED
+
+    @pytest.mark.parametrize(
+        ("absent", "changed", "delivery", "rewrite"),
+        [
+            (True, False, "pending", False),  # Label Studio lost it: delivered again
+            (False, False, "written", False),  # it is there
+            (True, True, "none", False),  # asked again, and nothing to replace
+            (False, True, "none", True),  # asked again, and the old one is to be replaced
+        ],
+    )
+    def test_what_was_delivered_a_while_ago(
+        self, store: SqlStore, clock: HandClock, absent: bool, changed: bool, delivery: str, rewrite: bool
+    ) -> None:
+        self.answer(store, task(1))
+        (claimed,) = store.claim_deliveries(PROJECT, VERSION, 9)
+        store.set_delivery([claimed.id], "written")
+        clock.sleep(3600)
+        self.enlist(store, task(1, "other" if changed else "text"), absent=absent)
+        record = self.record(store)
+        assert (record.delivery, record.rewrite) == (delivery, rewrite)
+
+    @pytest.mark.parametrize("changed", [False, True])
+    def test_what_was_delivered_while_the_job_read_its_tasks_is_looked_for_before_it_is_written_again(
+        self, store: SqlStore, clock: HandClock, changed: bool
+    ) -> None:
+        self.answer(store, task(1))
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        clock.sleep(1)
+        (claimed,) = store.claim_deliveries(PROJECT, VERSION, 9)
+        store.set_delivery([claimed.id], "written")
+        clock.sleep(1)
+        store.enlist(job_id, [task(1, "other" if changed else "text")], absent=True)
+        assert self.record(store).rewrite
+
+    def test_what_a_writer_is_at_is_not_offered_a_second_time(self, store: SqlStore) -> None:
+        self.answer(store, task(1))
+        store.claim_deliveries(PROJECT, VERSION, 9)
+        self.enlist(store, task(1), absent=True)
+        assert self.record(store).delivery == "claimed"
+
+    def test_versions_and_projects_do_not_touch_each_other(self, store: SqlStore) -> None:
+        self.answer(store, task(1))
+        other = store.create_job(PROJECT, "other@1", "run")
+        store.enlist(other, [task(1)], absent=False)
+        elsewhere = store.create_job(2, VERSION, "run")
+        store.enlist(elsewhere, [task(1, project=2)], absent=False)
+        assert self.record(store).state is TaskState.DONE
+        assert store.claim(VERSION, 2, [1], "w")[0].project_id == 2
+        assert store.claim_deliveries(PROJECT, "other@1", 9) == []
+
+    def test_enlisting_the_same_tasks_from_several_threads(self, store: SqlStore) -> None:
+        tasks = [task(n) for n in range(1, 101)]
+        jobs = in_threads(4, lambda: self.enlist(store, *tasks))
+        listed = [store.job_task_ids(job_id, [TaskState.QUEUED]) for job_id in jobs]
+        assert sorted(n for ids in listed for n in ids) == list(range(1, 101))
+
+    # --- claiming -----------------------------------------------------------------------------------------------
+
+    def test_a_record_is_claimed_by_one(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2))
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [2, 1, 9], "one")] == [1, 2]
+        assert store.claim(VERSION, PROJECT, [1, 2], "two") == []
+
+    def test_the_same_claimant_again_gets_what_it_left(self, store: SqlStore) -> None:
+        """A message that is delivered again after its worker was killed."""
+        self.enlist(store, task(1), task(2))
+        first, _ = store.claim(VERSION, PROJECT, [1, 2], "one")
+        store.save_outcome(first.id, first.data_hash, done())
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [1, 2], "one")] == [2]
+
+    def test_a_lease_ends(self, store: SqlStore, clock: HandClock) -> None:
+        self.enlist(store, task(1))
+        store.claim(VERSION, PROJECT, [1], "one")
+        clock.sleep(timedelta(minutes=14).total_seconds())
+        assert store.claim(VERSION, PROJECT, [1], "two") == []
+        clock.sleep(timedelta(minutes=2).total_seconds())
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "two")] == [1]
+
+    def test_a_new_job_finds_what_a_dead_worker_left(self, store: SqlStore, clock: HandClock) -> None:
+        self.enlist(store, task(1))
+        store.claim(VERSION, PROJECT, [1], "one")
+        clock.sleep(timedelta(minutes=16).total_seconds())
+        job_id = self.enlist(store, task(1))
+        assert store.job_task_ids(job_id, [TaskState.QUEUED]) == [1]
+
+    def test_released_records_are_queued_again(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2))
+        one, two = store.claim(VERSION, PROJECT, [1, 2], "one")
+        store.save_outcome(two.id, two.data_hash, done())
+        store.release([one.id, two.id])
+        assert self.record(store, 1).state is TaskState.QUEUED
+        assert self.record(store, 2).state is TaskState.DONE
+        assert [r.id for r in store.claim(VERSION, PROJECT, [1, 2], "two")] == [one.id]
+
+    def test_claims_from_several_threads_never_overlap(self, store: SqlStore) -> None:
+        numbers = list(range(1, 201))
+        self.enlist(store, *(task(n) for n in numbers))
+        names = iter("abcdefgh")
+        claims = in_threads(8, lambda: store.claim(VERSION, PROJECT, numbers, next(names)))
+        assert sorted(r.task_id for claim in claims for r in claim) == numbers
+
+    # --- answers ------------------------------------------------------------------------------------------------
+
+    def test_an_answer_is_kept_whole(self, store: SqlStore) -> None:
+        field = FieldReading(
+            control="s", value=("yes",), step="strict_json+exact", rejected=("maybe \x00\ud800",), confidence=0.9
+        )
+        outcome = done(fields=(field,), notes=("a note",), reply_text="\x00 \ud800 नमस्ते 👋🏽", model="m" * 5_000)
+        self.answer(store, task(1), outcome=outcome)
+        record = self.record(store)
+        assert (record.state, record.result, record.score) == (TaskState.DONE, (REGION,), 0.9)
+        assert record.prediction.to_label_studio() == {
+            "task": 1,
+            "model_version": VERSION,
+            "result": [REGION],
+            "score": 0.9,
+        }
+
+    @pytest.mark.parametrize("text", ["\x00", "\ud800", "a\x00b", "x" * 1_000_000])
+    def test_an_error_may_hold_any_text(self, store: SqlStore, text: str) -> None:
+        failed = Outcome(state=TaskState.FAILED, score=0.0, error=text, error_class="internal", reply_text=text)
+        self.answer(store, task(1), outcome=failed)
+        assert self.record(store).state is TaskState.FAILED
+
+    def test_an_answer_to_data_that_changed_is_not_taken_and_is_counted(self, store: SqlStore) -> None:
+        self.enlist(store, task(1))
+        (old,) = store.claim(VERSION, PROJECT, [1], "one")
+        self.enlist(store, task(1, "other"))
+        (new,) = store.claim(VERSION, PROJECT, [1], "two")
+        store.save_outcome(old.id, old.data_hash, done())
+        assert self.record(store).state is TaskState.RUNNING
+        assert store.counts(PROJECT).usage == USAGE
+        store.save_outcome(new.id, new.data_hash, done(score=0.1))
+        assert (self.record(store).state, self.record(store).score) == (TaskState.DONE, 0.1)
+        assert store.counts(PROJECT).usage == USAGE + USAGE
+        assert store.calls(PROJECT) == 2
+
+    def test_a_second_answer_to_the_same_question_is_not_taken(self, store: SqlStore) -> None:
+        (record,) = self.answer(store, task(1))
+        store.save_outcome(record.id, record.data_hash, done(score=0.1))
+        assert self.record(store).score == 0.9
+
+    # --- deliveries ---------------------------------------------------------------------------------------------
+
+    def test_deliveries_go_out_once_oldest_first(self, store: SqlStore) -> None:
+        self.answer(store, *(task(n) for n in range(1, 6)))
+        self.enlist(store, task(6))
+        assert store.due_deliveries(PROJECT, VERSION) == 5
+        first = store.claim_deliveries(PROJECT, VERSION, 3)
+        second = store.claim_deliveries(PROJECT, VERSION, 3)
+        assert [r.task_id for r in [*first, *second]] == [1, 2, 3, 4, 5]
+        assert store.claim_deliveries(PROJECT, VERSION, 3) == []
+        assert store.due_deliveries(PROJECT, VERSION) == 0
+
+    def test_a_held_record_waits(self, store: SqlStore, clock: HandClock) -> None:
+        self.enlist(store, task(1), hold_s=6)
+        (record,) = store.claim(VERSION, PROJECT, [1], "w")
+        store.save_outcome(record.id, record.data_hash, done())
+        assert store.due_deliveries(PROJECT, VERSION) == 0
+        assert store.claim_deliveries(PROJECT, VERSION, 9) == []
+        clock.sleep(6.5)
+        assert store.due_deliveries(PROJECT, VERSION) == 1
+        assert len(store.claim_deliveries(PROJECT, VERSION, 9)) == 1
+
+    def test_a_hold_may_be_ended(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), hold_s=6)
+        (record,) = store.claim(VERSION, PROJECT, [1], "w")
+        store.save_outcome(record.id, record.data_hash, done())
+        store.end_hold([record.id])
+        assert len(store.claim_deliveries(PROJECT, VERSION, 9)) == 1
+
+    def test_a_held_record_may_be_handed_over(self, store: SqlStore, clock: HandClock) -> None:
+        self.enlist(store, task(1), hold_s=6)
+        (record,) = store.claim(VERSION, PROJECT, [1], "w")
+        store.save_outcome(record.id, record.data_hash, done())
+        assert store.hand_over([record.id], lost_before=clock.now) == {record.id}
+
+    def test_handed_over_is_not_written_and_not_handed_over_again(self, store: SqlStore, clock: HandClock) -> None:
+        (record,) = self.answer(store, task(1))
+        before = clock.now - timedelta(seconds=15)
+        assert store.hand_over([record.id, 10**6], lost_before=before) == {record.id}
+        assert store.hand_over([record.id], lost_before=before) == set()
+        assert store.claim_deliveries(PROJECT, VERSION, 9) == []
+        assert self.record(store).delivery == "handed"
+
+    @pytest.mark.parametrize("way", ["handed", "written"])
+    def test_what_label_studio_lost_is_handed_over_again_once(
+        self, store: SqlStore, clock: HandClock, way: str
+    ) -> None:
+        (record,) = self.answer(store, task(1))
+        store.claim_deliveries(PROJECT, VERSION, 9)
+        store.set_delivery([record.id], way)
+        clock.sleep(20)
+        before = clock.now - timedelta(seconds=15)
+        assert store.hand_over([record.id], lost_before=before) == {record.id}
+        assert store.hand_over([record.id], lost_before=before) == set()
+
+    def test_neither_what_a_writer_has_nor_what_is_to_be_replaced_is_handed_over(
+        self, store: SqlStore, clock: HandClock
+    ) -> None:
+        (record,) = self.answer(store, task(1))
+        store.claim_deliveries(PROJECT, VERSION, 9)
+        clock.sleep(3600)
+        assert store.hand_over([record.id], lost_before=clock.now) == set()
+        store.unclaim_deliveries(PROJECT)
+        assert store.hand_over([record.id], lost_before=clock.now) == set()
+
+    def test_what_is_not_answered_is_not_handed_over(self, store: SqlStore, clock: HandClock) -> None:
+        self.enlist(store, task(1))
+        (record,) = store.claim(VERSION, PROJECT, [1], "w")
+        assert store.hand_over([record.id], lost_before=clock.now) == set()
+
+    def test_what_a_dead_writer_had_is_offered_for_rewriting(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2), task(3))
+        one, two = store.claim_deliveries(PROJECT, VERSION, 2)
+        store.set_delivery([one.id], "written")
+        assert store.unclaim_deliveries(PROJECT) == 1
+        due = {r.task_id: r.rewrite for r in store.claim_deliveries(PROJECT, VERSION, 9)}
+        assert due == {2: True, 3: False}
+        store.set_delivery([two.id], "written")
+        assert not self.record(store, 2).rewrite
+
+    def test_a_late_written_does_not_cover_a_newer_question(self, store: SqlStore) -> None:
+        """The task changed while its old prediction was being sent."""
+        (record,) = self.answer(store, task(1))
+        store.claim_deliveries(PROJECT, VERSION, 9)
+        self.enlist(store, task(1, "other"))
+        store.set_delivery([record.id], "written")
+        found = self.record(store)
+        assert (found.state, found.delivery, found.rewrite) == (TaskState.QUEUED, "none", True)
+
+    def test_refused_is_failed_and_offered_no_more(self, store: SqlStore) -> None:
+        (record,) = self.answer(store, task(1))
+        store.claim_deliveries(PROJECT, VERSION, 9)
+        store.set_refused(record.id, "Label Studio refuses it.")
+        found = self.record(store)
+        assert (found.state, found.delivery, found.error) == (TaskState.FAILED, "none", "Label Studio refuses it.")
+        assert store.due_deliveries(PROJECT, VERSION) == 0
+        assert store.failed_task_ids(PROJECT, VERSION) == [1]
+        assert store.counts(PROJECT).errors == {"refused_prediction": 1}
+
+    def test_a_deleted_task_is_offered_no_more(self, store: SqlStore) -> None:
+        (record,) = self.answer(store, task(1))
+        store.set_deleted([record.id])
+        assert self.record(store).state is TaskState.DELETED
+        assert store.due_deliveries(PROJECT, VERSION) == 0
+
+    def test_each_record_goes_one_way_only(self, store: SqlStore, clock: HandClock) -> None:
+        """`/predict` and the writer take from the same records at the same time."""
+        numbers = list(range(1, 241))
+        ids = [r.id for r in self.answer(store, *(task(n) for n in numbers))]
+        before = clock.now - timedelta(hours=1)
+        start = threading.Barrier(8)
+
+        def predict() -> list[int]:
+            start.wait(10)
+            return [n for i in range(0, 240, 10) for n in store.hand_over(ids[i : i + 10], lost_before=before)]
+
+        def write() -> list[int]:
+            start.wait(10)
+            got: list[int] = []
+            while batch := store.claim_deliveries(PROJECT, VERSION, 7):
+                got += [r.id for r in batch]
+            return got
+
+        with ThreadPoolExecutor(8) as pool:
+            running = [pool.submit(way) for way in (predict, write) * 4]
+            taken = [number for future in running for number in future.result(60)]
+        assert sorted(taken) == sorted(ids)
+
+    # --- sums ---------------------------------------------------------------------------------------------------
+
+    def test_counts(self, store: SqlStore) -> None:
+        fields = (FieldReading(control="s", value=("yes",), step="strict_json+exact", rejected=("maybe",)),)
+        self.answer(store, task(1), task(2), outcome=done(fields=fields))
+        failed = Outcome(state=TaskState.FAILED, score=0.0, error_class="timeout", usage=USAGE)
+        self.answer(store, task(3), outcome=failed)
+        job_id = self.enlist(store, task(4))
+        counts = store.counts(PROJECT, version=VERSION)
+        assert counts.states == {"done": 2, "failed": 1, "queued": 1}
+        assert counts.deliveries == {"pending": 3, "none": 1}
+        assert counts.labels == {"s": {"yes": 2}}
+        assert counts.rejected == {"maybe": 2}
+        assert counts.steps == {"strict_json+exact": 2}
+        assert counts.errors == {"timeout": 1}
+        assert counts.usage == USAGE + USAGE + USAGE
+        assert (counts.unfinished, counts.undelivered) == (1, 3)
+        assert store.counts(PROJECT, job_id=job_id).states == {"queued": 1}
+        assert store.progress(job_id).states == {"queued": 1}
+        assert store.counts(PROJECT, version="other@1").states == {}
+        assert store.calls(PROJECT) == 3
+        assert store.calls(2) == 0
+        assert store.state_totals() == {"done": 2, "failed": 1, "queued": 1}
+
+    @pytest.mark.parametrize(
+        ("value", "labels"),
+        [
+            ({"choices": ["a", "b"]}, {"a": 1, "b": 1}),
+            ({"start": 0, "end": 1, "labels": ["PER"]}, {"PER": 1}),
+            ({"taxonomy": [["a", "b"], ["c"]]}, {"a > b": 1, "c": 1}),
+            ({"rating": 3}, {"3": 1}),
+            ({"selected": "left"}, {"left": 1}),
+            ({"number": 3}, None),
+            ({"text": ["free"]}, None),
+        ],
+    )
+    def test_only_classes_are_counted_as_labels(
+        self, store: SqlStore, value: dict[str, Any], labels: dict[str, int] | None
+    ) -> None:
+        self.answer(store, task(1), outcome=done(result=({**REGION, "value": value},)))
+        assert store.counts(PROJECT).labels == ({"s": labels} if labels else {})
+
+    # --- the database -------------------------------------------------------------------------------------------
+
+    def test_the_migrations_make_the_tables(self, store: SqlStore) -> None:
+        with store._begin(read_only=True) as connection:
+            options = {"compare_type": True, "compare_server_default": True}
+            context = alembic.migration.MigrationContext.configure(connection, opts=options)
+            assert alembic.autogenerate.compare_metadata(context, metadata) == []
+
+    def test_migrating_again_changes_nothing(self, store: SqlStore) -> None:
+        self.enlist(store, task(1))
+        store.migrate()
+        assert self.record(store).state is TaskState.QUEUED
+
+    def test_ping_names_the_database(self, store: SqlStore, url: str) -> None:
+        assert store.ping() == ("PostgreSQL" if url.startswith("postgresql") else "SQLite")
+
+    def test_nothing_to_do_is_no_error(self, store: SqlStore) -> None:
+        job_id = self.enlist(store)
+        assert store.claim(VERSION, PROJECT, [], "w") == []
+        assert store.records(PROJECT, VERSION, []) == {}
+        store.release([])
+        store.set_deleted([])
+        assert store.job_task_ids(job_id, []) == []
+        assert store.unclaim_deliveries(PROJECT) == 0
+
+    def test_a_database_without_its_tables_is_told_in_one_sentence(self, url: str) -> None:
+        store = SqlStore(url)
+        try:
+            with pytest.raises(StoreError, match="DATABASE_URL"):
+                store.ping()
+        finally:
+            store.close()
+
+
+def in_threads(count: int, work: Callable[[], Any]) -> list[Any]:
+    """`work` in several threads that begin together; what each returned."""
+    start = threading.Barrier(count)
+
+    def together() -> Any:
+        start.wait(10)
+        return work()
+
+    with ThreadPoolExecutor(count) as pool:
+        running = [pool.submit(together) for _ in range(count)]
+        return [future.result(60) for future in running]

@@ -1,0 +1,285 @@
+"""What every way to Label Studio must do: the one in memory, and the HTTP client over an application that answers as
+Label Studio does. The real one is in `tests/e2e`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from backend.adapters import label_studio
+from backend.adapters.label_studio import LabelStudioApi
+from backend.adapters.memory import MemoryLabels
+from backend.core.errors import (
+    LabelStudioError,
+    LabelStudioNotFound,
+    LabelStudioUnauthorized,
+    LabelStudioUnreachable,
+)
+from backend.core.values import Prediction
+from backend.ports import Labels
+from tests.fakes.installation import CONFIG
+from tests.fakes.label_studio import KEY, application
+
+URL = "http://here:9090"
+
+
+@pytest.fixture
+def behind() -> MemoryLabels:
+    """The Label Studio behind the labels under test, for its switches and for looking."""
+    return MemoryLabels()
+
+
+@pytest.fixture(params=["memory", "http"])
+def labels(request: pytest.FixtureRequest, behind: MemoryLabels) -> Iterator[Labels]:
+    if request.param == "memory":
+        yield behind
+        return
+    transport = httpx.WSGITransport(app=application(behind))
+    api = LabelStudioApi("http://label-studio", KEY, transport=transport)
+    yield api
+    api.close()
+
+
+def prediction(task_id: int, label: str = "positive", version: str = "v@1", score: float | None = 0.5) -> Prediction:
+    region = {"id": "r", "from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": [label]}}
+    return Prediction(task_id=task_id, model_version=version, result=(region,), score=score)
+
+
+def project(behind: MemoryLabels, tasks: int = 3) -> tuple[int, list[int]]:
+    number = behind.add_project(
+        CONFIG, [{"text": f"text {n}", "other": n} for n in range(tasks)], instructions="<p>x</p>"
+    )
+    return number, sorted(behind.projects[number].tasks)
+
+
+def test_a_project_as_it_is(labels: Labels, behind: MemoryLabels) -> None:
+    number, _ = project(behind)
+    found = labels.project(number)
+    assert (found.id, found.label_config, found.instructions) == (number, CONFIG, "<p>x</p>")
+    assert (found.model_version, found.task_count) == (None, 3)
+
+
+def test_the_installation(labels: Labels) -> None:
+    assert labels.version() == "1.23.2"
+    assert labels.whoami() == "somebody@example.com"
+    assert labels.key_kind() == "legacy token"
+
+
+def test_tasks_come_with_the_named_data_only(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    found = list(labels.tasks(number, ["text", "missing"]))
+    assert [(t.id, t.project_id, dict(t.data)) for t in found] == [
+        (task_id, number, {"text": f"text {n}"}) for n, task_id in enumerate(ids)
+    ]
+
+
+def test_tasks_by_id_leave_out_unknown_ones(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    other, other_ids = project(behind)
+    found = [t.id for t in labels.tasks(number, ["text"], ids=[ids[2], 9999, ids[0], other_ids[0]])]
+    assert sorted(found) == [ids[0], ids[2]]
+    assert list(labels.tasks(number, ["text"], ids=[])) == []
+    assert other != number
+
+
+def test_tasks_without_a_version(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    labels.import_predictions(number, [prediction(ids[0], version="v@1"), prediction(ids[1], version="v@0")])
+    assert [t.id for t in labels.tasks(number, ["text"], without_version="v@1")] == ids[1:]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9])
+def test_tasks_of_many_pages(labels: Labels, behind: MemoryLabels, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(label_studio, "PAGE_SIZE", 2)
+    number, ids = project(behind, count)
+    assert [t.id for t in labels.tasks(number, ["text"])] == ids
+    assert sorted(t.id for t in labels.tasks(number, ["text"], ids=ids)) == ids
+
+
+def test_pages_do_not_shift_when_predictions_arrive_meanwhile(
+    labels: Labels, behind: MemoryLabels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_studio, "PAGE_SIZE", 2)
+    number, ids = project(behind, 6)
+    seen = []
+    for task in labels.tasks(number, ["text"], without_version="v@1"):
+        seen.append(task.id)
+        labels.import_predictions(number, [prediction(task.id)])
+    assert seen == ids
+
+
+def test_existing_tasks(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    assert labels.existing_tasks(number, [*ids[:2], 9999]) == set(ids[:2])
+    assert labels.existing_tasks(number, []) == set()
+
+
+class TestPredictions:
+    def test_are_imported_and_counted(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        assert labels.import_predictions(number, [prediction(i, score=None) for i in ids]) == 3
+        assert behind.written(number, ids[0]) == [prediction(ids[0], score=None)]
+        assert [p.task_id for p in labels.all_predictions(number)] == ids
+
+    def test_are_not_deduplicated(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        for _ in range(2):
+            labels.import_predictions(number, [prediction(ids[0])])
+        assert [p.model_version for p in labels.predictions(number, ids[0])] == ["v@1", "v@1"]
+
+    def test_an_unknown_task_fails_the_whole_call(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        with pytest.raises(LabelStudioError) as raised:
+            labels.import_predictions(number, [prediction(ids[0]), prediction(9999)])
+        assert raised.value.status == 400
+        assert labels.all_predictions(number) == []
+
+    @pytest.mark.parametrize(("fast", "created"), [(True, 2), (False, 1)])
+    def test_an_invalid_one_is_dropped_in_silence_or_taken(
+        self, labels: Labels, behind: MemoryLabels, fast: bool, created: int
+    ) -> None:
+        behind.fast = fast
+        number, ids = project(behind)
+        sent = [prediction(ids[0]), prediction(ids[1], label="no such label")]
+        assert labels.import_predictions(number, sent) == created
+        assert labels.fast_import(number) is fast
+
+    def test_one_by_one(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        created = labels.create_prediction(prediction(ids[0]))
+        (found,) = labels.predictions(number, ids[0])
+        assert (found.id, found.task_id, found.model_version) == (created, ids[0], "v@1")
+        labels.update_prediction(created, prediction(ids[0], "negative", score=None))
+        assert behind.written(number, ids[0]) == [prediction(ids[0], "negative", score=None)]
+        labels.delete_prediction(created)
+        assert labels.predictions(number, ids[0]) == []
+
+    def test_of_what_does_not_exist(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, _ = project(behind)
+        with pytest.raises(LabelStudioNotFound):
+            labels.update_prediction(9999, prediction(1))
+        with pytest.raises(LabelStudioNotFound):
+            labels.delete_prediction(9999)
+        for call in (lambda: labels.create_prediction(prediction(9999)), lambda: labels.predictions(number, 9999)):
+            with pytest.raises(LabelStudioError) as raised:
+                call()
+            assert raised.value.status == 400
+
+
+class TestVersion:
+    def test_is_refused_until_something_has_it(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, _ = project(behind)
+        with pytest.raises(LabelStudioError) as raised:
+            labels.set_model_version(number, "v@1")
+        assert raised.value.status == 400
+
+    def test_is_taken_when_a_prediction_has_it(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        labels.import_predictions(number, [prediction(ids[0])])
+        labels.set_model_version(number, "v@1")
+        assert labels.project(number).model_version == "v@1"
+
+    def test_is_taken_when_a_backend_has_it(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, _ = project(behind)
+        labels.save_backend(number, None, {"url": URL, "title": "v@1", "auth_method": "NONE"})
+        labels.set_project(number, {"model_version": "v@1", "show_collab_predictions": True})
+        assert labels.project(number).model_version == "v@1"
+        assert behind.projects[number].settings == {"show_collab_predictions": True}
+
+
+class TestBackend:
+    def test_connecting_makes_a_webhook_and_sets_the_version(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, _ = project(behind)
+        backend = labels.save_backend(number, None, {"url": URL, "title": "v@1", "auth_method": "NONE"})
+        assert labels.backends(number) == [backend]
+        assert (backend.url, backend.title, backend.state) == (URL, "v@1", "CO")
+        assert [(w.url, w.active, dict(w.headers)) for w in labels.webhooks(number)] == [(f"{URL}/webhook", True, {})]
+        assert labels.project(number).model_version == "v@1"
+
+    def test_a_new_title_keeps_the_rest_and_its_basic_auth(self, labels: Labels, behind: MemoryLabels) -> None:
+        """Label Studio answers 500 to a change without the URL, and calls the backend with what is in the change."""
+        number, _ = project(behind)
+        auth = {"auth_method": "BASIC_AUTH", "basic_auth_user": "ann", "basic_auth_pass": "secret"}
+        backend = labels.save_backend(number, None, {"url": URL, "title": "v@1", **auth})
+        changed = labels.save_backend(number, backend.id, {"title": "v@2"})
+        assert (changed.id, changed.url, changed.title) == (backend.id, URL, "v@2")
+        if labels is not behind:
+            assert behind.projects[number].secrets[backend.id] == auth
+
+    def test_one_that_does_not_answer(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, _ = project(behind)
+        behind.backend_answers = False
+        with pytest.raises(LabelStudioError) as raised:
+            labels.save_backend(number, None, {"url": URL, "title": "v@1"})
+        assert raised.value.status == 400
+        assert "Can't connect" in raised.value.detail
+
+    def test_a_local_address(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, _ = project(behind)
+        behind.blocks_backends = behind.blocks_webhooks = True
+        calls: list[Callable[[], object]] = [
+            lambda: labels.save_backend(number, None, {"url": URL, "title": "v@1"}),
+            lambda: labels.save_webhook(number, None, {"url": f"{URL}/webhook"}),
+        ]
+        for call in calls:
+            with pytest.raises(LabelStudioError) as raised:
+                call()
+            assert raised.value.status == 403
+            assert "reserved network address" in raised.value.detail
+
+
+def test_webhooks(labels: Labels, behind: MemoryLabels) -> None:
+    number, _ = project(behind)
+    labels.save_webhook(number, None, {"url": f"{URL}/webhook", "is_active": False, "headers": {}})
+    (webhook,) = labels.webhooks(number)
+    assert not webhook.active
+    labels.save_webhook(number, webhook.id, {"is_active": True, "headers": {"a": "b"}})
+    (webhook,) = labels.webhooks(number)
+    assert (webhook.url, webhook.active, dict(webhook.headers)) == (f"{URL}/webhook", True, {"a": "b"})
+    labels.delete_webhook(webhook.id)
+    assert labels.webhooks(number) == []
+
+
+def test_tabs(labels: Labels, behind: MemoryLabels) -> None:
+    number, _ = project(behind)
+    tab = labels.save_tab(number, None, {"title": "one", "ordering": ["tasks:id"]})
+    assert labels.tabs(number) == [tab]
+    labels.save_tab(number, tab.id, {"title": "two"})
+    assert [(t.id, t.title, dict(t.data)) for t in labels.tabs(number)] == [(tab.id, "two", {"title": "two"})]
+
+
+READS: list[Callable[[Labels, int], object]] = [
+    lambda labels, number: labels.project(number),
+    lambda labels, number: list(labels.tasks(number, ["text"])),
+    lambda labels, number: labels.import_predictions(number, [prediction(1)]),
+    lambda labels, number: labels.all_predictions(number),
+    lambda labels, number: labels.backends(number),
+    lambda labels, number: labels.webhooks(number),
+    lambda labels, number: labels.tabs(number),
+    lambda labels, number: labels.set_model_version(number, "v@1"),
+]
+
+
+@pytest.mark.parametrize("call", READS)
+def test_an_unknown_project(labels: Labels, call: Callable[[Labels, int], object]) -> None:
+    with pytest.raises(LabelStudioNotFound):
+        call(labels, 9999)
+
+
+@pytest.mark.parametrize("call", [*READS, lambda labels, number: labels.version()])
+@pytest.mark.parametrize(
+    ("switch", "error"), [("reachable", LabelStudioUnreachable), ("key_is_good", LabelStudioUnauthorized)]
+)
+def test_away_or_with_a_bad_key(
+    labels: Labels,
+    behind: MemoryLabels,
+    call: Callable[[Labels, int], object],
+    switch: str,
+    error: type[LabelStudioError],
+) -> None:
+    number, _ = project(behind)
+    setattr(behind, switch, False)
+    with pytest.raises(error):
+        call(labels, number)

@@ -1,0 +1,90 @@
+"""The store over SQLite: a file, and memory. PostgreSQL is in `tests/integration`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.adapters.store import SqlStore
+from backend.core.errors import StoreError
+from tests.contract.store_cases import StoreCases, in_threads
+
+
+class TestSqliteFile(StoreCases):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path / 'store.sqlite3'}"
+
+    def test_what_is_stored_is_there_after_a_restart(self, url: str, store: SqlStore) -> None:
+        job_id = store.create_job(1, "v", "run")
+        store.close()
+        again = SqlStore(url)
+        assert again.job(job_id) is not None
+        again.close()
+
+    def test_two_processes_share_a_file(self, url: str, store: SqlStore) -> None:
+        other = SqlStore(url)
+        assert other.job(store.create_job(1, "v", "run")) is not None
+        other.close()
+
+    def test_readers_wait_for_no_writer(self, url: str, store: SqlStore) -> None:
+        other = SqlStore(url)
+        with store._begin():
+            assert other.jobs() == []
+        other.close()
+
+    def test_several_processes_migrate_a_new_database_at_once(self, tmp_path: Path, repository: Path) -> None:
+        url = f"sqlite:///{tmp_path / 'new' / 'store.sqlite3'}"
+        code = "import sys; from backend.adapters.store import SqlStore; SqlStore(sys.argv[1]).migrate()"
+        argv = [sys.executable, "-c", code, url]
+        running = [
+            subprocess.Popen(argv, cwd=repository, stderr=subprocess.PIPE, text=True, env={"PYTHONWARNINGS": "error"})
+            for _ in range(4)
+        ]
+        ended = [(process.communicate(timeout=60)[1], process.returncode) for process in running]
+        assert ended == [("", 0)] * 4
+        store = SqlStore(url)
+        assert store.ping() == "SQLite"
+        store.close()
+
+
+class TestSqliteMemory(StoreCases):
+    @pytest.fixture(params=["sqlite://", "sqlite:///:memory:"])
+    def url(self, request: pytest.FixtureRequest) -> str:
+        url: str = request.param
+        return url
+
+    def test_several_threads_see_the_same(self, store: SqlStore) -> None:
+        ids = in_threads(8, lambda: store.create_job(1, "v", "run"))
+        assert len(set(ids)) == 8
+        assert len(store.jobs()) == 8
+
+    def test_two_stores_are_two_databases(self, store: SqlStore) -> None:
+        other = SqlStore("sqlite://")
+        other.migrate()
+        store.create_job(1, "v", "run")
+        assert other.jobs() == []
+        other.close()
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://a/b", "oracle+nothing://a", "sqlite3:///x"])
+def test_a_url_that_cannot_be_used_is_told_in_one_sentence(url: str) -> None:
+    with pytest.raises(StoreError, match="DATABASE_URL"):
+        SqlStore(url)
+
+
+def test_a_folder_in_the_place_of_the_file_is_told_in_one_sentence(tmp_path: Path) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}")
+    with pytest.raises(StoreError, match="DATABASE_URL"):
+        store.migrate()
+
+
+def test_a_file_that_is_no_database_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"something else entirely" * 100)
+    store = SqlStore(f"sqlite:///{tmp_path / 'x'}")
+    with pytest.raises(StoreError, match="DATABASE_URL"):
+        store.migrate()
+    store.close()

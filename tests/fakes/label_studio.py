@@ -1,0 +1,235 @@
+"""Label Studio's HTTP API, as much of it as the product calls, over `MemoryLabels`.
+
+A WSGI application: `httpx.WSGITransport(app=application(labels))` needs no socket, `serving(labels)` opens one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from werkzeug.serving import make_server
+
+from backend.adapters.memory import MemoryLabels
+from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
+from backend.core.values import Prediction
+
+KEY = "a-legacy-token"
+
+
+def application(labels: MemoryLabels) -> Flask:
+    """The application. A call without the key gets 401; `labels.reachable` False is a 502."""
+    app = Flask("label-studio", static_folder=None)
+    app.register_error_handler(LabelStudioError, _answer_error)
+
+    @app.before_request
+    def check_key() -> ResponseReturnValue | None:
+        if request.headers.get("Authorization") == f"Token {KEY}":
+            return None
+        return jsonify(status_code=401, detail="Invalid token."), 401
+
+    _installation(app, labels)
+    _predictions(app, labels)
+    _backends(app, labels)
+    _webhooks(app, labels)
+    _tabs(app, labels)
+    return app
+
+
+def _installation(app: Flask, labels: MemoryLabels) -> None:
+    @app.get("/api/version")
+    def version() -> ResponseReturnValue:
+        return {"release": labels.version()}
+
+    @app.get("/api/current-user/whoami")
+    def whoami() -> ResponseReturnValue:
+        return {"email": labels.whoami()}
+
+    @app.get("/api/projects/<int:number>")
+    def project(number: int) -> ResponseReturnValue:
+        found = labels.project(number)
+        return {
+            "id": found.id,
+            "title": found.title,
+            "label_config": found.label_config,
+            "expert_instruction": found.instructions,
+            "model_version": found.model_version or "",
+            "task_number": found.task_count,
+        }
+
+    @app.patch("/api/projects/<int:number>")
+    def set_project(number: int) -> ResponseReturnValue:
+        labels.set_project(number, request.json or {})
+        return project(number)
+
+    @app.get("/api/tasks")
+    def tasks() -> ResponseReturnValue:
+        number, query = int(request.args["project"]), json.loads(request.args["query"])
+        found = labels.tasks(number, [], **_wanted(query))
+        labels.project(number)
+        all_data = labels.projects[number].tasks
+        page = [{"id": t.id, "data": all_data[t.id]} for t in found if t.id > _after(query)]
+        return {"tasks": page[: int(request.args["page_size"])], "total": len(page)}
+
+
+def _wanted(query: dict[str, Any]) -> dict[str, Any]:
+    if "selectedItems" in query:
+        return {"ids": query["selectedItems"]["included"]}
+    for item in query["filters"]["items"]:
+        if item["filter"] == "filter:tasks:predictions_model_versions":
+            return {"without_version": item["value"][0]}
+    return {}
+
+
+def _after(query: dict[str, Any]) -> int:
+    items = query.get("filters", {}).get("items", [])
+    return next((i["value"] for i in items if i["filter"] == "filter:tasks:id"), 0)
+
+
+def _predictions(app: Flask, labels: MemoryLabels) -> None:
+    @app.post("/api/projects/<int:number>/import/predictions")
+    def import_predictions(number: int) -> ResponseReturnValue:
+        sent = request.get_json()
+        if [item["task"] for item in sent] == [-1]:
+            return _refused("task ID -1 not found in project" if labels.fast else "Invalid task ID -1")
+        return {"created": labels.import_predictions(number, [_prediction(item) for item in sent])}, 201
+
+    @app.get("/api/predictions")
+    def predictions() -> ResponseReturnValue:
+        number = int(request.args["project"])
+        task = request.args.get("task", type=int)
+        found = labels.all_predictions(number) if task is None else labels.predictions(number, task)
+        return jsonify([{"id": p.id, "task": p.task_id, "model_version": p.model_version} for p in found])
+
+    @app.post("/api/predictions")
+    def create() -> ResponseReturnValue:
+        return {"id": labels.create_prediction(_prediction(request.get_json()))}, 201
+
+    @app.patch("/api/predictions/<int:number>")
+    def update(number: int) -> ResponseReturnValue:
+        labels.update_prediction(number, _prediction({"task": 0, "model_version": "", **request.get_json()}))
+        return {"id": number}
+
+    @app.delete("/api/predictions/<int:number>")
+    def delete(number: int) -> ResponseReturnValue:
+        labels.delete_prediction(number)
+        return Response(status=204)
+
+
+def _backends(app: Flask, labels: MemoryLabels) -> None:
+    def told(number: int, backend_id: int) -> dict[str, Any]:
+        backend = next(b for b in labels.backends(number) if b.id == backend_id)
+        secrets = {k: v for k, v in labels.projects[number].secrets[backend_id].items() if k != "basic_auth_pass"}
+        return {"project": number, **vars(backend), "error_message": backend.error, **secrets}
+
+    @app.get("/api/ml")
+    def backends() -> ResponseReturnValue:
+        number = int(request.args["project"])
+        return jsonify([told(number, backend.id) for backend in labels.backends(number)])
+
+    @app.get("/api/ml/<int:backend_id>")
+    def backend(backend_id: int) -> ResponseReturnValue:
+        return told(_project_of(labels, "backends", backend_id), backend_id)
+
+    @app.post("/api/ml")
+    def connect() -> ResponseReturnValue:
+        fields = request.get_json()
+        return told(fields["project"], labels.save_backend(fields["project"], None, fields).id), 201
+
+    @app.patch("/api/ml/<int:backend_id>")
+    def change(backend_id: int) -> ResponseReturnValue:
+        fields, number = request.get_json(), _project_of(labels, "backends", backend_id)
+        if "url" not in fields:
+            return jsonify(detail="MLBackend.healthcheck_() missing 1 required positional argument: 'url'"), 500
+        known = labels.projects[number].secrets[backend_id]
+        if not fields.get("basic_auth_pass") and fields.get("auth_method") == "BASIC_AUTH":
+            fields["basic_auth_pass"] = known["basic_auth_pass"]
+        labels.save_backend(number, backend_id, fields)
+        return told(number, backend_id)
+
+
+def _webhooks(app: Flask, labels: MemoryLabels) -> None:
+    @app.get("/api/webhooks/")
+    def webhooks() -> ResponseReturnValue:
+        found = labels.webhooks(int(request.args["project"]))
+        return jsonify([{"id": w.id, "url": w.url, "is_active": w.active, "headers": dict(w.headers)} for w in found])
+
+    @app.post("/api/webhooks/")
+    def add_webhook() -> ResponseReturnValue:
+        fields = request.get_json()
+        labels.save_webhook(fields["project"], None, fields)
+        return {}, 201
+
+    @app.patch("/api/webhooks/<int:number>/")
+    def change_webhook(number: int) -> ResponseReturnValue:
+        labels.save_webhook(_project_of(labels, "webhooks", number), number, request.get_json())
+        return {}
+
+    @app.delete("/api/webhooks/<int:number>/")
+    def delete_webhook(number: int) -> ResponseReturnValue:
+        labels.delete_webhook(number)
+        return Response(status=204)
+
+
+def _tabs(app: Flask, labels: MemoryLabels) -> None:
+    @app.get("/api/dm/views")
+    def tabs() -> ResponseReturnValue:
+        found = labels.tabs(int(request.args["project"]))
+        return jsonify([{"id": tab.id, "data": dict(tab.data)} for tab in found])
+
+    @app.post("/api/dm/views")
+    def add_tab() -> ResponseReturnValue:
+        fields = request.get_json()
+        tab = labels.save_tab(fields["project"], None, fields["data"])
+        return {"id": tab.id, "data": dict(tab.data)}, 201
+
+    @app.patch("/api/dm/views/<int:number>")
+    def change_tab(number: int) -> ResponseReturnValue:
+        tab = labels.save_tab(_project_of(labels, "tabs", number), number, request.get_json()["data"])
+        return {"id": tab.id, "data": dict(tab.data)}
+
+
+def _project_of(labels: MemoryLabels, kind: str, number: int) -> int:
+    return labels._having(kind, number).project.id
+
+
+def _prediction(item: dict[str, Any]) -> Prediction:
+    return Prediction(
+        task_id=item["task"],
+        model_version=item["model_version"],
+        result=tuple(item["result"]),
+        score=item.get("score"),
+    )
+
+
+def _refused(detail: str) -> ResponseReturnValue:
+    return jsonify(status_code=400, detail="Validation error", validation_errors={"non_field_errors": [detail]}), 400
+
+
+def _answer_error(error: LabelStudioError) -> ResponseReturnValue:
+    if isinstance(error, LabelStudioUnreachable):
+        return "<html>Bad gateway</html>", 502
+    if isinstance(error, LabelStudioUnauthorized):
+        return jsonify(status_code=401, detail="Invalid token."), 401
+    if error.status == 400:
+        return _refused(error.detail)
+    return jsonify(status_code=error.status, detail=error.detail or str(error)), error.status or 500
+
+
+@contextmanager
+def serving(labels: MemoryLabels) -> Iterator[str]:
+    """Serve on a free port of 127.0.0.1; the URL."""
+    server = make_server("127.0.0.1", 0, application(labels), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

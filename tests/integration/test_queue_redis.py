@@ -1,0 +1,105 @@
+"""The queue's contract over a real Redis, and what a message looks like there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from rq import Queue as RqQueue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from backend.adapters import rq_queue
+from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
+from backend.adapters.store import _LEASE
+from backend.core.errors import QueueError
+from scripts.processes import free_port
+from scripts.services import Redis
+from tests.contract.queue_cases import QueueCases
+
+pytestmark = pytest.mark.integration
+
+
+class TestRedisQueue(QueueCases):
+    @pytest.fixture
+    def queue(self, redis: Redis) -> Iterator[RedisQueue]:
+        queue = RedisQueue(redis.url)
+        queue.connection.flushdb()
+        yield queue
+        queue.connection.flushdb()
+        queue.close()
+
+    @pytest.fixture
+    def unreachable(self) -> RedisQueue:
+        return RedisQueue(f"redis://127.0.0.1:{free_port()}/0")
+
+    @pytest.fixture
+    def take_sync(self, queue: RedisQueue) -> Callable[[int], None]:
+        return queue.sync_started  # what the worker calls first
+
+    def waiting(self, queue: RedisQueue, name: str) -> list[Job]:
+        return RqQueue(name, connection=queue.connection, serializer=JSONSerializer).jobs
+
+    def test_a_chunk_s_message_is_ids_as_json_and_is_tried_again(self, queue: RedisQueue) -> None:
+        queue.enqueue_chunk(7, [1, 2], interactive=False)
+        (job,) = self.waiting(queue, BULK)
+        assert (job.func_name, job.args) == ("backend.worker.annotate_chunk", [7, [1, 2]])
+        raw = queue.connection.hgetall(job.key)
+        assert isinstance(raw, dict)
+        assert b"annotate_chunk" in bytes(raw[b"data"]) or raw[b"data"][:2] == b"x\x9c"  # JSON, perhaps compressed
+        assert not bytes(raw[b"data"]).startswith(b"\x80")  # no pickle
+        assert job.retries_left is not None
+        assert job.retries_left >= 3
+        assert job.failure_ttl is not None
+        assert job.failure_ttl <= 7 * 24 * 3600
+
+    def test_a_record_s_lease_outlives_the_longest_chunk(self, queue: RedisQueue) -> None:
+        queue.enqueue_chunk(7, [1], interactive=True)
+        (job,) = self.waiting(queue, INTERACTIVE)
+        assert job.timeout == CHUNK_TIMEOUT_S
+        assert _LEASE.total_seconds() > CHUNK_TIMEOUT_S
+
+    def test_small_messages_go_to_the_interactive_queue(self, queue: RedisQueue) -> None:
+        queue.enqueue_sync(3)
+        queue.enqueue_auto_start(3, [5])
+        found = [(job.func_name, job.args) for job in self.waiting(queue, INTERACTIVE)]
+        assert found == [("backend.worker.sync_project", [3]), ("backend.worker.auto_start", [3, [5]])]
+
+    def test_every_message_names_a_function_that_exists(self, queue: RedisQueue) -> None:
+        queue.enqueue_chunk(1, [1], interactive=True)
+        queue.enqueue_sync(1)
+        queue.enqueue_auto_start(1, [1])
+        assert all(callable(job.func) for job in self.waiting(queue, INTERACTIVE))
+
+    def test_a_writer_whose_lock_ran_out_is_told_and_takes_none_away(
+        self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 0.05)
+        with queue.writer_lock(1) as late:
+            assert late is not None
+            time.sleep(0.1)
+            monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 60)
+            with queue.writer_lock(1) as other:
+                assert other is not None
+                with pytest.raises(QueueError, match="another worker"):
+                    late()
+                other()
+        with queue.writer_lock(1) as keep:
+            assert keep is not None
+
+    def test_keeping_the_lock_makes_it_last(self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 0.3)
+        with queue.writer_lock(1) as keep:
+            assert keep is not None
+            for _ in range(4):
+                time.sleep(0.15)
+                keep()
+            with queue.writer_lock(1) as second:
+                assert second is None
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "http://localhost", "redis://localhost:port"])
+def test_a_url_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(QueueError, match="REDIS_URL"):
+        RedisQueue(url)

@@ -1,0 +1,204 @@
+"""Each line of the report is ok or says the next step, and no failure hides the lines after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from backend.core.errors import ModelUnauthorized, StoreError
+from backend.services.connect import connect
+from backend.services.doctor import Check, Doctor
+from tests.fakes.installation import CONFIG, Installation
+
+URL = "http://here:9090"
+
+
+def checks(
+    installation: Installation, project_id: int | None = None, url: str | None = None, **changes: Any
+) -> list[Check]:
+    parts = {
+        "labels": installation.labels,
+        "store": installation.store,
+        "queue": installation.queue,
+        "projects": installation.projects,
+        "model": lambda: {"model": "a-model", "answers": "strict JSON schema"},
+        "webhook_secret": None,
+        "has_key": True,
+    }
+    return list(Doctor(**{**parts, **changes}).checks(project_id, url))
+
+
+def by_name(found: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in found}
+
+
+def set_up(config: str = CONFIG) -> tuple[Installation, int]:
+    installation = Installation()
+    project_id, _ = installation.project("good", config=config)
+    connect(
+        installation.labels,
+        installation.projects,
+        installation.store,
+        project_id,
+        URL,
+        basic_auth=None,
+        webhook_secret=None,
+        auto_start=None,
+    )
+    return installation, project_id
+
+
+def test_all_is_well() -> None:
+    installation, project_id = set_up()
+    found = checks(installation, project_id, URL)
+    assert {check.status for check in found} == {"ok"}
+    assert [check.name for check in found] == [
+        "database",
+        "redis",
+        "workers",
+        "model endpoint",
+        "label studio",
+        "label studio key",
+        "backend url",
+        "project",
+        "labeling config",
+        "connection",
+        "predictions import",
+    ]
+
+
+def test_looking_changes_nothing_in_label_studio() -> None:
+    installation, project_id = set_up()
+    installation.labels.calls.clear()
+    checks(installation, project_id, URL)
+    assert installation.labels.calls == []
+
+
+def fail(error: Exception) -> Callable[[], Any]:
+    def look() -> None:
+        raise error
+
+    return look
+
+
+def redis_away(installation: Installation) -> None:
+    installation.queue.reachable = False
+
+
+def no_worker(installation: Installation) -> None:
+    installation.queue.worker_count = 0
+
+
+def database_away(installation: Installation) -> None:
+    installation.store.ping = fail(StoreError("The database is away: check DATABASE_URL."))  # type: ignore[method-assign]
+
+
+def label_studio_away(installation: Installation) -> None:
+    installation.labels.reachable = False
+
+
+def wrong_key(installation: Installation) -> None:
+    installation.labels.key_is_good = False
+
+
+def slow_import(installation: Installation) -> None:
+    installation.labels.fast = False
+
+
+def blocked(installation: Installation) -> None:
+    installation.labels.blocks_backends = installation.labels.blocks_webhooks = True
+
+
+def webhook_blocked(installation: Installation) -> None:
+    installation.labels.blocks_webhooks = True
+
+
+def backend_away(installation: Installation) -> None:
+    installation.labels.backend_answers = False
+
+
+@pytest.mark.parametrize(
+    ("harm", "name", "status", "words"),
+    [
+        (redis_away, "redis", "wrong", "REDIS_URL"),
+        (redis_away, "workers", "wrong", "REDIS_URL"),
+        (no_worker, "workers", "note", "prelabel worker"),
+        (database_away, "database", "wrong", "DATABASE_URL"),
+        (label_studio_away, "label studio", "wrong", "running"),
+        (wrong_key, "label studio", "wrong", "LABEL_STUDIO_API_KEY"),
+        (slow_import, "predictions import", "note", "fflag_fix_back_4620"),
+        (blocked, "backend url", "wrong", "ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false"),
+        (webhook_blocked, "backend url", "wrong", "SSRF_PROTECTION_ENABLED=false"),
+        (backend_away, "connection", "wrong", "prelabel connect"),
+    ],
+)
+def test_one_thing_wrong(harm: Callable[[Installation], None], name: str, status: str, words: str) -> None:
+    installation, project_id = set_up()
+    harm(installation)
+    found = by_name(checks(installation, project_id, URL))
+    assert (found[name].status, words in found[name].detail) == (status, True)
+    if name not in ("label studio",):
+        assert found["project"].status == "ok"  # the lines after it are there
+
+
+def test_the_model_endpoint_is_wrong() -> None:
+    installation, _ = set_up()
+    found = by_name(checks(installation, model=fail(ModelUnauthorized("The key is refused: set OPENAI_API_KEY."))))
+    assert found["model endpoint"].status == "wrong"
+    assert "OPENAI_API_KEY" in found["model endpoint"].detail
+    assert found["label studio key"].status == "ok"
+
+
+def test_no_key_is_set() -> None:
+    installation, project_id = set_up()
+    found = checks(installation, project_id, has_key=False)
+    assert found[-1].name == "label studio key"
+    assert "LABEL_STUDIO_API_KEY" in found[-1].detail
+
+
+@pytest.mark.parametrize("url", ["here:9090", "ftp://here", "http://", "", "http:///path"])
+def test_no_url(url: str) -> None:
+    installation, _ = set_up()
+    assert by_name(checks(installation, url=url))["backend url"].status == "wrong"
+
+
+def test_an_unknown_project() -> None:
+    installation, _ = set_up()
+    found = by_name(checks(installation, 99))
+    assert found["project"].status == "wrong"
+    assert "99" in found["project"].detail
+
+
+@pytest.mark.parametrize(
+    ("config", "word"), [("no XML", "well-formed"), ("<View></View>", "control"), ("<View>", "well-formed")]
+)
+def test_an_unsupported_project(config: str, word: str) -> None:
+    installation, project_id = set_up()
+    installation.labels.edit_project(project_id, label_config=config)
+    found = by_name(checks(installation, project_id))
+    assert found["labeling config"].status == "wrong"
+    assert word in found["labeling config"].detail
+
+
+def test_a_control_that_will_not_be_answered_is_named() -> None:
+    installation, project_id = set_up(CONFIG.replace("</View>", '<Ranker name="r" toName="text"/></View>'))
+    notes = [check for check in checks(installation, project_id) if check.status == "note"]
+    assert [check.name for check in notes] == ["labeling config"]
+    assert '"r"' in notes[0].detail
+
+
+def test_a_webhook_without_the_secret() -> None:
+    installation, project_id = set_up()
+    found = by_name(checks(installation, project_id, webhook_secret="s3cret"))
+    assert found["connection"].status == "wrong"
+    assert "s3cret" not in found["connection"].detail
+
+
+def test_not_connected() -> None:
+    installation = Installation()
+    project_id, _ = installation.project("good")
+    found = by_name(checks(installation, project_id))
+    assert found["connection"].status == "wrong"
+    assert "no backend" in found["connection"].detail
