@@ -86,7 +86,7 @@ BEFORE, AFTER = certain('{"s": "'), certain('"}')
          "pos", {"pos": ["pos", "good"], "neg": ["neg", "bad"]}, 0.8),
         ("a label below the listed ones has at most the least listed probability",
          [BEFORE, ("positive", {"positive": 0.9, "joy": 0.04}), AFTER], "positive", MOODS, 0.9 / (0.9 + 0.06)),
-        ("one alternative alone that is not certain", [BEFORE, ("yes", {"yes": 0.7}), AFTER], "yes", ("yes", "no"), 0.7),
+        ("one alternative alone, not certain", [BEFORE, ("yes", {"yes": 0.7}), AFTER], "yes", ("yes", "no"), 0.7),
         ("a chosen label below the listed ones", [BEFORE, ("positive", {"negative": 0.7, "neutral": 0.2}), AFTER],
          "positive", MOODS, 0.01 / 0.91),
         ("Devanagari", [BEFORE, ("सका", {"सका": 0.9, "नका": 0.1}), certain("रात्मक"), AFTER],
