@@ -43,7 +43,7 @@ def test_the_regions_are_what_the_model_answered(stack: Stack, everything: Label
     assert regions["summary"]["value"]["text"][0]
     assert len({region["id"] for region in prediction.result}) == len(prediction.result)
     confident = [regions[control]["score"] for control in ("sentiment", "better")]
-    assert prediction.score == pytest.approx(min(confident), abs=1e-5)
+    assert prediction.score == pytest.approx(min(confident), abs=0.0005)  # regions carry three digits
 
 
 def test_one_call_answers_all_controls_of_a_task(stack: Stack, everything: Labeling) -> None:

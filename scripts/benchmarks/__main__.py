@@ -1,0 +1,35 @@
+"""Run one benchmark; exit 0 when all its limits hold, 1 when one does not."""
+
+import argparse
+import sys
+
+import httpx
+
+from scripts.benchmarks import service
+from scripts.benchmarks.report import BenchError
+from scripts.demo_project import LabelStudioError
+from scripts.processes import ServiceError
+from scripts.product import CommandError
+
+BENCHMARKS = {"service": service}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure the product on this machine.")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name, module in BENCHMARKS.items():
+        about = (module.__doc__ or "").partition("\n")[0]
+        module.add_arguments(commands.add_parser(name, help=about, description=about))
+    asked = parser.parse_args()
+    try:
+        report = BENCHMARKS[asked.name].run(asked)
+    except (BenchError, CommandError, LabelStudioError, ServiceError, httpx.HTTPError) as error:
+        print(f"bench: failed: {error}", flush=True)
+        return 1
+    print(report.table())
+    print(f"bench {asked.name}: {report.verdict()}", flush=True)
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

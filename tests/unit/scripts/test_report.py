@@ -1,0 +1,29 @@
+"""Figures beside their limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.benchmarks.report import Figure, Report, percentile
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "expected"),
+    [([5.0], 0.99, 5.0), ([1, 2, 3, 4], 0.5, 2), (list(range(1, 101)), 0.99, 99), ([3, 1, 2], 1.0, 3), ([2, 1], 0, 1)],
+)
+def test_the_percentile_is_one_of_the_values(values: list[float], share: float, expected: float) -> None:
+    assert percentile(values, share) == expected
+
+
+def test_a_report_holds_while_every_value_is_below_its_limit() -> None:
+    read = Figure(name="rate", value=1e9, unit="a second")
+    good = Figure(name="fast", value=99.9, unit="ms", limit=100)
+    assert Report(figures=[read, good]).holds
+    assert Report(figures=[read, good]).verdict() == "ok"
+    assert "| fast | 99.9 ms | < 100 ms |" in Report(figures=[read, good]).table()
+
+
+def test_a_value_at_its_limit_falls_short_and_is_named() -> None:
+    report = Report(figures=[Figure(name="slow", value=100, unit="ms", limit=100)])
+    assert not report.holds
+    assert report.verdict() == "falls short: slow 100 ms, limit 100 ms"
