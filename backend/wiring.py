@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 
+from backend.adapters.clock import utc_now
 from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
 from backend.adapters.rq_queue import RedisQueue
-from backend.adapters.store import SqlStore, utc_now
+from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, SettingsError
 from backend.core.values import JSON

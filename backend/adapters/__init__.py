@@ -1,1 +1,1 @@
-"""I/O: one port a file. Foreign errors are translated here and nowhere else."""
+"""I/O: one port a file or package. Foreign errors are translated here and nowhere else."""

@@ -13,8 +13,8 @@ import alembic.autogenerate
 import alembic.migration
 import pytest
 
-from backend.adapters.store import SqlStore
-from backend.adapters.tables import metadata
+from backend.adapters.sql.schema import metadata
+from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from backend.core.values import FieldReading, Outcome, Task, TaskState, Usage
 from backend.ports import Capabilities, ProjectRow, Record
@@ -524,7 +524,7 @@ class StoreCases:
     # --- the database -------------------------------------------------------------------------------------------
 
     def test_the_migrations_make_the_tables(self, store: SqlStore) -> None:
-        with store._begin(read_only=True) as connection:
+        with store.begin(read_only=True) as connection:
             options = {"compare_type": True, "compare_server_default": True}
             context = alembic.migration.MigrationContext.configure(connection, opts=options)
             assert alembic.autogenerate.compare_metadata(context, metadata) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.adapters.store import SqlStore
+from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from tests.contract.store_cases import StoreCases, in_threads
 
@@ -32,13 +32,13 @@ class TestSqliteFile(StoreCases):
 
     def test_readers_wait_for_no_writer(self, url: str, store: SqlStore) -> None:
         other = SqlStore(url)
-        with store._begin():
+        with store.begin():
             assert other.jobs() == []
         other.close()
 
     def test_several_processes_migrate_a_new_database_at_once(self, tmp_path: Path, repository: Path) -> None:
         url = f"sqlite:///{tmp_path / 'new' / 'store.sqlite3'}"
-        code = "import sys; from backend.adapters.store import SqlStore; SqlStore(sys.argv[1]).migrate()"
+        code = "import sys; from backend.adapters.sql.store import SqlStore; SqlStore(sys.argv[1]).migrate()"
         argv = [sys.executable, "-c", code, url]
         running = [
             subprocess.Popen(argv, cwd=repository, stderr=subprocess.PIPE, text=True, env={"PYTHONWARNINGS": "error"})

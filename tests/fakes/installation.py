@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.adapters.memory import FunctionModel, MemoryLabels, MemoryQueue, Message
-from backend.adapters.store import SqlStore
+from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage

@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 
 from backend.adapters import rq_queue
 from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
-from backend.adapters.store import _LEASE
+from backend.adapters.sql.records import LEASE
 from backend.core.errors import QueueError
 from scripts.processes import free_port
 from scripts.services import Redis
@@ -58,7 +58,7 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_chunk(7, [1], interactive=True)
         (job,) = self.waiting(queue, INTERACTIVE)
         assert job.timeout == CHUNK_TIMEOUT_S
-        assert _LEASE.total_seconds() > CHUNK_TIMEOUT_S
+        assert LEASE.total_seconds() > CHUNK_TIMEOUT_S
 
     def test_small_messages_go_to_the_interactive_queue(self, queue: RedisQueue) -> None:
         queue.enqueue_sync(3)

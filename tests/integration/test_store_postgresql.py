@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.adapters.store import SqlStore
+from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from scripts.processes import free_port
 from tests.contract.store_cases import StoreCases, in_threads
@@ -23,7 +23,7 @@ class TestPostgreSQL(StoreCases):
         return postgresql.new_database()
 
     def test_several_processes_migrate_a_new_database_at_once(self, url: str, repository: Path) -> None:
-        code = "import sys; from backend.adapters.store import SqlStore; SqlStore(sys.argv[1]).migrate()"
+        code = "import sys; from backend.adapters.sql.store import SqlStore; SqlStore(sys.argv[1]).migrate()"
         running = [
             subprocess.Popen(
                 [sys.executable, "-c", code, url], cwd=repository, stderr=subprocess.PIPE, text=True, env={}

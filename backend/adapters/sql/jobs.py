@@ -1,0 +1,77 @@
+"""Jobs: made, looked up, and their states. Tasks are added in `enlisting.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from backend.adapters.sql.database import Database, utc, utc_or_none
+from backend.adapters.sql.records import LEASE
+from backend.adapters.sql.schema import jobs, records
+from backend.core.values import TaskState
+from backend.ports import JobRow
+
+
+class SqlJobs(Database):
+    def create_job(self, project_id: int, version: str, kind: str) -> int:
+        now = self._clock()
+        insert = sa.insert(jobs).values(
+            project_id=project_id, version=version, kind=kind, state="queued", total=0, created_at=now
+        )
+        abandoned = sa.update(records).where(
+            records.c.project_id == project_id,
+            records.c.version == version,
+            records.c.state == TaskState.RUNNING.value,
+            records.c.claimed_at < now - LEASE,
+        )
+        with self.begin() as connection:
+            connection.execute(abandoned.values(state=TaskState.QUEUED.value, claimed_by=None))
+            return int(connection.execute(insert.returning(jobs.c.id)).scalar_one())
+
+    def job(self, job_id: int) -> JobRow | None:
+        with self.begin(read_only=True) as connection:
+            row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
+        return _job(row) if row is not None else None
+
+    def jobs(self, project_id: int | None = None, limit: int = 20) -> list[JobRow]:
+        query = sa.select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        if project_id is not None:
+            query = query.where(jobs.c.project_id == project_id)
+        with self.begin(read_only=True) as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> None:
+        values: dict[str, Any] = {"state": state, "reason": reason}
+        if state in ("done", "stopped"):
+            values["finished_at"] = self._clock()
+        since = ["queued"] if state == "running" else ["queued", "running", "stopped"]
+        with self.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(since)).values(values))
+
+    def finish_job_if_done(self, job_id: int) -> bool:
+        unfinished = sa.exists().where(
+            records.c.job_id == job_id, records.c.state.in_([TaskState.QUEUED.value, TaskState.RUNNING.value])
+        )
+        with self.begin() as connection:
+            done = connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == job_id, jobs.c.state.in_(["queued", "running"]), ~unfinished)
+                .values(state="done", finished_at=self._clock())
+            )
+        return bool(done.rowcount)
+
+
+def _job(row: RowMapping) -> JobRow:
+    return JobRow(
+        id=row["id"],
+        project_id=row["project_id"],
+        version=row["version"],
+        kind=row["kind"],
+        state=row["state"],
+        total=row["total"],
+        created_at=utc(row["created_at"]),
+        finished_at=utc_or_none(row["finished_at"]),
+        reason=row["reason"],
+    )
