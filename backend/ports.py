@@ -1,4 +1,4 @@
-"""The interfaces that services need. Adapters implement them; `adapters/memory.py` implements each in memory."""
+"""The interfaces that services need. Adapters implement them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import pytest
 
 from backend.adapters import label_studio
 from backend.adapters.label_studio import LabelStudioApi
-from backend.adapters.memory import MemoryLabels
 from backend.core.errors import (
     LabelStudioError,
     LabelStudioNotFound,
@@ -21,6 +20,7 @@ from backend.core.values import Prediction
 from backend.ports import Labels
 from tests.fakes.installation import CONFIG
 from tests.fakes.label_studio import KEY, application
+from tests.fakes.memory_labels import MemoryLabels
 
 URL = "http://here:9090"
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from backend.adapters.memory import MemoryQueue
 from tests.contract.queue_cases import QueueCases
+from tests.fakes.memory_queue import MemoryQueue
 
 
 class TestMemoryQueue(QueueCases):

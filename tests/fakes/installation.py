@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from backend.adapters.memory import FunctionModel, MemoryLabels, MemoryQueue, Message
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
@@ -22,6 +21,9 @@ from backend.services.projects import Projects
 from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
+from tests.fakes.function_model import FunctionModel
+from tests.fakes.memory_labels import MemoryLabels
+from tests.fakes.memory_queue import MemoryQueue, Message
 
 CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text">'
@@ -130,7 +132,8 @@ class Installation:
     def handle(self, message: Message) -> None:
         """What the worker does with a message."""
         if message.work == "annotate_chunk":
-            self.worker.work(*message.arguments, claimant=message.id)
+            job_id, task_ids = message.arguments
+            self.worker.work(job_id, task_ids, claimant=message.id)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
         else:

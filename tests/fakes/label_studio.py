@@ -15,9 +15,9 @@ from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.serving import make_server
 
-from backend.adapters.memory import MemoryLabels
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
 from backend.core.values import Prediction
+from tests.fakes.memory_labels import MemoryLabels
 
 KEY = "a-legacy-token"
 

@@ -12,11 +12,11 @@ from label_studio_ml import api
 from label_studio_ml.model import LabelStudioMLManager
 
 from backend.adapters.label_studio_ml import PrelabelModel
-from backend.adapters.memory import FunctionModel
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError, ModelServerError, ModelUnauthorized
 from backend.core.values import Reply, Request
 from backend.services.annotate import Caller
+from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import AGENT, CONFIG, PROMPTS, by_mood
 
 TASKS = [{"id": 1, "data": {"text": "good"}}, {"id": 2, "data": {"text": "bad"}}, {"id": 3, "data": {}}]

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from backend.adapters.memory import FunctionModel
 from backend.core.errors import (
     ContextTooLong,
     ModelBadRequest,
@@ -25,6 +24,7 @@ from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
 from backend.core.values import Reply, Request, TaskState, Usage
 from backend.ports import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
+from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import USAGE, Installation, by_mood, replying
 
 GOOD = json.dumps({"sentiment": "positive"})

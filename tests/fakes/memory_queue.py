@@ -1,0 +1,94 @@
+"""The queue in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from backend.core.errors import QueueError
+from backend.core.values import JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One queue message: the name of a work function of `backend.worker` and its arguments."""
+
+    id: str
+    work: str  # "annotate_chunk", "sync_project" or "auto_start"
+    arguments: tuple[JSON, ...]
+    interactive: bool = True
+
+
+class MemoryQueue:
+    """`backend.ports.Queue`: messages wait in `messages` until `run_all`."""
+
+    def __init__(self) -> None:
+        self.messages: deque[Message] = deque()
+        self.reachable = True
+        self.worker_count = 1
+        self._writers: dict[int, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._last_id = 0
+
+    def ping(self) -> None:
+        if not self.reachable:
+            raise QueueError("Redis cannot be used: check REDIS_URL and that the server is running.")
+
+    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None:
+        self._enqueue("annotate_chunk", job_id, list(task_ids), interactive=interactive)
+
+    def enqueue_sync(self, project_id: int) -> None:
+        self.ping()
+        if not any(m.work == "sync_project" and m.arguments == (project_id,) for m in self.messages):
+            self._enqueue("sync_project", project_id)
+
+    def sync_started(self, project_id: int) -> None:
+        """Nothing to note: a message that is being worked on no longer waits."""
+        self.ping()
+
+    def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
+        self._enqueue("auto_start", project_id, list(task_ids))
+
+    def depth(self) -> dict[str, int]:
+        self.ping()
+        interactive = sum(m.interactive for m in self.messages)
+        return {"interactive": interactive, "bulk": len(self.messages) - interactive}
+
+    def workers(self) -> int:
+        self.ping()
+        return self.worker_count
+
+    @contextmanager
+    def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
+        self.ping()
+        with self._lock:
+            lock = self._writers.setdefault(project_id, threading.Lock())
+        got = lock.acquire(blocking=False)
+        try:
+            yield self.ping if got else None
+        finally:
+            if got:
+                lock.release()
+
+    def run_all(self, handler: Callable[[Message], None]) -> int:
+        """Hand every message to `handler` until none waits; returns how many. One that raises waits again."""
+        done = 0
+        while self.messages:
+            message = self.messages.popleft()
+            try:
+                handler(message)
+            except BaseException:
+                self.messages.appendleft(message)
+                raise
+            done += 1
+        return done
+
+    def _enqueue(self, work: str, *arguments: JSON, interactive: bool = True) -> None:
+        self.ping()
+        with self._lock:
+            self._last_id += 1
+            message = Message(id=f"message-{self._last_id}", work=work, arguments=arguments, interactive=interactive)
+        self.messages.append(message)
