@@ -17,7 +17,7 @@ from rich.table import Table
 from backend import __version__
 from backend.core.errors import PrelabelError
 from backend.logs import configure_logging
-from backend.ports import JobRow
+from backend.ports.store import JobRow
 from backend.services.jobs import in_words, summary
 from backend.settings import load_settings
 from backend.wiring import Parts

@@ -20,7 +20,7 @@ from backend.core.errors import (
     LabelStudioUnreachable,
 )
 from backend.core.values import JSON, Prediction, Task
-from backend.ports import Backend, Project, Tab, Webhook, WrittenPrediction
+from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
 
 PAGE_SIZE = 500  # 1.2 s a page on a project of 10,000 tasks; one page of everything takes 43 s
 _NO_PROJECT = 2_000_000_000  # an id that no project has
@@ -28,7 +28,7 @@ _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
 class LabelStudioApi:
-    """`backend.ports.Labels` over HTTP, with a legacy token or a personal access token."""
+    """`backend.ports.labels.Labels` over HTTP, with a legacy token or a personal access token."""
 
     def __init__(
         self, url: str, key: str, *, timeout_s: float = _TIMEOUT_S, transport: httpx.BaseTransport | None = None

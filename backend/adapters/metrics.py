@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 
 from backend.core.errors import PrelabelError
 from backend.core.values import TaskState
-from backend.ports import Queue, Store
+from backend.ports.queue import Queue
+from backend.ports.store import Store
 
 _log = logging.getLogger(__name__)
 

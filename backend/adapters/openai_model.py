@@ -28,7 +28,7 @@ from backend.core.errors import (
     ModelUnreachable,
 )
 from backend.core.values import JSON, Message, Reply, Request, TokenLogprob, Usage
-from backend.ports import Capabilities
+from backend.ports.model import Capabilities
 
 _log = logging.getLogger(__name__)
 _BEST = Capabilities(structured="json_schema", logprobs=20)
@@ -60,7 +60,7 @@ class Memory(Protocol):
 
 
 class OpenAIModel:
-    """`backend.ports.Model` over the openai client. One per event loop: it holds connections."""
+    """`backend.ports.model.Model` over the openai client. One per event loop: it holds connections."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ _RETRY_S = (2, 5, 15, 60, 240)  # for a message that failed as a whole: Label St
 
 
 class RedisQueue:
-    """`backend.ports.Queue`. When Redis is unreachable every method raises `QueueError`: stop rather than spend."""
+    """`backend.ports.queue.Queue`. Without Redis every method raises `QueueError`: stop rather than spend."""
 
     def __init__(self, url: str) -> None:
         try:

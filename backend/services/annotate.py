@@ -11,7 +11,8 @@ from backend.core.errors import ContextTooLong, ModelError, PrelabelError
 from backend.core.retry import retry_delay
 from backend.core.values import Outcome, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Question, annotate
-from backend.ports import Model, Record, Store
+from backend.ports.model import Model
+from backend.ports.store import Record, Store
 
 _log = logging.getLogger(__name__)
 

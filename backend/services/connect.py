@@ -8,7 +8,8 @@ from typing import Any
 
 from backend.core.errors import ConfigError, LabelStudioError
 from backend.core.values import JSON
-from backend.ports import Backend, Labels, Store, Tab
+from backend.ports.labels import Backend, Labels, Tab
+from backend.ports.store import Store
 from backend.services.projects import Projects, answerable
 
 WEBHOOK_HEADER = "X-Prelabel-Webhook-Secret"

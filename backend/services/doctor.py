@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from backend.core.errors import LabelStudioError, PrelabelError
 from backend.core.values import JSON
-from backend.ports import Labels, Queue, Store
+from backend.ports.labels import Labels
+from backend.ports.queue import Queue
+from backend.ports.store import Store
 from backend.services.connect import connection_problems
 from backend.services.projects import Projects
 

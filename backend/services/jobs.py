@@ -11,7 +11,9 @@ from typing import Any
 
 from backend.core.errors import ConfigError, LabelStudioNotFound, SettingsError
 from backend.core.values import TaskState
-from backend.ports import Counts, JobRow, Labels, ProjectRow, Queue, Store
+from backend.ports.labels import Labels
+from backend.ports.queue import Queue
+from backend.ports.store import Counts, JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
 from backend.services.projects import Projects, answerable
 from backend.services.writeback import Writer

@@ -15,7 +15,9 @@ from datetime import datetime, timedelta
 from backend.core.errors import ConfigError, QueueError
 from backend.core.values import JSON, Task, TaskState
 from backend.labeling.config import parse_config
-from backend.ports import Clock, ProjectRow, Queue, Record, Store
+from backend.ports.clock import Clock
+from backend.ports.queue import Queue
+from backend.ports.store import ProjectRow, Record, Store
 from backend.services.jobs import enqueue_job
 from backend.services.projects import Projects
 

@@ -12,7 +12,8 @@ from backend.core.values import Agent, version_of
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.objects.hypertext import html_to_text
-from backend.ports import Backend, Labels, ProjectRow, Store
+from backend.ports.labels import Backend, Labels
+from backend.ports.store import ProjectRow, Store
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from time import monotonic
 
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
-from backend.ports import Labels, Queue, Record, Store
+from backend.ports.labels import Labels
+from backend.ports.queue import Queue
+from backend.ports.store import Record, Store
 
 _log = logging.getLogger(__name__)
 

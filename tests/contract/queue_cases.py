@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from backend.core.errors import QueueError
-from backend.ports import Queue
+from backend.ports.queue import Queue
 
 CALLS: dict[str, Callable[[Queue], object]] = {
     "ping": lambda queue: queue.ping(),

@@ -17,7 +17,8 @@ from backend.adapters.sql.schema import metadata
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from backend.core.values import FieldReading, Outcome, Task, TaskState, Usage
-from backend.ports import Capabilities, ProjectRow, Record
+from backend.ports.model import Capabilities
+from backend.ports.store import ProjectRow, Record
 from tests.fakes.installation import HandClock
 
 VERSION = "tests@00000000"

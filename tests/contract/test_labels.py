@@ -17,7 +17,7 @@ from backend.core.errors import (
     LabelStudioUnreachable,
 )
 from backend.core.values import Prediction
-from backend.ports import Labels
+from backend.ports.labels import Labels
 from tests.fakes.installation import CONFIG
 from tests.fakes.label_studio import KEY, application
 from tests.fakes.memory_labels import MemoryLabels

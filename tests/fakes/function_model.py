@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from backend.core.errors import ModelError
 from backend.core.values import Reply, Request
-from backend.ports import Capabilities
+from backend.ports.model import Capabilities
 
 
 class FunctionModel:
-    """`backend.ports.Model` from a function that gives a reply, or raises or gives a `ModelError`."""
+    """`backend.ports.model.Model` from a function that gives a reply, or raises or gives a `ModelError`."""
 
     def __init__(self, function: Callable[[Request], Reply | ModelError]) -> None:
         self._function = function

@@ -8,14 +8,14 @@ from dataclasses import replace
 from backend.core.errors import LabelStudioError
 from backend.core.values import JSON, Prediction, Task
 from backend.labeling.config import parse_config
-from backend.ports import Backend, Project, Tab, Webhook, WrittenPrediction
+from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
 from tests.fakes.memory_projects import MemoryProject, MemoryProjects
 
 _RESERVED = "URL resolves to a reserved network address (block: 127.0.0.0/8)"
 
 
 class MemoryLabels(MemoryProjects):
-    """`backend.ports.Labels`. The switches are in `MemoryProjects`."""
+    """`backend.ports.labels.Labels`. The switches are in `MemoryProjects`."""
 
     def version(self) -> str:
         self._check()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from backend.core.errors import LabelStudioNotFound, LabelStudioUnauthorized, LabelStudioUnreachable
 from backend.core.values import JSON, Prediction
-from backend.ports import Backend, Project, Tab, Webhook
+from backend.ports.labels import Backend, Project, Tab, Webhook
 
 
 @dataclass(kw_only=True)

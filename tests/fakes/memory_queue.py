@@ -23,7 +23,7 @@ class Message:
 
 
 class MemoryQueue:
-    """`backend.ports.Queue`: messages wait in `messages` until `run_all`."""
+    """`backend.ports.queue.Queue`: messages wait in `messages` until `run_all`."""
 
     def __init__(self) -> None:
         self.messages: deque[Message] = deque()

@@ -22,7 +22,7 @@ from backend.core.errors import (
     ModelUnreachable,
 )
 from backend.core.values import Message, Reply, Request
-from backend.ports import Capabilities
+from backend.ports.model import Capabilities
 from tests.fakes.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.integration

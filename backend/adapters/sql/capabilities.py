@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backend.adapters.sql.database import Database
 from backend.adapters.sql.schema import capabilities
-from backend.ports import Capabilities
+from backend.ports.model import Capabilities
 
 
 class SqlCapabilities(Database):

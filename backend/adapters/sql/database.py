@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from backend.adapters.clock import utc_now
 from backend.core.errors import StoreError
-from backend.ports import Clock
+from backend.ports.clock import Clock
 
 _BATCH = 500  # rows in one statement: SQLite allows 32,766 variables, and short transactions let others in
 

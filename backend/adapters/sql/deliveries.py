@@ -12,7 +12,7 @@ from backend.adapters.sql.database import Database, batches
 from backend.adapters.sql.records import RECORD_COLUMNS, to_record
 from backend.adapters.sql.schema import records
 from backend.core.values import TaskState
-from backend.ports import Record
+from backend.ports.store import Record
 
 DELIVERED = ("claimed", "handed", "written")  # or about to be
 

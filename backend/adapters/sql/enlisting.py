@@ -14,7 +14,7 @@ from backend.adapters.sql.deliveries import DELIVERED
 from backend.adapters.sql.records import select_records
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import Task, TaskState
-from backend.ports import Record
+from backend.ports.store import Record
 
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
 # A prediction that was delivered after a job began to read tasks may be missing in what it read. Clocks differ, too.

@@ -11,7 +11,7 @@ from backend.adapters.sql.database import Database, utc, utc_or_none
 from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import TaskState
-from backend.ports import JobRow
+from backend.ports.store import JobRow
 
 
 class SqlJobs(Database):

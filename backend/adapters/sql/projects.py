@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from backend.adapters.sql.database import Database
 from backend.adapters.sql.schema import projects
-from backend.ports import ProjectRow
+from backend.ports.store import ProjectRow
 
 
 class SqlProjects(Database):

@@ -13,7 +13,7 @@ from backend.adapters.sql.database import Database, batches, utc_or_none
 from backend.adapters.sql.schema import records
 from backend.core.text import storable
 from backend.core.values import Outcome, TaskState
-from backend.ports import Record
+from backend.ports.store import Record
 
 LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
 _MODEL_CHARS = 200

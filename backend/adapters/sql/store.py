@@ -20,7 +20,7 @@ from backend.adapters.sql.sums import SqlSums
 
 
 class SqlStore(SqlProjects, SqlJobs, SqlEnlisting, SqlRecords, SqlDeliveries, SqlSums, SqlEvents, SqlCapabilities):
-    """`backend.ports.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
+    """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
     def migrate(self) -> None:
         """Bring the schema up to date. Safe to call from several processes at once."""

@@ -12,7 +12,7 @@ from sqlalchemy.engine import RowMapping
 from backend.adapters.sql.database import Database
 from backend.adapters.sql.schema import records
 from backend.core.values import Usage
-from backend.ports import Counts
+from backend.ports.store import Counts
 
 
 class SqlSums(Database):

@@ -22,7 +22,7 @@ from backend.core.errors import (
 )
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
 from backend.core.values import Reply, Request, TaskState, Usage
-from backend.ports import Record
+from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import USAGE, Installation, by_mood, replying

@@ -6,7 +6,7 @@ import pytest
 
 from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable
 from backend.core.values import Outcome, Task, TaskState
-from backend.ports import Record
+from backend.ports.store import Record
 from backend.services.writeback import FIRST_BATCH, LARGEST_BATCH, SMALLEST_BATCH, Pace
 from tests.fakes.installation import Installation
 

@@ -1,0 +1,130 @@
+"""Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from backend.core.values import JSON, Prediction, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A Label Studio project, as far as pre-annotation needs it."""
+
+    id: int
+    title: str
+    label_config: str
+    instructions: str  # `expert_instruction`, often HTML
+    model_version: str | None
+    task_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A connected ML backend of a project."""
+
+    id: int
+    url: str
+    title: str
+    state: str  # "CO" connected, "DI" disconnected, "ER" error, "PR" predicting, "TR" training
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A webhook of a project. `headers` are those that Label Studio sends along."""
+
+    id: int
+    url: str
+    active: bool
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """A Data Manager tab."""
+
+    id: int
+    title: str
+    data: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenPrediction:
+    """A prediction that is in Label Studio."""
+
+    id: int
+    task_id: int
+    model_version: str | None
+
+
+class Labels(Protocol):
+    """Label Studio's API. Every method raises a `LabelStudioError` whose message names the next step."""
+
+    def version(self) -> str: ...
+
+    def whoami(self) -> str:
+        """The e-mail of the key's user."""
+        ...
+
+    def key_kind(self) -> str:
+        """ "legacy token" or "personal access token"."""
+        ...
+
+    def project(self, project_id: int) -> Project: ...
+
+    def set_model_version(self, project_id: int, version: str) -> None: ...
+
+    def set_project(self, project_id: int, fields: Mapping[str, JSON]) -> None: ...
+
+    def tasks(
+        self,
+        project_id: int,
+        variables: Sequence[str],
+        *,
+        ids: Sequence[int] | None = None,
+        without_version: str | None = None,
+    ) -> Iterator[Task]:
+        """Tasks with only the named data keys, page by page; those of `ids`, or those without that version."""
+        ...
+
+    def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:
+        """Write in one call; returns how many were created. A task that is gone makes the whole call fail."""
+        ...
+
+    def predictions(self, project_id: int, task_id: int) -> list[WrittenPrediction]: ...
+
+    def all_predictions(self, project_id: int) -> list[WrittenPrediction]: ...
+
+    def update_prediction(self, prediction_id: int, prediction: Prediction) -> None: ...
+
+    def create_prediction(self, prediction: Prediction) -> int: ...
+
+    def delete_prediction(self, prediction_id: int) -> None: ...
+
+    def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]: ...
+
+    def backends(self, project_id: int) -> list[Backend]: ...
+
+    def address_refusals(self, backend_url: str) -> dict[str, str]:
+        """Label Studio's own words against this address, under "backend" and "webhook"; empty when it takes both.
+        Writes nothing."""
+        ...
+
+    def save_backend(self, project_id: int, backend_id: int | None, fields: Mapping[str, JSON]) -> Backend: ...
+
+    def webhooks(self, project_id: int) -> list[Webhook]: ...
+
+    def save_webhook(self, project_id: int, webhook_id: int | None, fields: Mapping[str, JSON]) -> None: ...
+
+    def delete_webhook(self, webhook_id: int) -> None: ...
+
+    def tabs(self, project_id: int) -> list[Tab]: ...
+
+    def save_tab(self, project_id: int, tab_id: int | None, data: Mapping[str, JSON]) -> Tab: ...
+
+    def fast_import(self, project_id: int) -> bool | None:
+        """Whether the memory-efficient predictions import is on; None where it cannot be told. Writes nothing."""
+        ...

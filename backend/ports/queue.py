@@ -1,0 +1,34 @@
+"""The work queue and the lock of a project's one writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class Queue(Protocol):
+    """The work queue. Raises `QueueError` when it cannot be reached."""
+
+    def ping(self) -> None: ...
+
+    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None: ...
+
+    def enqueue_sync(self, project_id: int) -> None:
+        """Ask for the project to be read again and its version aligned. Nothing is added while one such waits."""
+        ...
+
+    def sync_started(self, project_id: int) -> None:
+        """What changes from now on may be missing in what is read: `enqueue_sync` adds a message again."""
+        ...
+
+    def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None: ...
+
+    def depth(self) -> dict[str, int]: ...
+
+    def workers(self) -> int: ...
+
+    def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        """For the one writer of a project: inside, a function that keeps the lock for longer; None when another
+        writer is at it."""
+        ...
