@@ -42,6 +42,7 @@ def test_the_reliability_table_by_hand() -> None:
 
 def test_a_bin_is_closed_below_and_the_last_one_on_both_sides() -> None:
     assert [b.n for b in reliability([(i / 10, True) for i in range(11)])] == [1] * 9 + [2]
+    assert [b.n for b in reliability([(i / 10 + 0.09, True) for i in range(10)])] == [1] * 10
 
 
 @pytest.mark.parametrize(
