@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from backend import __version__
+from backend.cli_offline import offline
 from backend.core.errors import PrelabelError
 from backend.logs import configure_logging
 from backend.ports.store import JobRow
@@ -29,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(offline)
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 _POLL_S = 0.5
