@@ -17,9 +17,8 @@ _WRITTEN = re.compile(r"(\d{1,6}(?:[.,]\d{1,20})?|[.,]\d{1,20})\s*(%|per ?cent)?
 def self_reported_probability(written: JSON) -> float | None:
     """`written` as a probability in [0, 1]: 0.85, 85, "0.85", "0,85", "85%" and "85 per cent" are the same.
 
-    A number of at most 1 is a probability, one from 2 to 100 is per cent. Between 1 and 2 it is neither (a model that
-    overshot, or one per cent and a half?), so it is None, as is all that is out of range or no number. A number on a
-    scale of 5 or 10 cannot be told from per cent: ask for one of the two.
+    A number of at most 1 is a probability, one above 10 and up to 100 is per cent. Between them it may just as well
+    stand on a scale of 5 or 10, so it is None, as is all that is out of range or no number.
     """
     if isinstance(written, bool):
         return None
@@ -32,7 +31,7 @@ def self_reported_probability(written: JSON) -> float | None:
 
 
 def _scaled(number: int | float, *, per_cent: bool) -> float | None:
-    if not 0 <= number <= 100 or (not per_cent and 1 < number < 2):  # also refuses NaN
+    if not 0 <= number <= 100 or (not per_cent and 1 < number <= 10):  # also refuses NaN
         return None
     probability = number / 100 if per_cent or number > 1 else float(number)
     return probability if math.isfinite(probability) else None

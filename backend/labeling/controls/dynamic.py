@@ -27,7 +27,11 @@ def variable_of(element: Element) -> str | None:
     if element.get("apiUrl"):
         raise Refused("loads its options from a URL, which Prelabel does not call")
     value = (element.get("value") or "").strip()
-    return value[1:] if value.startswith("$") and len(value) > 1 else None
+    if not value.startswith("$") or len(value) == 1:
+        return None
+    if any(child.get("value") for child in element.iter("Choice")):
+        raise Refused("lists options beside those of the task's data, which Label Studio's own check then refuses")
+    return value[1:]
 
 
 def given_options(data: Mapping[str, JSON], variable: str) -> tuple[Given, ...]:
