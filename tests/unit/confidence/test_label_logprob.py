@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from backend.confidence.label_logprob import LabelProbability, label_probability
 from backend.core.values import TokenLogprob
+from tests.unit.confidence.simulated_replies import Kind, simulate
 
 Token = tuple[str, Mapping[str, float]]  # the text, and the probabilities of what stood to choose
 MOODS = ("positive", "negative", "neutral")
@@ -19,6 +22,19 @@ NLI = ("entail", "entailment", "neutral")
 
 def certain(text: str) -> Token:
     return text, {text: 1.0}
+
+
+def of_value(tokens: Sequence[Token], chosen: str, labels: Mapping[str, Sequence[str]]) -> LabelProbability | None:
+    """Over a reply `{"s": ...}`, whatever the value holds."""
+    text = "".join(token for token, _ in tokens)
+    return label_probability([_token(t, top) for t, top in tokens], len('{"s": '), text.rindex("}"), chosen, labels)
+
+
+def of_plain_text(tokens: Sequence[Token], chosen: str, labels: Sequence[str] = MOODS) -> LabelProbability | None:
+    """Over a reply that is the label itself, with no quotes of JSON around it."""
+    start = "".join(token for token, _ in tokens).casefold().index(chosen)
+    listed = [_token(t, top) for t, top in tokens]
+    return label_probability(listed, start, start + len(chosen), chosen, {label: [label] for label in labels})
 
 
 def probability(
@@ -89,6 +105,28 @@ BEFORE, AFTER = certain('{"s": "'), certain('"}')
         ("one alternative alone, not certain", [BEFORE, ("yes", {"yes": 0.7}), AFTER], "yes", ("yes", "no"), 0.7),
         ("a chosen label below the listed ones", [BEFORE, ("positive", {"negative": 0.7, "neutral": 0.2}), AFTER],
          "positive", MOODS, 0.01 / 0.91),
+        ("an alternative that spells the whole label beside its beginning",
+         [BEFORE, ("ne", {"ne": 0.5, "neutral": 0.3, "positive": 0.2}),
+          ("utral", {"utral": 0.5, "gative": 0.5}), AFTER], "neutral", MOODS, 0.55),
+        ("a whole label in other case beside its beginning",
+         [BEFORE, ("ne", {"Neutral": 0.6, "ne": 0.3, "positive": 0.1}),
+          ("utral", {"utral": 0.6, "gative": 0.4}), AFTER], "neutral", MOODS, 0.78),
+        ("a beginning of two labels, shorter than the one taken, is split between them",
+         [BEFORE, ("neut", {"neut": 0.5, "n": 0.2, "positive": 0.3}), certain("ral"), AFTER], "neutral", MOODS, 0.6),
+        ("another label begun by the token that opens the quotes",
+         [certain('{"s":'), (' "', {' "': 0.5, ' "negative': 0.5}), ("positive", {"positive": 0.99, "neutral": 0.01}),
+          AFTER], "positive", MOODS, 0.5 * 0.99),
+        ("another label begun by the space before the quotes",
+         [certain('{"s":'), (" ", {" ": 0.4, ' "': 0.4, ' "neg': 0.2}), certain('"'),
+          ("positive", {"positive": 0.9, "neutral": 0.1}), AFTER], "positive", MOODS, 0.8 * 0.9),
+        ("spaced otherwise before the quotes",
+         [certain('{"s"'), (': "', {': "': 0.5, ':"negative': 0.5}), ("positive", {"positive": 0.9, "neutral": 0.1}),
+          AFTER], "positive", MOODS, 0.5 * 0.9),
+        ("what is no value says nothing before the quotes",
+         [certain('{"s"'), (': "', {': "': 0.5, "\n": 0.5}), ("positive", {"positive": 0.9, "neutral": 0.1}), AFTER],
+         "positive", MOODS, 0.9),
+        ("only case tells the labels apart, and the tokens do",
+         [BEFORE, ("US", {"US": 0.5, "us": 0.4, "UK": 0.1}), AFTER], "US", ("US", "us", "UK"), 0.5),
         ("Devanagari", [BEFORE, ("सका", {"सका": 0.9, "नका": 0.1}), certain("रात्मक"), AFTER],
          "सकारात्मक", ("सकारात्मक", "नकारात्मक"), 0.9),
     ],
@@ -112,6 +150,12 @@ def test_mass_outside_the_label_set_is_its_own_signal() -> None:
         ("everything certain", [BEFORE, certain("positive"), AFTER], "positive", MOODS),
         ("not spelled by the tokens", [BEFORE, ("ＮＯ", {"ＮＯ": 0.6, "yes": 0.4}), AFTER], "no", ("yes", "no")),
         ("a chosen label outside the set", [BEFORE, ("joy", {"joy": 0.6, "x": 0.4}), AFTER], "joy", MOODS),
+        (
+            "only case tells the labels apart, and is that of neither",
+            [BEFORE, ("Us", {"Us": 0.5, "us": 0.4}), AFTER],
+            "US",
+            ("US", "us"),
+        ),
         ("one label alone", [BEFORE, ("positive", {"positive": 0.6, "x": 0.4}), AFTER], "positive", ("positive",)),
     ],
 )
@@ -120,6 +164,60 @@ def test_unknown_is_none(name: str, tokens: Sequence[Token], chosen: str, labels
         assert label_probability([], 6, 16, chosen, {label: [label] for label in labels}) is None
     else:
         assert probability(tokens, chosen, labels) is None, name
+
+
+def test_two_labels_that_share_the_spelling_cannot_be_told_apart() -> None:
+    tokens = [BEFORE, ("other", {"other": 0.6, "pos": 0.4}), AFTER]
+    assert probability(tokens, "x", {"x": ["x", "other"], "y": ["y", "other"], "pos": ["pos"]}) is None
+
+
+def test_of_labels_with_quotes_in_them_the_longer_one_parts_at_an_escaped_quote() -> None:
+    labels = {label: [label] for label in ("say", 'say "hi"', "shout")}
+    head = [certain('{"s": "'), ("say", {"say": 0.6, "shout": 0.4})]
+    options = {'"}': 0.3, ' \\"': 0.7}
+    shorter = of_value([*head, ('"}', options)], "say", labels)
+    longer = of_value([*head, (' \\"', options), certain("hi"), certain('\\"'), certain('"}')], 'say "hi"', labels)
+    assert shorter is not None
+    assert longer is not None
+    assert (shorter.probability, longer.probability) == (pytest.approx(0.18), pytest.approx(0.42))
+
+
+@pytest.mark.parametrize("label", ['a "b"', "a\\b", "two\nlines", "été"])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_label_is_found_as_json_writes_it(label: str, ascii_only: bool) -> None:
+    written = json.dumps(label, ensure_ascii=ascii_only)[1:-1]
+    tokens = [certain('{"s": "'), (written, {written: 0.7, "other": 0.3}), certain('"}')]
+    found = of_value(tokens, label, {label: [label], "other": ["other"]})
+    assert found is not None
+    assert found.probability == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "chosen", "labels", "expected"),
+    [
+        ("one token", [(" positive", {" positive": 0.2, " Positive": 0.5, " negative": 0.3})], "positive", MOODS, 0.7),
+        ("with what follows it", [("Positive.", {"Positive.": 0.6, "Negative,": 0.4})], "positive", MOODS, 0.6),
+        ("quotes of its own", [('"', {'"': 0.5, "negative": 0.5}), ("positive", {"positive": 0.8, "neutral": 0.2}),
+                               certain('"')], "positive", MOODS, 0.4),
+        ("the shorter of two, with the line's end", [("entail", {"entail": 0.8, "neutral": 0.2}),
+                                                      ("\n", {"\n": 0.6, "ment": 0.3, ".": 0.1})], "entail", NLI, 0.56),
+        ("the shorter of two, with the reply's end",
+         [("entail", {"entail": 0.8, "neutral": 0.2}), ("</s>", {"</s>": 0.5, "": 0.2, "ment": 0.3})],
+         "entail", NLI, 0.56),
+        ("the shorter of two, its end unseen", [("entail", {"entail": 0.8, "neutral": 0.2})], "entail", NLI, None),
+    ],
+)  # fmt: skip
+def test_labels_in_plain_text(
+    name: str, tokens: Sequence[Token], chosen: str, labels: Sequence[str], expected: float | None
+) -> None:
+    found = of_plain_text(tokens, chosen, labels)
+    assert (found and found.probability) == (expected if expected is None else pytest.approx(expected)), name
+
+
+def test_what_was_split_is_told() -> None:
+    found = probability([BEFORE, ("neutral", {"neutral": 0.4, "ne": 0.2, "positive": 0.4}), AFTER], "neutral")
+    assert found is not None
+    assert found.assumed == pytest.approx(0.2)
 
 
 def test_a_value_that_is_no_string_has_no_probability() -> None:
@@ -181,3 +279,44 @@ _TOKENS = st.lists(
 def test_no_tokens_make_it_raise_or_leave_the_unit_interval(tokens: list[TokenLogprob], start: int, end: int) -> None:
     found = label_probability(tokens, start, end, "po", {"po": ["po"], "pone": ["pone"], "ne": ["ne"]})
     assert found is None or (0 <= found.probability <= 1 and 0 <= found.off_label <= 1)
+
+
+@pytest.mark.parametrize("canonical", [0.97, 0.7, 0.3])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_with_all_alternatives_the_truth_is_no_further_off_than_what_was_assumed(
+    canonical: float, quoted: bool
+) -> None:
+    for seed in range(200):
+        case = simulate(Random(seed), Kind(top=1_000_000, canonical=canonical, quoted=quoted))
+        spellings = {label: [label] for label in case.labels}
+        found = label_probability(case.tokens, case.start, case.end, case.chosen, spellings)
+        assert found is not None
+        assert abs(found.probability - case.truth) <= found.assumed + 1e-6, (seed, case)
+
+
+@pytest.mark.parametrize(
+    ("kind", "above_005", "above_02"),
+    [
+        # A tokenizer that keeps quotes apart, as most do, and mostly cuts a text in one way.
+        (Kind(canonical=0.97, fused=False), 0.15, 0.05),
+        (Kind(canonical=0.97, fused=False, top=5, greedy=True), 0.14, 0.03),
+        (Kind(canonical=0.97, fused=False, variants=True, other=0.1), 0.66, 0.16),
+        (Kind(canonical=0.97, fused=False, variants=True, other=0.1, top=5, greedy=True), 0.68, 0.17),
+        (Kind(canonical=0.97, fused=False, quoted=False, other=0.1), 0.15, 0.04),
+        # One that fuses anything, and one that also cuts as it likes.
+        (Kind(canonical=0.97), 0.38, 0.09),
+        (Kind(canonical=0.97, top=5, greedy=True), 0.33, 0.05),
+        (Kind(canonical=0.5), 0.48, 0.09),
+        (Kind(canonical=0.5, variants=True, other=0.1), 0.64, 0.17),
+    ],
+)
+def test_how_far_it_is_off_in_simulated_replies(kind: Kind, above_005: float, above_02: float) -> None:
+    errors = []
+    for seed in range(400):
+        case = simulate(Random(seed), kind)
+        spellings = {label: [label] for label in case.labels}
+        found = label_probability(case.tokens, case.start, case.end, case.chosen, spellings)
+        assert found is not None
+        errors.append(abs(found.probability - case.truth))
+    assert sum(e > 0.05 for e in errors) <= above_005 * len(errors)
+    assert sum(e > 0.2 for e in errors) <= above_02 * len(errors)
