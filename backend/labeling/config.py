@@ -58,7 +58,7 @@ class LabelingConfig:
     @property
     def variables(self) -> tuple[str, ...]:
         """The keys of the task's data that are shown."""
-        return tuple(dict.fromkeys(o.variable for o in self.objects))
+        return tuple(dict.fromkeys(key for o in self.objects for key in o.keys))
 
     def show(self, data: Mapping[str, JSON]) -> dict[str, Shown]:
         """Every object that a control asks about, as the model sees it."""

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
+    READABLE,
     Control,
     Decoded,
     Option,
@@ -26,7 +27,7 @@ class Choices(Control):
     """`choice="single"` (the default), `"single-radio"` and `"multiple"`. A value is a tuple of option values."""
 
     tag: ClassVar[str] = "Choices"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     multiple: bool = False
 

@@ -8,7 +8,16 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, Option, Refused, attribute_is_true, clip, joined_steps
+from backend.labeling.controls.base import (
+    READABLE,
+    Control,
+    Decoded,
+    Option,
+    Refused,
+    attribute_is_true,
+    clip,
+    joined_steps,
+)
 from backend.labeling.shown import Shown
 
 SEPARATOR = " > "
@@ -27,7 +36,7 @@ class Taxonomy(Control):
     """A value is a tuple of paths, each a tuple of node values from the root down."""
 
     tag: ClassVar[str] = "Taxonomy"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     nodes: tuple[Node, ...] = ()
     max_usages: int | None = None
