@@ -12,6 +12,7 @@ from backend.core.values import JSON
 from backend.labeling.config import parse_config
 from backend.labeling.controls import SUPPORTED, Control, Span
 from backend.labeling.controls.base import MAX_REJECTED_CHARS
+from backend.labeling.shown import Position
 from tests.samples import EVERY_CONTROL, shown
 
 TEXT = "Ann met Bob in Paris. Ann left."
@@ -46,7 +47,7 @@ PAIRWISE = control("Pairwise", to_name="t,u")
 
 
 def spans(*places: tuple[int, int, str]) -> tuple[Span, ...]:
-    return tuple(Span(start=s, end=e, text=TEXT[s:e], label=label) for s, e, label in places)
+    return tuple(Span(position=Position(start=s, end=e), text=TEXT[s:e], labels=(label,)) for s, e, label in places)
 
 
 @pytest.mark.parametrize(
