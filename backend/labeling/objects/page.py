@@ -26,10 +26,11 @@ _BLOCKS = frozenset(
         *("table", "caption", "td", "th", "tr", "ul"),
     ]
 )
+# In a drawing a highlighted text would vanish: the editor puts it into a span, which a drawing does not show.
 _UNSEEN = frozenset(
     [
         *("script", "style", "template", "title", "noscript", "head", "iframe", "textarea", "select", "datalist"),
-        *("audio", "video", "canvas", "object", "rp", "noembed", "noframes", "metadata"),
+        *("audio", "video", "canvas", "object", "rp", "noembed", "noframes", "svg"),
     ]
 )
 _UNSEEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
