@@ -97,7 +97,7 @@ def test_every_word_of_an_odd_page_is_found_where_the_browser_put_it(page: Page,
         root = page.locator(".lsf-richtext__container").first if inline else frame_body(page)
         expect(root.locator(".htx-highlight").first).to_be_visible()
         found = root.evaluate(_HIGHLIGHTED)
-        seen = root.inner_text().split()
+        seen = [word for word in root.inner_text().split() if word != "no"]
         if found != words or "".join(seen).casefold() != "".join(words).casefold():
             wrong.append((html, words, found, seen))
     keep_picture(page, f"odd-page-{inline}")

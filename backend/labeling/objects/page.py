@@ -135,7 +135,7 @@ class _Reader:
         block = name in _BLOCKS
         self._line_ends |= block
         attributes = element.attrs or {}
-        hidden = "hidden" in attributes or _UNSEEN_STYLE.search(attributes.get("style") or "") is not None
+        hidden = bool(attributes.get("hidden")) or _UNSEEN_STYLE.search(attributes.get("style") or "") is not None
         return _Level(
             above.next_step(name),
             iter(element.children or ()),

@@ -48,6 +48,11 @@ _VOID = frozenset(
 )
 _RAW = frozenset({"script", "style", "noscript", "xmp", "noembed", "noframes", "plaintext"})
 _ATTRIBUTE = re.compile(r"[^\0\t\n\f\r /<=>]+")
+_FOREIGN = frozenset({"svg", "math"})
+_HTML_AGAIN = frozenset({"mi", "mo", "mn", "ms", "mtext", "annotation-xml", "foreignobject", "desc", "title"})
+_NO_END_TAG = re.compile(r"</(?=\s*(?:>|$))")  # text for the editor, nothing for a browser
+_SELF_CLOSED = re.compile(r"(<[A-Za-z][^<>]*)/>")
+_MARK = "\ufdd0"  # an attribute that marks a self-closed tag; a noncharacter, so no page's own
 _VIDEO_HOSTS = frozenset(
     {"www.youtube.com", "youtube.com", "www.youtube-nocookie.com", "youtube-nocookie.com", "youtu.be"}
 )
@@ -56,7 +61,7 @@ _VIDEO_HOSTS = frozenset(
 def sanitised(html: str) -> str:
     """The HTML that the browser is given. Every tag in it is closed."""
     writer = _Writer()
-    for kind, what in stream(html):
+    for kind, what in stream(_SELF_CLOSED.sub(rf"\1 {_MARK}/>", _NO_END_TAG.sub("&lt;/", html))):
         if kind == "start" and isinstance(what[1], dict):
             writer.open(str(what[0]).lower(), what[1])
         elif kind == "end":
@@ -73,6 +78,7 @@ class _Writer:
         self.parts: list[str] = []
         self.stack: list[tuple[str, int | None]] = []  # name, and from which part on it is dropped when it closes
         self._open: Counter[str] = Counter()
+        self._foreign: list[bool] = []  # whether the innermost drawing or formula, not HTML in it, is where we are
 
     def open(self, name: str, attributes: Mapping[str, str | None]) -> None:
         closed = _CLOSED_BY.get(name, frozenset())
@@ -80,11 +86,19 @@ class _Writer:
             self.pop()
         dropped = name == "script" or (name == "iframe" and not _is_video(attributes.get("src")))
         begin = len(self.parts)
-        kept = (f' {key}="{escape(value or "")}"' for key, value in attributes.items() if _ATTRIBUTE.fullmatch(key))
+        kept = (
+            f' {key}="{escape(value or "")}"'
+            for key, value in attributes.items()
+            if key != _MARK and _ATTRIBUTE.fullmatch(key)
+        )
         self.parts.append(f"<{name}{''.join(kept)}>")
         if name not in _VOID:
             self.stack.append((name, begin if dropped else None))
             self._open[name] += 1
+            if name in _FOREIGN or name in _HTML_AGAIN:
+                self._foreign.append(name in _FOREIGN)
+            if _MARK in attributes and self._foreign and self._foreign[-1]:
+                self.pop()
 
     def close(self, name: str) -> None:
         if name == "br" or (name == "p" and not self._open["p"]):
@@ -100,6 +114,8 @@ class _Writer:
     def pop(self) -> str:
         name, begin = self.stack.pop()
         self._open[name] -= 1
+        if name in _FOREIGN or name in _HTML_AGAIN:
+            self._foreign.pop()
         if begin is None:
             self.parts.append(f"</{name}>")
         else:
