@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.objects.base import Content, NothingToShow, ObjectTag, attribute, plain
-from backend.labeling.objects.page import MAX_DEPTH, TooDeep, read_page
+from backend.labeling.objects.page import MAX_DEPTH, read_page
+from backend.labeling.objects.sanitised import TooDeep
 
 MAX_HTML_CHARS = 500_000  # about a second of parsing
 

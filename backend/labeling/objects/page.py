@@ -14,7 +14,7 @@ from justhtml import Node as Element
 from justhtml import Text as TextNode
 from justhtml.parser.context import FragmentContext
 
-from backend.labeling.objects.sanitised import sanitised
+from backend.labeling.objects.sanitised import TooDeep, sanitised
 from backend.labeling.shown import Node, NodeText, Piece
 
 MAX_DEPTH = 500  # Chromium cuts trees at 512 elements: deeper, the paths would not be its own
@@ -35,10 +35,6 @@ _UNSEEN = frozenset(
 )
 _UNSEEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _WORD_OR_SPACE = re.compile(r"(\S+)|\s+")
-
-
-class TooDeep(Exception):
-    """The page nests deeper than a browser's tree."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from justhtml import stream
 
+MAX_OPEN = 2_000  # tags left open: more than the tree may be deep, for a browser closes some by itself
 _P = frozenset({"p"})
 _FORM = frozenset({"input", "option", "optgroup", "select", "button", "datalist", "textarea"})
 _SECTIONS = frozenset({"thead", "tbody"})
@@ -58,8 +59,12 @@ _VIDEO_HOSTS = frozenset(
 )
 
 
+class TooDeep(Exception):
+    """The page nests deeper than a browser's tree."""
+
+
 def sanitised(html: str) -> str:
-    """The HTML that the browser is given. Every tag in it is closed."""
+    """The HTML that the browser is given. Every tag in it is closed. Raises `TooDeep`."""
     writer = _Writer()
     for kind, what in stream(_SELF_CLOSED.sub(rf"\1 {_MARK}/>", _NO_END_TAG.sub("&lt;/", html))):
         if kind == "start" and isinstance(what[1], dict):
@@ -93,6 +98,8 @@ class _Writer:
         )
         self.parts.append(f"<{name}{''.join(kept)}>")
         if name not in _VOID:
+            if len(self.stack) >= MAX_OPEN:
+                raise TooDeep
             self.stack.append((name, begin if dropped else None))
             self._open[name] += 1
             if name in _FOREIGN or name in _HTML_AGAIN:
@@ -101,6 +108,8 @@ class _Writer:
                 self.pop()
 
     def close(self, name: str) -> None:
+        if self._foreign and (name in _FOREIGN or name in _HTML_AGAIN):
+            self._foreign.pop()  # by its end tag alone: after <svg/> the editor's parser still thinks of a drawing
         if name == "br" or (name == "p" and not self._open["p"]):
             self.open(name, {})
         if name not in _VOID and self._open[name]:
@@ -114,8 +123,6 @@ class _Writer:
     def pop(self) -> str:
         name, begin = self.stack.pop()
         self._open[name] -= 1
-        if name in _FOREIGN or name in _HTML_AGAIN:
-            self._foreign.pop()
         if begin is None:
             self.parts.append(f"</{name}>")
         else:

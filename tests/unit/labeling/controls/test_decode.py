@@ -200,6 +200,45 @@ def test_usable_passages_are_kept_beside_unusable_ones() -> None:
     assert decoded.notes == ("1 quoted passage(s) are not in the text", "2 passage(s) with no known label")
 
 
+def test_several_labels_of_one_passage() -> None:
+    both = control("Labels", 'choice="multiple"', '<Label value="PER"/><Label value="ORG"/>')
+    decoded = both.decode(
+        [
+            {"text": "Ann", "labels": ["PER", "org", "PER"]},
+            {"text": "Bob", "label": "ORG"},
+            {"text": "Paris", "labels": []},
+            {"text": "Paris", "labels": ["PER", "LOC"]},
+        ],
+        SHOWN,
+    )
+    assert [(span.text, span.labels) for span in decoded.value] == [("Ann", ("PER", "ORG")), ("Bob", ("ORG",))]
+    assert decoded.notes == ("2 passage(s) with no known label",)
+    assert both.regions(decoded.value)[0]["value"]["labels"] == ["PER", "ORG"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inside", "kept"),
+    [
+        ('maxUsages="1"', '<Label value="PER"/><Label value="LOC"/>', ["Ann", "Paris"]),
+        ("", '<Label value="PER" maxUsages="2" alias="p"/><Label value="LOC"/>', ["Ann", "Bob", "Paris"]),
+        ('maxUsages="1"', '<Label value="PER" maxUsages="9"/><Label value="LOC"/>', ["Ann", "Bob", "Paris", "Ann"]),
+        ('maxUsages="0"', '<Label value="PER"/><Label value="LOC"/>', ["Ann", "Bob", "Paris", "Ann"]),
+        ('maxUsages="many"', '<Label value="PER"/><Label value="LOC"/>', ["Ann", "Bob", "Paris", "Ann"]),
+    ],
+)
+def test_a_label_is_used_as_often_as_the_config_allows(attributes: str, inside: str, kept: list[str]) -> None:
+    quotes = [{"text": text, "label": "PER"} for text in ("Bob", "Ann", "Ann")] + [{"text": "Paris", "label": "LOC"}]
+    decoded = control("Labels", attributes, inside).decode(quotes, SHOWN)
+    assert [span.text for span in decoded.value] == kept
+    left = 4 - len(kept)
+    assert decoded.notes == ((f"{left} passage(s) more than maxUsages allows",) if left else ())
+
+
+def test_overlapping_passages_are_kept() -> None:
+    quotes = [{"text": "Ann met Bob", "label": "PER"}, {"text": "Bob", "label": "LOC"}, {"text": "ann", "label": "PER"}]
+    assert [s.text for s in LABELS.decode(quotes, SHOWN).value] == ["Ann", "Ann met Bob", "Bob"]
+
+
 def test_passages_of_a_text_that_is_not_there_are_none() -> None:
     assert LABELS.decode([{"text": "Ann", "label": "PER"}], shown(t="")).problem == "holds no usable passage"
     assert LABELS.decode([], shown(t="")).problem is None
