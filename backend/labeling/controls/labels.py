@@ -54,6 +54,8 @@ class Labels(Control):
     tag: ClassVar[str] = "Labels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
 
+    within: ClassVar[str] = ""  # what else the model must know of where a passage may stand
+
     multiple: bool = False
     max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many passages may have it
 
@@ -85,7 +87,7 @@ class Labels(Control):
         limits = [f'at most {limit} of "{names[value]}"' for value, limit in self.max_usages if value in names]
         return (
             f'a list of every passage of "{self.to_name[0]}" that one of these labels names, '
-            "in reading order, copied letter by letter"
+            f"in reading order, copied letter by letter{self.within}"
             + (f" ({', '.join(limits)})" if limits else "")
             + "; an empty list if there is none"
         )
@@ -166,6 +168,7 @@ class ParagraphLabels(Labels):
 
     tag: ClassVar[str] = "ParagraphLabels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Paragraphs"})
+    within: ClassVar[str] = ", each within one turn and without the speaker's name"
 
 
 _Placed = tuple[int, int, Span]
