@@ -9,7 +9,7 @@ from typing import Any
 from backend.core.values import Agent, Reply, Task, TokenLogprob, Usage
 from backend.dialogue import Question
 from backend.labeling.config import parse_config
-from backend.labeling.shown import Shown
+from backend.labeling.shown import PlainText, Shown
 
 TEMPLATE = (Path(__file__).parent.parent / "prompts" / "default.v1.jinja").read_text(encoding="utf-8")
 
@@ -101,4 +101,4 @@ def reply(text: str, *, finish_reason: str = "stop", tokens: tuple[TokenLogprob,
 
 
 def shown(**texts: str) -> Mapping[str, Shown]:
-    return {name: Shown(name=name, text=text) for name, text in texts.items()}
+    return {name: Shown(name=name, text=text, passages=PlainText(text=text)) for name, text in texts.items()}

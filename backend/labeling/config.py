@@ -62,7 +62,7 @@ class LabelingConfig:
     def variables(self) -> tuple[str, ...]:
         """The keys of the task's data that are shown or hold options."""
         options = (c.options_variable for c in self.controls if c.options_variable)
-        return tuple(dict.fromkeys([*(o.variable for o in self.objects), *options]))
+        return tuple(dict.fromkeys([*(key for o in self.objects for key in o.keys), *options]))
 
     def bind(self, data: Mapping[str, JSON]) -> LabelingConfig:
         """The config with the options that this task brings along; a control without any is refused for it."""

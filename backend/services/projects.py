@@ -11,7 +11,7 @@ from backend.core.text import storable
 from backend.core.values import Agent, version_of
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig, parse_config
-from backend.labeling.objects.hypertext import html_to_text
+from backend.labeling.objects.page import text_of_html
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
 
@@ -44,7 +44,7 @@ class Projects:
         """
         known = self.store.project(project_id)
         known_instructions = known.instructions if known else ""
-        instructions = known_instructions if instructions is None else storable(html_to_text(instructions))
+        instructions = known_instructions if instructions is None else storable(text_of_html(instructions))
         label_config = storable(label_config)
         version, refusals = self._describe(label_config, instructions)
         row = ProjectRow(

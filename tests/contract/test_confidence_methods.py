@@ -19,7 +19,7 @@ from backend.confidence.self_reported import self_reported_probability
 from backend.confidence.task_score import task_score
 from backend.core.values import TokenLogprob
 
-NO_METHOD = {"metrics"}  # says how good a method is
+NO_METHOD = {"spellings", "metrics"}  # says how good a method is
 
 _LOGPROBS = st.floats(-30, 0) | st.sampled_from([0.0, -9999.0, -math.inf])
 _PIECES = st.sampled_from(['{"s": "', '"', "ye", "yes", "no", "not", '"}', " ", "positive", "é"])

@@ -31,7 +31,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
     "Choices": [
         ("", CHOICE, "t"),
         ('choice="single-radio" required="true"', CHOICE, "t"),
-        ('choice="multiple"', CHOICE, "t"),
+        ('choice="multiple"', CHOICE, "d"),
         ('choice="multiple" required="true"', CHOICE, "h"),
     ],
     "DateTime": [
@@ -42,29 +42,42 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('only="year" min="1990"', "", "t"),
         ('only="date" format="%d. %B %Y"', "", "t"),
     ],
-    "Labels": [("", LABEL, "t"), ('required="true"', LABEL, "t")],
+    "HyperTextLabels": [("", LABEL, "h"), ('choice="multiple" maxUsages="2"', LABEL, "h")],
+    "Labels": [
+        ("", LABEL, "t"),
+        ('required="true"', LABEL, "t"),
+        ('choice="multiple"', LABEL, "t"),
+        ('maxUsages="1"', LABEL, "h"),
+    ],
     "Number": [
         ("", "", "t"),
         ('required="true"', "", "h"),
         ('min="1" max="2" step="0.5"', "", "t"),
         ('max="-3" step="2"', "", "t"),
     ],
-    "Pairwise": [("", "", "t,h")],
-    "Rating": [("", "", "t"), ('maxRating="1"', "", "h"), ('maxRating="10" required="true"', "", "t")],
+    "Pairwise": [("", "", "t,h"), ("", "", "c,d")],
+    "ParagraphLabels": [("", LABEL, "d"), ('choice="multiple" required="true"', LABEL, "d")],
+    "Rating": [("", "", "t"), ('maxRating="1"', "", "b"), ('maxRating="10" required="true"', "", "t")],
     "Taxonomy": [
         ("", TREE, "t"),
         ('leafsOnly="true" required="true"', TREE, "t"),
-        ('maxUsages="1"', TREE, "h"),
+        ('maxUsages="1"', TREE, "i"),
     ],
     "TextArea": [("", "", "t"), ('required="true" placeholder="a &quot;{title}&quot;"', "", "h")],
 }
-DATA = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"}
+DATA = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"} | {
+    "d": [{"author": "Ann", "text": "Hi 👍"}, {"author": "Bob", "text": "Hello"}],
+    "c": [{"role": "user", "content": "Hi"}],
+    "i": [{"id": 1, "title": "One", "html": "<b>first</b>"}],
+    "b": {"weight": 3, "colour": "red"},
+}
 CASES = [(tag, *way) for tag in sorted(SUPPORTED) for way in WAYS.get(tag, [])]
 
 
 def config_of(tag: str, attributes: str, inside: str, to_name: str) -> LabelingConfig:
     return parse_config(
-        '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/>'
+        '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/><Paragraphs name="d" value="$d"/>'
+        '<Chat name="c" value="$c"/><List name="i" value="$i"/><Table name="b" value="$b"/>'
         f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}></View>'
     )
 
@@ -167,6 +180,16 @@ _FILES = sorted(str(f.relative_to(_FOLDER)) for f in _FOLDER.rglob("*.xml")) if 
 _UNSET = pytest.param("", marks=pytest.mark.skip(reason=NO_SHARED_DATA), id="no shared data")
 
 
+def data_for(config: LabelingConfig) -> dict[str, JSON]:
+    """Data that each object of a config can show."""
+    data: dict[str, JSON] = {}
+    for shown in config.objects:
+        text = f"Ann met Bob at the {shown.variable}."
+        turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
+        data[shown.variable] = text if shown.tag in ("Text", "HyperText") else [turn]
+    return data | {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable}
+
+
 @pytest.mark.parametrize("name", _FILES or [_UNSET])
 def test_a_real_config_is_answered_or_refused(name: str) -> None:
     xml = (_FOLDER / name).read_text(encoding="utf-8")
@@ -181,8 +204,7 @@ def test_a_real_config_is_answered_or_refused(name: str) -> None:
     assert config.controls or config.refusals
     if not config.controls:
         return
-    data: dict[str, JSON] = {v: f"Ann met Bob at the {v}." for v in config.variables}
-    data |= {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable}
+    data = data_for(config)
     assert strict_faults(config.bind(data).schema()) == []
     outcome = _outcome_of_examples(config, data)
     assert outcome.state is TaskState.DONE, outcome.error

@@ -71,3 +71,68 @@ EVERYTHING_ROWS = [
         "page": "<p>Sorry</p>",
     },
 ]
+
+SPANS = """
+<View>
+  <Text name="note" value="$note"/>
+  <Labels name="in_note" toName="note"><Label value="PER" background="#d0a"/><Label value="ORG"/></Labels>
+  <HyperText name="page" value="$page"/>
+  <HyperTextLabels name="in_page" toName="page">
+    <Label value="PER" background="#d0a"/><Label value="ORG"/>
+  </HyperTextLabels>
+  <Paragraphs name="turns" value="$turns" layout="dialogue"/>
+  <ParagraphLabels name="in_turns" toName="turns">
+    <Label value="PER" background="#d0a"/><Label value="ORG"/>
+  </ParagraphLabels>
+</View>
+"""
+
+# Each row with the passages that a model quotes from it. Emoji and letters of two units stand before them.
+SPANS_ROWS: list[tuple[dict[str, object], dict[str, list[str]]]] = [
+    (
+        {
+            "note": "👩‍👩‍👧😀 Ann & <b>Ann</b> met\r\nİpek, Straße 5 — 𝒜nn's cafe\u0301.",
+            "page": (
+                "<h1>😀 Ann &amp; Bob</h1><p>An unclosed 👩‍👩‍👧 paragraph on <b>Ann</b>&nbsp;Lee<!-- gone --> and "
+                "<i>New\n   Yo</i>rk<table><tr><td>🇮🇳 Ann<td>Straße</table><script>var Ann</script>हिन्दी &#x1F600; Ann"
+            ),
+            "turns": [
+                {"author": "Ann", "text": "👍🏽 Hello Bob, it is Ann."},
+                {"author": "Bob", "text": "Ann? 😀 İpek says\nthe Straße is closed & e\u0301mpty."},
+            ],
+        },
+        {
+            "note": ["Ann", "Ann", "İpek", "Straße 5", "𝒜nn's", "cafe\u0301"],
+            "page": ["Ann", "Bob", "Ann\xa0Lee", "Ann", "New\n   York", "Ann", "Straße", "हिन्दी", "Ann"],
+            "turns": ["Bob", "Ann", "Ann", "İpek", "Straße", "e\u0301mpty"],
+        },
+    ),
+]
+
+# Pages that browsers and sanitisers mend; each of their words is quoted but "no", which cannot be highlighted.
+ODD_PAGES = [
+    "plain 😀 text",
+    "  <p>leading space</p> tail",
+    "<p>one<p>two<div>three</p>four",
+    "<b>bold <i>both</b> italic</i> none",
+    "<table>fostered<tr><td>cell<td>other</tr>between<tr><th>third</table>after",
+    "<table><tr><td><table><td>inner</table>outer<tfoot><tr><td>foot</table>",
+    "a<!-- no -->b c<script>x()</script>d<iframe src='https://example.com'>no</iframe>e",
+    "<ul><li>one<li>two<ul><li>three</ul>four</ul>five",
+    "<dl><dt>term<dd>meaning<dt>next</dl>",
+    "<pre>\n  kept\n\n lines 😀 here</pre>",
+    "line<br>break<br/>again</br>more",
+    "<html><head><title>no</title><style>p{}</style></head><body class=x><p>body</p></body></html> behind",
+    "<a href=1>one<a href=2>two</a> three",
+    "&lt;tag&gt; &amp;amp; &eacute; &nope; &copy 5 &#x1F600; &#128512 6",
+    "<div hidden=hidden>no</div><span style='display: none'>no</span><p hidden>seen</p>",
+    "<svg width=50 height=20><text x=0 y=15>no</text></svg> beside",
+    "<p>1 < 2 and 3 > 2 <notatag>odd</notatag> <x-y>own</x-y>",
+    "cr\rlf\r\nend &#13; raw",
+    "<select><option>no</select><button>press<p>in</button>out",
+    "<h1>one<h2>two</h1>three</h2>",
+    "<ruby>字<rt>zi</ruby> after <wbr>soft<wbr>break",
+    "<noscript><p>no</p></noscript>yes<textarea>no</textarea>",
+    "<p style='text-transform:uppercase'>upper case</p><p>   spaced    out   </p>",
+    "<center><font color=red>old <b>ways</font> go</center> on",
+]

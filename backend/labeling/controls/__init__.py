@@ -7,7 +7,7 @@ then runs over it.
 from backend.labeling.controls.base import Control, Decoded, Option
 from backend.labeling.controls.choices import Choices
 from backend.labeling.controls.datetime import DateTime
-from backend.labeling.controls.labels import Labels, Span
+from backend.labeling.controls.labels import HyperTextLabels, Labels, ParagraphLabels, Span
 from backend.labeling.controls.number import Number
 from backend.labeling.controls.pairwise import Pairwise
 from backend.labeling.controls.rating import Rating
@@ -15,7 +15,10 @@ from backend.labeling.controls.taxonomy import Taxonomy
 from backend.labeling.controls.textarea import TextArea
 
 SUPPORTED: dict[str, type[Control]] = {
-    c.tag: c for c in (Choices, DateTime, Labels, Number, Pairwise, Rating, Taxonomy, TextArea)
+    control.tag: control
+    for control in (
+        *(Choices, DateTime, HyperTextLabels, Labels, Number, Pairwise, ParagraphLabels, Rating, Taxonomy, TextArea),
+    )
 }
 
 __all__ = ["SUPPORTED", "Control", "Decoded", "Option", "Span"]

@@ -15,6 +15,7 @@ from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
 
 MAX_REJECTED_CHARS = 80
+READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table"})  # objects shown as text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
+    READABLE,
     Control,
     Decoded,
     Option,
@@ -31,7 +32,7 @@ class Choices(Control):
     """
 
     tag: ClassVar[str] = "Choices"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     multiple: bool = False
 

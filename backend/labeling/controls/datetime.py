@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, attribute_is_true, clip
 from backend.labeling.shown import Shown
 
 _PARTS = frozenset({"date", "time", "month", "year"})
@@ -29,7 +29,7 @@ class DateTime(Control):
     """A value is the text that the editor stores: in `format`, by default ISO. A year alone is its first of January."""
 
     tag: ClassVar[str] = "DateTime"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     parts: str = "date,time"
     format: str = "%Y-%m-%dT%H:%M"

@@ -1,34 +1,63 @@
-"""`<Labels>` on `<Text>`: spans. The model quotes the text and names the label; the offsets are found here."""
+"""`<Labels>`, `<HyperTextLabels>` and `<ParagraphLabels>`: spans.
+
+The model quotes the text and names the label; where it stands is found here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, attribute_is_true, clip, joined_steps, options_of
-from backend.labeling.shown import Shown
+from backend.labeling.controls.base import (
+    Control,
+    Decoded,
+    attribute_is_true,
+    clip,
+    joined_steps,
+    option_of,
+    options_of,
+)
+from backend.labeling.shown import Position, Shown
 from backend.labeling.spans import find_quotes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """A labelled stretch of text; start and end in Unicode code points, end exclusive."""
+    """A labelled passage."""
 
-    start: int
-    end: int
+    position: Position
     text: str
-    label: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Quote:
+    """One item of an answer whose labels are known."""
+
+    text: str
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Labels(Control):
-    """A value is a tuple of `Span`s in reading order; overlapping ones are kept only for different text."""
+    """A value is a tuple of `Span`s in reading order. They may overlap: the editor draws, and lets people draw, one
+    region over another on each of these objects. The very same passage comes twice only with another label.
+
+    `choice="multiple"` asks for a list of labels a passage. `maxUsages`, of the control or of one label, drops what
+    comes after. `granularity` only guides the mouse in the editor: a passage is placed as it was quoted.
+    """
 
     tag: ClassVar[str] = "Labels"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text"})
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+
+    within: ClassVar[str] = ""  # what else the model must know of where a passage may stand
+
+    multiple: bool = False
+    max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many passages may have it
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
@@ -38,73 +67,133 @@ class Labels(Control):
             required=attribute_is_true(element, "required"),
             question=question,
             options=options_of(element, "Label"),
+            multiple=element.get("choice", "single").strip().lower() == "multiple",
+            max_usages=_max_usages(element),
         )
 
     def schema(self) -> dict[str, JSON]:
+        one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
+        label = {"labels": {"type": "array", "items": one}} if self.multiple else {"label": one}
         item = {
             "type": "object",
-            "properties": {
-                "text": {"type": "string"},
-                "label": {"type": "string", "enum": [o.name for o in self.options]},
-            },
-            "required": ["text", "label"],
+            "properties": {"text": {"type": "string"}, **label},
+            "required": ["text", *label],
             "additionalProperties": False,
         }
         return {"type": "array", "items": item}
 
     def ask(self) -> str:
+        names = {option.value: option.name for option in self.options}
+        limits = [f'at most {limit} of "{names[value]}"' for value, limit in self.max_usages if value in names]
         return (
             f'a list of every passage of "{self.to_name[0]}" that one of these labels names, '
-            "in reading order, copied letter by letter; an empty list if there is none"
+            f"in reading order, copied letter by letter{self.within}"
+            + (f" ({', '.join(limits)})" if limits else "")
+            + "; an empty list if there is none"
         )
 
     def shape(self) -> str:
-        return '[{"text": "<copied passage>", "label": "<label>"}, ...]'
+        label = '"labels": ["<label>", ...]' if self.multiple else '"label": "<label>"'
+        return f'[{{"text": "<copied passage>", {label}}}, ...]'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
-        words = shown[self.to_name[0]].text.split()
-        return [{"text": words[0], "label": self.options[0].name}] if words else []
+        passages = shown[self.to_name[0]].passages
+        words = passages.text.split() if passages else []
+        name = self.options[0].name
+        return [{"text": words[0], **({"labels": [name]} if self.multiple else {"label": name})}] if words else []
 
     def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
         if not isinstance(raw, list):
             return Decoded(value=None, problem="is not a list of passages", rejected=(clip(raw),))
-        asked: list[tuple[str, str]] = []
+        quotes, steps, rejected = self._quotes(raw)
+        placed = _placed(quotes, shown[self.to_name[0]])
+        kept = self._within_usages(sorted(set(placed), key=lambda found: found[:2]))
+        counts = {
+            "quoted passage(s) are not in the text": len(quotes) - len(placed),
+            "passage(s) with no known label": len(rejected),
+            "passage(s) more than maxUsages allows": len(set(placed)) - len(kept),
+        }
+        notes = tuple(f"{count} {what}" for what, count in counts.items() if count)
+        if raw and not kept:
+            return Decoded(value=None, problem="holds no usable passage", rejected=tuple(rejected), notes=notes)
+        if self.required and not kept:
+            return Decoded(value=None, problem="is empty", notes=notes)
+        value = tuple(span for _, _, span in kept) or None
+        return Decoded(value=value, step=joined_steps(steps) or "exact", rejected=tuple(rejected), notes=notes)
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        key = self.tag.lower()
+        return [self.region({**s.position.keys(), "text": s.text, key: list(s.labels)}) for s in value]
+
+    def _quotes(self, raw: Sequence[JSON]) -> tuple[list[_Quote], list[str], list[str]]:
+        """The items that can be looked for, how their labels were read, and what was no label."""
+        quotes: list[_Quote] = []
         steps: list[str] = []
         rejected: list[str] = []
         for item in raw:
-            quote, label = (item.get("text"), item.get("label")) if isinstance(item, dict) else (None, None)
-            match = self.match(label) if isinstance(label, str) else None
-            if match is None or not isinstance(quote, str):
-                rejected.append(clip(label if isinstance(label, str) else item))
-            else:
-                asked.append((quote, match.value))
-                steps.append(match.step)
-        text = shown[self.to_name[0]].text
-        places = find_quotes(text, [quote for quote, _ in asked])
-        spans: list[Span] = []
-        missing = 0
-        for (_, label), place in zip(asked, places, strict=True):
-            if place is None:
-                missing += 1
-                continue
-            span = Span(start=place[0], end=place[1], text=text[place[0] : place[1]], label=label)
-            if span not in spans:
-                spans.append(span)
-        notes = tuple(
-            note
-            for note, count in (
-                (f"{missing} quoted passage(s) are not in the text", missing),
-                (f"{len(rejected)} passage(s) with no known label", len(rejected)),
+            text, named = (
+                (item.get("text"), item.get("label", item.get("labels"))) if isinstance(item, dict) else (0, 0)
             )
-            if count
-        )
-        if raw and not spans:
-            return Decoded(value=None, problem="holds no usable passage", rejected=tuple(rejected), notes=notes)
-        if self.required and not spans:
-            return Decoded(value=None, problem="is empty", notes=notes)
-        ordered = tuple(sorted(spans, key=lambda s: (s.start, s.end)))
-        step = joined_steps(steps) or "exact"
-        return Decoded(value=ordered or None, step=step, rejected=tuple(rejected), notes=notes)
+            names = named if isinstance(named, list) else [named]
+            matches = [self.match(name) if isinstance(name, str) else None for name in names]
+            found = [match for match in matches if match is not None]
+            if not isinstance(text, str) or len(found) != len(names) or not found:
+                rejected.append(clip(named if isinstance(named, str) else item))
+                continue
+            labels = tuple(dict.fromkeys(match.value for match in found))
+            quotes.append(_Quote(text=text, labels=labels if self.multiple else labels[:1]))
+            steps += [match.step for match in found]
+        return quotes, steps, rejected
 
-    def regions(self, value: JSON) -> list[dict[str, JSON]]:
-        return [self.region({"start": s.start, "end": s.end, "text": s.text, "labels": [s.label]}) for s in value]
+    def _within_usages(self, placed: Sequence[_Placed]) -> list[_Placed]:
+        limits, used = dict(self.max_usages), Counter[str]()
+        kept: list[_Placed] = []
+        for found in placed:
+            labels = found[2].labels
+            if all(label not in limits or used[label] < limits[label] for label in labels):
+                used.update(labels)
+                kept.append(found)
+        return kept
+
+
+class HyperTextLabels(Labels):
+    """Spans of a page: positions are xpaths of text nodes and UTF-16 units in them."""
+
+    tag: ClassVar[str] = "HyperTextLabels"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"HyperText"})
+
+
+class ParagraphLabels(Labels):
+    """Spans of a dialogue: positions are a turn's number and UTF-16 units of its text."""
+
+    tag: ClassVar[str] = "ParagraphLabels"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Paragraphs"})
+    within: ClassVar[str] = ", each within one turn and without the speaker's name"
+
+
+_Placed = tuple[int, int, Span]
+
+
+def _placed(quotes: Sequence[_Quote], shown: Shown) -> list[_Placed]:
+    """The quotes that stand in the text and can be a region, with their place in the searched text."""
+    passages = shown.passages
+    if passages is None:
+        return []
+    placed: list[_Placed] = []
+    places = find_quotes(passages.text, [passages.without_name(quote.text) for quote in quotes])
+    for quote, place in zip(quotes, places, strict=True):
+        position = passages.place(*place) if place else None
+        if place and position:
+            text = passages.text[place[0] : place[1]]
+            placed.append((*place, Span(position=position, text=text, labels=quote.labels)))
+    return placed
+
+
+def _max_usages(element: Element) -> tuple[tuple[str, int], ...]:
+    """Of each label: its own `maxUsages`, or the control's. 0 and what is no number limit nothing, as in the editor."""
+    limits: dict[str, int] = {}
+    for child in element:
+        given = (child.get("maxUsages") or element.get("maxUsages") or "").strip()
+        if child.tag == "Label" and given.isascii() and given.isdigit() and 0 < len(given) < 9 and int(given):
+            limits[option_of(child).value] = int(given)
+    return tuple(limits.items())

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, attribute_is_true, clip
 from backend.labeling.shown import Shown
 
 _EXACT = 2.0**53  # above it a float says nothing about its last digits
@@ -20,7 +20,7 @@ class Number(Control):
     """A value is an int where it is whole, else a float. Not required: the model may say that there is none."""
 
     tag: ClassVar[str] = "Number"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     minimum: float | None = None
     maximum: float | None = None

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, Option, Refused, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, clip
 from backend.labeling.shown import Shown
 
 
@@ -17,7 +17,7 @@ class Pairwise(Control):
     """A value is "left" (the first name of `toName`) or "right"."""
 
     tag: ClassVar[str] = "Pairwise"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, attribute_is_true, clip
 from backend.labeling.controls.number import as_number
 from backend.labeling.shown import Shown
 
@@ -20,7 +20,7 @@ class Rating(Control):
     """A value is a whole number from 1 to `max_rating`."""
 
     tag: ClassVar[str] = "Rating"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     max_rating: int = DEFAULT_MAX_RATING
 

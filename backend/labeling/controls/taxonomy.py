@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
+    READABLE,
     Control,
     Decoded,
     Option,
@@ -37,7 +38,7 @@ class Taxonomy(Control):
     """A value is a tuple of paths, each a tuple of node values from the root down."""
 
     tag: ClassVar[str] = "Taxonomy"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     nodes: tuple[Node, ...] = ()
     leafs_only: bool = False

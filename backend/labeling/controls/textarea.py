@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, attribute_is_true, clip
 from backend.labeling.shown import Shown
 
 
@@ -17,7 +17,7 @@ class TextArea(Control):
     """A value is a tuple of strings: Label Studio keeps a list even for one. The model is asked for one."""
 
     tag: ClassVar[str] = "TextArea"
-    object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    object_tags: ClassVar[frozenset[str]] = READABLE
 
     placeholder: str | None = None
 

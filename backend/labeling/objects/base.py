@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON
 from backend.labeling.controls.base import Refused
-from backend.labeling.shown import Shown
+from backend.labeling.shown import Passages, Shown
+
+_VARIABLE = re.compile(r"\$([^\s$]+)")
+_STEP = re.compile(r"[^.\[\]]+")
+_ABSENT = object()
+
+
+class NothingToShow(Exception):
+    """This task's data cannot be shown; the message is a phrase that follows the key's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What an object makes of one task's data."""
+
+    text: str
+    passages: Passages | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,32 +39,82 @@ class ObjectTag(ABC):
     tag: ClassVar[str]
 
     name: str
-    variable: str  # the key of the task's data, without the `$`
+    variable: str  # the key of the task's data, without the `$`, or a path in it (`ticket.turns[0]`)
 
     @classmethod
     def parse(cls, element: Element) -> Self:
         """Read the tag. Raises `Refused` with the reason when its content cannot be shown."""
-        value = (element.get("value") or "").strip()
-        if not value.startswith("$") or len(value) == 1:
+        match = _VARIABLE.fullmatch((element.get("value") or "").strip())
+        if match is None or not _STEP.search(match[1]):
             raise Refused('has no value of the form "$key"')
-        if element.get("valueType", "").lower() == "url":
+        if "url" in re.split(r"\W+", attribute(element, "valueType").lower()):
             raise Refused("loads its text from a URL, which is not supported yet")
-        return cls(name=element.get("name", ""), variable=value[1:])
+        if attribute(element, "encoding").lower() not in ("", "none"):
+            raise Refused(f"has encoding={attribute(element, 'encoding')!r}, which is not supported yet")
+        return cls(name=element.get("name", ""), variable=match[1], **cls.attributes(element))
+
+    @classmethod
+    def attributes(cls, element: Element) -> dict[str, Any]:
+        """Fields of this very tag."""
+        return {}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The top keys of the data under which the value may stand: the whole name, and the first step of a path."""
+        return tuple(dict.fromkeys((self.variable, _STEP.findall(self.variable)[0])))
 
     def show(self, data: Mapping[str, JSON]) -> Shown:
         """The object as the model sees it; a `problem` when the task has nothing to show."""
-        if self.variable not in data:
+        value = _look_up(data, self.variable)
+        if value is _ABSENT:
             return Shown(name=self.name, text="", problem=f"the data has no key {self.variable!r}")
-        value = data[self.variable]
-        if value is None:
-            return Shown(name=self.name, text="", problem=f"the data's {self.variable!r} is null")
-        if isinstance(value, dict | list):
-            return Shown(name=self.name, text="", problem=f"the data's {self.variable!r} is not text")
-        text = self.text_of(storable(str(value)))
-        if not text.strip():
-            return Shown(name=self.name, text=text, problem=f"the data's {self.variable!r} is empty")
-        return Shown(name=self.name, text=text)
+        try:
+            if value is None:
+                raise NothingToShow("is null")
+            content = self.content_of(value)
+            if not content.text.strip():
+                raise NothingToShow("is empty")
+        except NothingToShow as nothing:
+            return Shown(name=self.name, text="", problem=f"the data's {self.variable!r} {nothing}")
+        return Shown(name=self.name, text=content.text, passages=content.passages)
 
     @abstractmethod
-    def text_of(self, value: str) -> str:
-        """The readable text of a value."""
+    def content_of(self, value: JSON) -> Content:
+        """What to show of a value that is not null. Raises `NothingToShow`."""
+
+
+def attribute(element: Element, name: str) -> str:
+    """An attribute as the editor reads it, whatever the case of its name."""
+    return next((value.strip() for key, value in element.attrib.items() if key.lower() == name.lower()), "")
+
+
+def plain(value: JSON) -> str:
+    """A text or a number as text. Raises `NothingToShow` for a list or an object."""
+    if isinstance(value, dict | list):
+        raise NothingToShow("is not text")
+    return str(storable(str(value)))
+
+
+def written(value: JSON) -> str:
+    """A part of a structure as text: nothing for null, JSON for what is nested in it."""
+    if value is None:
+        return ""
+    if not isinstance(value, dict | list):
+        return plain(value)
+    try:
+        return str(storable(json.dumps(value, ensure_ascii=False)))
+    except (RecursionError, ValueError, TypeError):
+        return ""
+
+
+def _look_up(data: Mapping[str, JSON], variable: str) -> JSON | object:
+    """The value of a variable: the key of that very name first, then the path, as the editor does."""
+    value: JSON = data
+    for step in (variable,) if variable in data else _STEP.findall(variable):
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and len(step) < 10 and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return _ABSENT
+    return value

@@ -2,81 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from html.parser import HTMLParser
-from typing import ClassVar
+from typing import Any, ClassVar
+from xml.etree.ElementTree import Element
 
-from backend.labeling.objects.base import ObjectTag
+from backend.core.values import JSON
+from backend.labeling.objects.base import Content, NothingToShow, ObjectTag, attribute, plain
+from backend.labeling.objects.page import MAX_DEPTH, read_page
+from backend.labeling.objects.sanitised import TooDeep
 
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "br",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-    ]
-)
-_BLOCKS |= frozenset(
-    ["header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "td", "th", "tr", "ul"]
-)
-_UNSEEN = frozenset({"script", "style", "template", "title", "noscript"})  # not "head": its end tag is optional
+MAX_HTML_CHARS = 500_000  # about a second of parsing
 
 
 @dataclass(frozen=True, kw_only=True)
 class HyperText(ObjectTag):
-    """Block elements begin a new line, as a line end in `<pre>` does; scripts, styles and the title are left out."""
+    """Blocks begin a new line, as a line end in `<pre>` does; what a reader does not see is left out.
+
+    Regions name text nodes by their xpath and count UTF-16 units in them.
+    """
 
     tag: ClassVar[str] = "HyperText"
 
-    def text_of(self, value: str) -> str:
-        return html_to_text(value)
+    inline: bool = False  # in Label Studio's own page, not in a frame of its own
 
+    @classmethod
+    def attributes(cls, element: Element) -> dict[str, Any]:
+        return {"inline": attribute(element, "inline").lower() == "true"}
 
-def html_to_text(html: str) -> str:
-    """The text that a reader of the HTML sees, a line a block. Plain text comes back with its spaces folded."""
-    parser = _TextParser()
-    parser.feed(html)
-    parser.close()
-    lines = (" ".join(line.split()) for line in "".join(parser.parts).splitlines())
-    return re.sub(r"\n{2,}", "\n", "\n".join(lines)).strip()
-
-
-class _TextParser(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._unseen = 0
-        self._pre = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._pre += tag == "pre"
-        if tag in _UNSEEN:
-            self._unseen += 1
-        elif tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._pre = max(0, self._pre - (tag == "pre"))
-        if tag in _UNSEEN:
-            self._unseen = max(0, self._unseen - 1)
-        elif tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.parts.append(data if self._pre else re.sub(r"\s+", " ", data))
+    def content_of(self, value: JSON) -> Content:
+        html = plain(value)
+        if len(html) > MAX_HTML_CHARS:
+            raise NothingToShow(f"is HTML of more than {MAX_HTML_CHARS:,} characters")
+        try:
+            page = read_page(html, inline=self.inline)
+        except TooDeep:
+            raise NothingToShow(f"is HTML of more than {MAX_DEPTH} levels") from None
+        return Content(text=page.text, passages=page)

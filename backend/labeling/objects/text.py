@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backend.labeling.objects.base import ObjectTag
+from backend.core.values import JSON
+from backend.labeling.objects.base import Content, ObjectTag, plain
+from backend.labeling.shown import PlainText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,5 +16,6 @@ class Text(ObjectTag):
 
     tag: ClassVar[str] = "Text"
 
-    def text_of(self, value: str) -> str:
-        return value
+    def content_of(self, value: JSON) -> Content:
+        text = plain(value)
+        return Content(text=text, passages=PlainText(text=text))

@@ -68,8 +68,24 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'Choices "c" points to Image "i" is not supported yet',
         ),
         (
-            view('<HyperText name="h" value="$html"/>', '<Labels name="l" toName="h"><Label value="x"/></Labels>'),
-            'Labels "l" on HyperText "h" is not supported yet',
+            view('<Paragraphs name="p" value="$turns"/>', '<Labels name="l" toName="p"><Label value="x"/></Labels>'),
+            'Labels "l" on Paragraphs "p" is not supported yet',
+        ),
+        (
+            view(TEXT, '<HyperTextLabels name="l" toName="t"><Label value="x"/></HyperTextLabels>'),
+            'HyperTextLabels "l" on Text "t" is not supported yet',
+        ),
+        (
+            view('<Text name="t" value="Title: $title"/>', CHOICES),
+            'Choices "c" points to Text "t" has no value of the form "$key"',
+        ),
+        (
+            view('<Text name="t" value="$text" encoding="base64"/>', CHOICES),
+            'Choices "c" points to Text "t" has encoding=\'base64\', which is not supported yet',
+        ),
+        (
+            view('<Table name="t" value="$text" valuetype="csv|url|separator=,"/>', CHOICES),
+            'Choices "c" points to Table "t" loads its text from a URL, which is not supported yet',
         ),
         (view(TEXT, '<Ranker name="r" toName="t"/>'), 'Ranker "r" is not supported yet'),
         (

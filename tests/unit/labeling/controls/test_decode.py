@@ -12,6 +12,7 @@ from backend.core.values import JSON
 from backend.labeling.config import parse_config
 from backend.labeling.controls import SUPPORTED, Control, Span
 from backend.labeling.controls.base import MAX_REJECTED_CHARS
+from backend.labeling.shown import Position
 from tests.samples import EVERY_CONTROL, shown
 
 TEXT = "Ann met Bob in Paris. Ann left."
@@ -52,7 +53,7 @@ PAIRWISE = control("Pairwise", to_name="t,u")
 
 
 def spans(*places: tuple[int, int, str]) -> tuple[Span, ...]:
-    return tuple(Span(start=s, end=e, text=TEXT[s:e], label=label) for s, e, label in places)
+    return tuple(Span(position=Position(start=s, end=e), text=TEXT[s:e], labels=(label,)) for s, e, label in places)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +227,50 @@ def test_usable_passages_are_kept_beside_unusable_ones() -> None:
     assert decoded.problem is None
     assert decoded.rejected == ("DOG", "Paris")
     assert decoded.notes == ("1 quoted passage(s) are not in the text", "2 passage(s) with no known label")
+
+
+def test_several_labels_of_one_passage() -> None:
+    both = control("Labels", 'choice="multiple"', '<Label value="PER"/><Label value="ORG"/>')
+    decoded = both.decode(
+        [
+            {"text": "Ann", "labels": ["PER", "org", "PER"]},
+            {"text": "Bob", "label": "ORG"},
+            {"text": "Paris", "labels": []},
+            {"text": "Paris", "labels": ["PER", "LOC"]},
+        ],
+        SHOWN,
+    )
+    assert [(span.text, span.labels) for span in decoded.value] == [("Ann", ("PER", "ORG")), ("Bob", ("ORG",))]
+    assert decoded.notes == ("2 passage(s) with no known label",)
+    assert both.regions(decoded.value)[0]["value"]["labels"] == ["PER", "ORG"]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inside", "kept"),
+    [
+        ('maxUsages="1"', '<Label value="PER"/><Label value="LOC"/>', ["Ann", "Paris"]),
+        ("", '<Label value="PER" maxUsages="2" alias="p"/><Label value="LOC"/>', ["Ann", "Bob", "Paris"]),
+        ('maxUsages="1"', '<Label value="PER" maxUsages="9"/><Label value="LOC"/>', ["Ann", "Bob", "Paris", "Ann"]),
+        ('maxUsages="0"', '<Label value="PER"/><Label value="LOC"/>', ["Ann", "Bob", "Paris", "Ann"]),
+        ('maxUsages="many"', '<Label value="PER"/><Label value="LOC"/>', ["Ann", "Bob", "Paris", "Ann"]),
+    ],
+)
+def test_a_label_is_used_as_often_as_the_config_allows(attributes: str, inside: str, kept: list[str]) -> None:
+    quotes = [{"text": text, "label": "PER"} for text in ("Bob", "Ann", "Ann")] + [{"text": "Paris", "label": "LOC"}]
+    decoded = control("Labels", attributes, inside).decode(quotes, SHOWN)
+    assert [span.text for span in decoded.value] == kept
+    left = 4 - len(kept)
+    assert decoded.notes == ((f"{left} passage(s) more than maxUsages allows",) if left else ())
+
+
+def test_what_the_model_is_told_of_the_limits() -> None:
+    limited = control("Labels", "", '<Label value="PER" maxUsages="2" alias="p"/><Label value="LOC"/>')
+    assert 'copied letter by letter (at most 2 of "PER"); an empty list' in limited.ask()
+
+
+def test_overlapping_passages_are_kept() -> None:
+    quotes = [{"text": "Ann met Bob", "label": "PER"}, {"text": "Bob", "label": "LOC"}, {"text": "ann", "label": "PER"}]
+    assert [s.text for s in LABELS.decode(quotes, SHOWN).value] == ["Ann", "Ann met Bob", "Bob"]
 
 
 def test_passages_of_a_text_that_is_not_there_are_none() -> None:
