@@ -54,6 +54,7 @@ class StoreCases:
     def enlist(self, store: SqlStore, *tasks: Task, absent: bool = False, hold_s: float = 0.0) -> int:
         job_id = store.create_job(PROJECT, VERSION, "run")
         store.enlist(job_id, tasks, absent=absent, hold_s=hold_s)
+        store.set_job_state(job_id, "queued")
         return job_id
 
     def answer(self, store: SqlStore, *tasks: Task, outcome: Outcome | None = None) -> list[Record]:
@@ -137,7 +138,7 @@ class StoreCases:
         assert (job.state, job.reason) == ("stopped", "the key is refused")
 
     def test_a_finished_job_stays_finished(self, store: SqlStore) -> None:
-        job_id = store.create_job(PROJECT, VERSION, "run")
+        job_id = self.enlist(store)
         assert store.finish_job_if_done(job_id)
         store.set_job_state(job_id, "stopped", "late")
         job = store.job(job_id)

@@ -239,6 +239,7 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
         store=installation.store,
         projects=installation.projects,
         writer=installation.writer,
+        queue=installation.queue,
         caller=no_model,
         concurrency=1,
     )
