@@ -56,6 +56,10 @@ class QueueCases:
         queue.enqueue_sync(1)
         assert queue.depth()["interactive"] == before + 1
 
+    def test_a_write_back_comes_later(self, queue: Queue) -> None:
+        queue.enqueue_write_back(1)
+        assert queue.depth() == {"interactive": 0, "bulk": 0}
+
     def test_one_writer_a_project(self, queue: Queue) -> None:
         with queue.writer_lock(1) as first, queue.writer_lock(1) as second, queue.writer_lock(2) as other:
             assert first is not None
