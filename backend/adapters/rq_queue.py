@@ -41,6 +41,12 @@ class RedisQueue:
         except ValueError as error:
             raise QueueError("REDIS_URL cannot be used: write redis://HOST:PORT/NUMBER.") from error
 
+    @property
+    def address(self) -> str:
+        """Where Redis is, without user and password."""
+        known = self.connection.connection_pool.connection_kwargs
+        return str(known.get("path") or f"{known.get('host')}:{known.get('port', 6379)}/{known.get('db', 0)}")
+
     def close(self) -> None:
         self.connection.close()
 
