@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ class _Team:
         dead = [process for process in self._roles if not process.is_alive()]
         for process in dead:
             if process not in self._asked:
-                extra = {"process": self._roles[process], "exit": process.exitcode}
+                extra = {"worker": self._roles[process], "exit": process.exitcode}
                 _log.error("a worker died and is started again", extra=extra)
         if any(process not in self._asked for process in dead):
             time.sleep(_RESTART_S)
@@ -160,8 +161,14 @@ def _run(role: str, parent: int) -> None:
     rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
     try:
         if role == _SCHEDULER:
-            queues = list(QUEUES.values())
-            scheduler = _Scheduler(queues, connection, logging_level=rq_level, serializer=JSONSerializer)
+            scheduler = _Scheduler(
+                list(QUEUES.values()),
+                connection,
+                logging_level=rq_level,
+                serializer=JSONSerializer,
+                # The lock is on this name for a minute: the same one has it at once when it is started again.
+                name=f"{socket.gethostname()}:{parent}",
+            )
             scheduler.work()  # type: ignore[no-untyped-call]
         else:
             _Worker(
