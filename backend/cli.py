@@ -16,7 +16,7 @@ from rich.table import Table
 
 from backend import __version__
 from backend.cli_offline import offline
-from backend.core.errors import PrelabelError
+from backend.core.errors import PrelabelError, QueueError
 from backend.logs import configure_logging
 from backend.ports.store import JobRow
 from backend.services.jobs import in_words, summary
@@ -201,7 +201,7 @@ def worker(
     bulk: Annotated[int, typer.Option(min=0, help="Processes for runs.")] = 1,
 ) -> None:
     """Run the workers that ask the model and write predictions back."""
-    from backend.worker import run_workers  # its imports are heavy: only where they are needed
+    from backend.supervisor import run_workers  # its imports are heavy: only where they are needed
 
     settings = load_settings()
     configure_logging(settings.log_level)
@@ -220,22 +220,30 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=_err, disable=quiet, transient=True) as progress:
         bar = progress.add_task("pre-annotating", total=None)
-        started, warned = time.monotonic(), False
+        looked, hint = time.monotonic(), ""
         while True:
             job = parts.store.job(job_id)
             counts = parts.store.progress(job_id)
             assert job is not None  # it exists: the caller has just made it
             finished = sum(counts.states.values()) - counts.unfinished
-            progress.update(bar, total=job.total, completed=finished)
+            progress.update(bar, total=sum(counts.states.values()), completed=finished)
             if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
                 return
             if counts.undelivered and not counts.unfinished:
                 progress.update(bar, description="writing back")
-            if not warned and finished == 0 and time.monotonic() - started > _NO_WORKER_S:
-                warned = True
-                if not parts.queue.workers():
-                    _err.print("No worker is running: start `prelabel worker` in another terminal.")
+            if time.monotonic() - looked > _NO_WORKER_S:
+                looked, before, hint = time.monotonic(), hint, _why_nothing_goes_on(parts)
+                if hint and hint != before:
+                    _err.print(hint, markup=False, soft_wrap=True)
             time.sleep(_POLL_S)
+
+
+def _why_nothing_goes_on(parts: Parts) -> str:
+    """A sentence while there is nobody to work; else nothing. A Redis that is away is waited for: the job is safe."""
+    try:
+        return "" if parts.queue.workers() else "No worker is running: start `prelabel worker` in another terminal."
+    except QueueError as error:
+        return str(error)
 
 
 def _tell_job(told: Mapping[str, Any], *, waited: bool) -> None:
@@ -245,6 +253,8 @@ def _tell_job(told: Mapping[str, Any], *, waited: bool) -> None:
         return
     took = f" in {told['seconds']:.1f} s" if told["seconds"] is not None else ""
     _out.print(f"Job {told['job']} {told['state']}: {told['tasks']} tasks as {told['version']}{took}.")
+    if told["state"] == "done" and told["reason"]:
+        _out.print(f"Fewer than it began with: {told['reason']}.")
     _tell_counts(told)
 
 

@@ -70,6 +70,7 @@ class Parts:
             store=self.store,
             projects=self.projects,
             writer=Writer(store=self.store, labels=self.labels, queue=self.queue),
+            queue=self.queue,
             caller=self.caller,
             concurrency=self.settings.concurrency,
         )

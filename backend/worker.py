@@ -1,4 +1,4 @@
-"""What runs on the RQ workers, and the process that keeps them running.
+"""What runs on the RQ workers. The processes are in `supervisor.py`.
 
 A queue message is ids. The work functions build their parts anew because each message runs in a fork of the worker,
 and connections do not survive one.
@@ -7,29 +7,17 @@ and connections do not survive one.
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkProcess
-from types import FrameType
 
-from redis.exceptions import RedisError
-from rq import Worker, get_current_job
-from rq.serializers import JSONSerializer
+from rq import get_current_job
 
-from backend.adapters.rq_queue import QUEUES
-from backend.core.errors import PrelabelError, QueueError
-from backend.logs import configure_logging
-from backend.settings import Settings, load_settings
+from backend.core.errors import PrelabelError
+from backend.settings import load_settings
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
-_RESTART_S = 2.0
-_WORKER_TTL_S = 60
-_MAINTENANCE_S = 30  # a dead worker's message is queued again about this long after its heartbeat ends
 
 
 def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
@@ -42,6 +30,13 @@ def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
         "chunk done",
         extra={"job": job_id, "tasks": len(task_ids), "seconds": round(time.monotonic() - started, 2)},
     )
+
+
+def write_back(project_id: int) -> None:
+    """Write back what the chunks had to leave."""
+    with _parts() as parts:
+        parts.queue.write_back_started(project_id)
+        parts.chunk_worker.write_back(project_id)
 
 
 def sync_project(project_id: int) -> None:
@@ -66,79 +61,3 @@ def _parts() -> Iterator[Parts]:
     except PrelabelError as error:
         _log.error("a queue message failed", extra={"reason": str(error)})
         raise
-
-
-def run_workers(settings: Settings, counts: dict[str, int]) -> None:
-    """Run workers until SIGTERM or SIGINT: `counts` says how many processes listen on which queue.
-
-    One queue a process: an RQ worker that listens on two can lose a message. A worker that dies is started again.
-    """
-    parts = Parts(settings)
-    parts.store.migrate()
-    parts.queue.ping()
-    parts.projects  # noqa: B018  - a missing template is told before anything runs
-    parts.store.close()
-    stop = _Stop()
-    started: dict[ForkProcess, str] = {}
-    wanted = [queue for queue, n in counts.items() for _ in range(n)]
-    for queue in wanted:
-        started[_start(queue)] = queue
-    _log.info("workers started", extra={"queues": counts})
-    while not stop.asked:
-        time.sleep(0.2)
-        for process in [p for p in started if not p.is_alive()]:
-            queue = started.pop(process)
-            if stop.asked:
-                break
-            _log.error("a worker died and is started again", extra={"queue": queue, "exit": process.exitcode})
-            time.sleep(_RESTART_S)
-            started[_start(queue)] = queue
-    for process in started:
-        if process.pid is not None and process.is_alive():
-            os.kill(process.pid, signal.SIGTERM)
-    for process in started:
-        process.join()
-
-
-class _Stop:
-    """Set by SIGTERM or SIGINT."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
-        signal.signal(signal.SIGINT, self._ask)
-
-    def _ask(self, _: int, __: FrameType | None) -> None:
-        self.asked = True
-
-
-def _start(queue: str) -> ForkProcess:
-    process = multiprocessing.get_context("fork").Process(target=_run_worker, args=(queue,), name=f"worker-{queue}")
-    process.start()
-    return process
-
-
-def _run_worker(queue: str) -> None:
-    """One RQ worker on one queue, in this process."""
-    settings = load_settings()
-    configure_logging(settings.log_level)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
-    connection = Parts(settings).queue.connection
-    worker = Worker(
-        [QUEUES[queue]],
-        connection=connection,
-        serializer=JSONSerializer,
-        worker_ttl=_WORKER_TTL_S,
-        maintenance_interval=_MAINTENANCE_S,
-        job_monitoring_interval=10,
-    )
-    rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
-    _until_done(lambda: worker.work(with_scheduler=True, logging_level=rq_level))
-
-
-def _until_done(work: Callable[[], object]) -> None:
-    try:
-        work()
-    except (RedisError, QueueError) as error:
-        _log.error("the worker lost Redis", extra={"error": type(error).__name__})
-        raise SystemExit(1) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 
 import redis
@@ -13,15 +15,20 @@ from rq import Queue as RqQueue
 from rq import Retry, Worker
 from rq.serializers import JSONSerializer
 
+from backend.adapters.clock import utc_now
 from backend.core.errors import QueueError
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
 CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
-_WRITER_LOCK_S = 180  # longer than the slowest single call of the writer
+HEARTBEAT_S = 5  # how often a worker gives a sign of life
+_ALIVE_S = 4 * HEARTBEAT_S
+_WRITER_LOCK_S = 30  # renewed while the writer lives: so long does a dead one keep others away
+_WRITE_BACK_S = 15  # how long what a writer had to leave waits for the next try
 _RESULT_TTL_S = 60
 _FAILURE_TTL_S = 7 * 24 * 3600
 _SYNC_S = 30  # a message that was lost keeps no other away for longer
+_WRITE_BACK_ONCE_S = 60  # the same
 _RETRY_S = (2, 5, 15, 60, 240)  # for a message that failed as a whole: Label Studio or the database was away
 
 
@@ -33,6 +40,12 @@ class RedisQueue:
             self.connection = redis.Redis.from_url(url, socket_timeout=30, socket_connect_timeout=5)
         except ValueError as error:
             raise QueueError("REDIS_URL cannot be used: write redis://HOST:PORT/NUMBER.") from error
+
+    @property
+    def address(self) -> str:
+        """Where Redis is, without user and password."""
+        known = self.connection.connection_pool.connection_kwargs
+        return str(known.get("path") or f"{known.get('host')}:{known.get('port', 6379)}/{known.get('db', 0)}")
 
     def close(self) -> None:
         self.connection.close()
@@ -67,6 +80,24 @@ class RedisQueue:
         with _translated():
             self._enqueue_small("backend.worker.auto_start", project_id, list(task_ids))
 
+    def enqueue_write_back(self, project_id: int) -> None:
+        with _translated():
+            if self.connection.set(f"prelabel:write-back:{project_id}", 1, nx=True, ex=_WRITE_BACK_ONCE_S):
+                self._queue(BULK).enqueue_in(
+                    timedelta(seconds=_WRITE_BACK_S),
+                    "backend.worker.write_back",
+                    project_id,
+                    job_timeout=CHUNK_TIMEOUT_S,
+                    result_ttl=_RESULT_TTL_S,
+                    failure_ttl=_FAILURE_TTL_S,
+                    retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
+                    description=f"write back project {project_id}",
+                )
+
+    def write_back_started(self, project_id: int) -> None:
+        with _translated():
+            self.connection.delete(f"prelabel:write-back:{project_id}")
+
     def _enqueue_small(self, function: str, *arguments: object) -> None:
         self._queue(INTERACTIVE).enqueue(
             function,
@@ -84,22 +115,27 @@ class RedisQueue:
 
     def workers(self) -> int:
         with _translated():
-            return len(
-                [w for w in Worker.all(connection=self.connection) if set(w.queue_names()) & {INTERACTIVE, BULK}]
-            )
+            found = [w for w in Worker.all(connection=self.connection) if set(w.queue_names()) & {INTERACTIVE, BULK}]
+        # A killed worker stays listed for minutes.
+        lately = utc_now() - timedelta(seconds=_ALIVE_S)
+        return len([w for w in found if w.last_heartbeat is not None and w.last_heartbeat > lately])
 
     @contextmanager
     def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
         with _translated():
-            lock = self.connection.lock(f"prelabel:writer:{project_id}", timeout=_WRITER_LOCK_S)
+            # Not local to a thread: the one that renews it must know its token.
+            lock = self.connection.lock(f"prelabel:writer:{project_id}", timeout=_WRITER_LOCK_S, thread_local=False)
             got = lock.acquire(blocking=False)
+        if not got:
+            yield None
+            return
         try:
-            yield partial(_keep, lock) if got else None
+            with _renewed(lock):
+                yield partial(_keep, lock)
         finally:
-            if got:
-                # It may have run out: then another writer may be at it, which the store's claims allow for.
-                with _translated(), suppress(LockError):
-                    lock.release()
+            # It may have run out: then another writer may be at it, which the store's claims allow for.
+            with _translated(), suppress(LockError):
+                lock.release()
 
     def _queue(self, name: str) -> RqQueue:
         return RqQueue(name, connection=self.connection, serializer=JSONSerializer)
@@ -111,6 +147,25 @@ def _keep(lock: Lock) -> None:
             lock.reacquire()
         except LockError:
             raise QueueError("The writer's lock ran out: another worker writes this project back.") from None
+
+
+@contextmanager
+def _renewed(lock: Lock) -> Iterator[None]:
+    """Renew the lock from a thread: however long one call takes, it lasts, and it ends soon after the process."""
+    left = threading.Event()
+
+    def renew() -> None:
+        while not left.wait(_WRITER_LOCK_S / 3):
+            with suppress(RedisError):
+                lock.reacquire()
+
+    thread = threading.Thread(target=renew, name="writer-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
 
 
 @contextmanager

@@ -24,11 +24,21 @@ class Queue(Protocol):
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None: ...
 
+    def enqueue_write_back(self, project_id: int) -> None:
+        """Ask for the project to be written back in a while. Nothing is added while one such waits."""
+        ...
+
+    def write_back_started(self, project_id: int) -> None:
+        """What is left from now on is another message's: `enqueue_write_back` adds one again."""
+        ...
+
     def depth(self) -> dict[str, int]: ...
 
-    def workers(self) -> int: ...
+    def workers(self) -> int:
+        """How many have given a sign of life lately."""
+        ...
 
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
-        """For the one writer of a project: inside, a function that keeps the lock for longer; None when another
-        writer is at it."""
+        """For the one writer of a project: inside, a function that raises when the lock has been lost; None when
+        another writer is at it. A writer that dies loses it within half a minute."""
         ...

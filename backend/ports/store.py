@@ -59,11 +59,11 @@ class JobRow:
     project_id: int
     version: str
     kind: str  # "run", "predict" or "webhook"
-    state: str  # "queued", "running", "done", "stopped"
-    total: int
+    state: str  # "enlisting" (its tasks are still being read), "queued", "running", "done", "stopped"
+    total: int  # its tasks; once it is done, those that no later job has taken over
     created_at: datetime
     finished_at: datetime | None
-    reason: str | None  # why it stopped
+    reason: str | None  # why it stopped, or ended with fewer tasks than it began with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,13 @@ class Store(Protocol):
 
     def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> None: ...
 
-    def finish_job_if_done(self, job_id: int) -> bool: ...
+    def owners(self, project_id: int, version: str, task_ids: Sequence[int]) -> list[JobRow]:
+        """The jobs to which the records of these tasks belong now: a later job takes over what it enlists again."""
+        ...
+
+    def finish_job_if_done(self, job_id: int) -> bool:
+        """End the job when it is all enlisted and every record that is still its own is finished."""
+        ...
 
     def claim(self, version: str, project_id: int, task_ids: Sequence[int], claimant: str) -> list[Record]:
         """Mark the queued records of these tasks as running under `claimant` and return them.
@@ -178,6 +184,10 @@ class Store(Protocol):
 
     def due_deliveries(self, project_id: int, version: str) -> int:
         """How many `claim_deliveries` would find now."""
+        ...
+
+    def undelivered(self, project_id: int, version: str) -> int:
+        """How many finished records Label Studio does not have: due, held back, or with a writer."""
         ...
 
     def counts(self, project_id: int, *, version: str | None = None, job_id: int | None = None) -> Counts: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Jobs:
 
 def enqueue_job(store: Store, queue: Queue, job_id: int, *, chunk_size: int, interactive: bool) -> None:
     """Cut what a job has queued into messages of `chunk_size` task ids."""
+    store.set_job_state(job_id, "queued")
     queued = store.job_task_ids(job_id, [TaskState.QUEUED])
     chunks = [queued[i : i + chunk_size] for i in range(0, len(queued), chunk_size)]
     for chunk in chunks or [[]]:  # an empty message still writes back what is due and ends the job
@@ -85,34 +87,49 @@ class ChunkWorker:
     store: Store
     projects: Projects
     writer: Writer
+    queue: Queue
     caller: CallerContext
     concurrency: int
 
     def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
-        """Annotate what is still to do of these tasks, write back, end the job when all is done. Idempotent."""
+        """Annotate what is still to do of these tasks, write back, end what is all done. Idempotent.
+
+        The tasks may belong to a later job by now: that one is ended with them, or goes on where this one stopped.
+        """
         job = self.store.job(job_id)
         if job is None:
             _log.warning("a queue message names a job that is not in the database", extra={"job": job_id})
             return
         row = self.store.project(job.project_id)
-        if job.state != "stopped" and row is not None:
-            self._annotate(job, row, task_ids, claimant)
+        stopped = job.state == "stopped"
+        if not stopped and row is not None:
+            reason = self._annotate(job, row, task_ids, claimant)
+            stopped = reason is not None
+            if reason is not None:
+                _log.error("job stopped", extra={"job": job.id, "reason": reason})
+                self.store.set_job_state(job.id, "stopped", reason)
+        if stopped:
+            self._hand_on(job, task_ids, claimant)
         self.writer.write_back(job.project_id)
-        if self.store.finish_job_if_done(job_id) and job.kind != "predict":
+        owners = {job.id: job} | {owner.id: owner for owner in self.store.owners(job.project_id, job.version, task_ids)}
+        ended = [owner for owner in owners.values() if self.store.finish_job_if_done(owner.id)]
+        if any(owner.kind != "predict" for owner in ended):
             # Where no backend is connected, Label Studio takes the version only once there is a prediction of it.
             self.projects.sync(self.writer.labels, job.project_id)
 
-    def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> None:
+    def write_back(self, project_id: int) -> None:
+        """Write back what the chunks had to leave: to another writer that died, or because it was held."""
+        if self.writer.write_back(project_id):
+            self.projects.sync(self.writer.labels, project_id)
+
+    def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> str | None:
+        """Annotate what can be claimed; returns why the job must stop."""
         try:
             question = self.projects.question(row)
         except ConfigError as error:
-            self.store.set_job_state(job.id, "stopped", str(error))
-            return
+            return str(error)
         if question.version != job.version:
-            self.store.set_job_state(
-                job.id, "stopped", "The labeling config, the instructions or the agent changed: run again."
-            )
-            return
+            return "The labeling config, the instructions or the agent changed: run again."
         if job.state == "queued":
             self.store.set_job_state(job.id, "running")
 
@@ -123,12 +140,23 @@ class ChunkWorker:
             return str(run.stopped_by) if run.stopped_by else None
 
         try:
-            reason = asyncio.run(annotate())
+            return asyncio.run(annotate())
         except SettingsError as error:  # there is no model to ask: nothing was claimed
-            reason = str(error)
-        if reason is not None:
-            _log.error("job stopped", extra={"job": job.id, "reason": reason})
-            self.store.set_job_state(job.id, "stopped", reason)
+            return str(error)
+
+    def _hand_on(self, job: JobRow, task_ids: Sequence[int], claimant: str) -> None:
+        """Give back what a stopped job's message has in hand; a later job that took it over gets a message for it.
+
+        That job found these tasks running when it was queued, so that no message of its own names them.
+        """
+        left = self.store.claim(job.version, job.project_id, task_ids, claimant)
+        self.store.release([record.id for record in left])
+        taken_over: defaultdict[int, list[int]] = defaultdict(list)
+        for record in left:
+            if record.job_id is not None and record.job_id != job.id:
+                taken_over[record.job_id].append(record.task_id)
+        for owner, owned in taken_over.items():
+            self.queue.enqueue_chunk(owner, owned, interactive=False)
 
 
 def summary(store: Store, job: JobRow) -> dict[str, Any]:

@@ -57,17 +57,21 @@ class Writer:
         """Write all that is due for the project; returns how many predictions. Another writer at it: 0 at once.
 
         What another worker finishes while this one holds the lock is seen either by the drain or by the look after
-        the release, so that nothing waits for a writer that has left.
+        the release. What is left even so - to another writer, which may be dead, or held for a request - has a message
+        that comes back for it, so that no answer waits for the next run.
         """
         written = 0
         while True:
             with self.queue.writer_lock(project_id) as keep:
-                if keep is None:
-                    return written
-                self.store.unclaim_deliveries(project_id)
-                written += self._drain(project_id, keep)
+                if keep is not None:
+                    self.store.unclaim_deliveries(project_id)
+                    written += self._drain(project_id, keep)
             row = self.store.project(project_id)
-            if row is None or row.version is None or not self.store.due_deliveries(project_id, row.version):
+            if row is None or row.version is None:
+                return written
+            if keep is None or not self.store.due_deliveries(project_id, row.version):
+                if self.store.undelivered(project_id, row.version):
+                    self.queue.enqueue_write_back(project_id)
                 return written
 
     def _drain(self, project_id: int, keep: Callable[[], None]) -> int:

@@ -15,6 +15,8 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "enqueue_sync": lambda queue: queue.enqueue_sync(1),
     "sync_started": lambda queue: queue.sync_started(1),
     "enqueue_auto_start": lambda queue: queue.enqueue_auto_start(1, [1]),
+    "enqueue_write_back": lambda queue: queue.enqueue_write_back(1),
+    "write_back_started": lambda queue: queue.write_back_started(1),
     "depth": lambda queue: queue.depth(),
     "workers": lambda queue: queue.workers(),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
@@ -53,6 +55,10 @@ class QueueCases:
         before = queue.depth()["interactive"]
         queue.enqueue_sync(1)
         assert queue.depth()["interactive"] == before + 1
+
+    def test_a_write_back_comes_later(self, queue: Queue) -> None:
+        queue.enqueue_write_back(1)
+        assert queue.depth() == {"interactive": 0, "bulk": 0}
 
     def test_one_writer_a_project(self, queue: Queue) -> None:
         with queue.writer_lock(1) as first, queue.writer_lock(1) as second, queue.writer_lock(2) as other:

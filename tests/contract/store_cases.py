@@ -54,6 +54,7 @@ class StoreCases:
     def enlist(self, store: SqlStore, *tasks: Task, absent: bool = False, hold_s: float = 0.0) -> int:
         job_id = store.create_job(PROJECT, VERSION, "run")
         store.enlist(job_id, tasks, absent=absent, hold_s=hold_s)
+        store.set_job_state(job_id, "queued")
         return job_id
 
     def answer(self, store: SqlStore, *tasks: Task, outcome: Outcome | None = None) -> list[Record]:
@@ -137,12 +138,36 @@ class StoreCases:
         assert (job.state, job.reason) == ("stopped", "the key is refused")
 
     def test_a_finished_job_stays_finished(self, store: SqlStore) -> None:
-        job_id = store.create_job(PROJECT, VERSION, "run")
+        job_id = self.enlist(store)
         assert store.finish_job_if_done(job_id)
         store.set_job_state(job_id, "stopped", "late")
         job = store.job(job_id)
         assert job is not None
         assert job.state == "done"
+
+    def test_a_job_that_is_still_being_enlisted_does_not_end(self, store: SqlStore) -> None:
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        assert not store.finish_job_if_done(job_id)
+        store.set_job_state(job_id, "queued")
+        assert store.finish_job_if_done(job_id)
+
+    def test_the_owners_of_tasks_are_the_jobs_that_enlisted_them_last(self, store: SqlStore) -> None:
+        first = self.enlist(store, task(1), task(2))
+        second = self.enlist(store, task(2), task(3))
+        third = self.enlist(store, task(4))
+        assert {job.id for job in store.owners(PROJECT, VERSION, [1, 2, 9])} == {first, second}
+        assert [job.id for job in store.owners(PROJECT, VERSION, [4])] == [third]
+        assert store.owners(PROJECT, VERSION, []) == store.owners(PROJECT, "other@1", [1]) == []
+
+    def test_a_job_ends_with_the_tasks_that_are_still_its_own(self, store: SqlStore) -> None:
+        first = self.enlist(store, task(1), task(2), task(3))
+        self.enlist(store, task(2), task(3))
+        for record in store.claim(VERSION, PROJECT, [1], "w"):
+            store.save_outcome(record.id, record.data_hash, done())
+        assert store.finish_job_if_done(first)
+        job = store.job(first)
+        assert job is not None
+        assert (job.total, job.reason) == (1, "2 tasks taken over by a later job")
 
     def test_jobs_are_listed_newest_first(self, store: SqlStore) -> None:
         ids = [store.create_job(PROJECT, VERSION, "run") for _ in range(3)]
@@ -363,6 +388,18 @@ class StoreCases:
         assert [r.task_id for r in [*first, *second]] == [1, 2, 3, 4, 5]
         assert store.claim_deliveries(PROJECT, VERSION, 3) == []
         assert store.due_deliveries(PROJECT, VERSION) == 0
+
+    def test_undelivered_is_what_is_due_held_or_with_a_writer(self, store: SqlStore) -> None:
+        held = self.enlist(store, task(1), hold_s=6)
+        for record in store.claim(VERSION, PROJECT, store.job_task_ids(held, [TaskState.QUEUED]), "w"):
+            store.save_outcome(record.id, record.data_hash, done())
+        self.answer(store, task(2), task(3))
+        self.enlist(store, task(4))
+        (claimed,) = store.claim_deliveries(PROJECT, VERSION, 1)
+        assert (store.undelivered(PROJECT, VERSION), store.due_deliveries(PROJECT, VERSION)) == (3, 1)
+        store.set_delivery([claimed.id], "written")
+        assert store.undelivered(PROJECT, VERSION) == 2
+        assert store.undelivered(PROJECT, "other@1") == 0
 
     def test_a_held_record_waits(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1), hold_s=6)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.demo_project import Prediction, Project, Tab, call
+from scripts.processes import Running, start_process
 from scripts.product import PROGRAM, Product
 from scripts.services import LabelStudio
 from tests.fakes.scripted_model import ScriptedModel
@@ -129,6 +130,13 @@ class Stack:
 
     def run(self, project: Project) -> dict[str, Any]:
         return self.answer("run", "--project", project.id, "--wait")
+
+    @contextmanager
+    def waiting_run(self, project: Project) -> Iterator[Running]:
+        """`prelabel run --wait` in the background."""
+        argv = [str(PROGRAM), "run", "--project", str(project.id), "--wait", "--json"]
+        with start_process("run", argv, self.product.env, folder=self.product.folder) as running:
+            yield running
 
     def status(self, project: Project) -> dict[str, Any]:
         return self.answer("status", "--project", project.id)

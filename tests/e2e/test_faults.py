@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 
-from scripts.processes import free_port
+from backend.adapters.rq_queue import RedisQueue
+from scripts.processes import free_port, kill_session
+from scripts.services import start_redis
 from tests.e2e.configs import FEEDBACK, FEEDBACK_ROWS
 from tests.e2e.stack import Labeling, Stack, eventually
 from tests.fakes.scripted_model import ScriptedModel
+
+PROBE = 1  # a new installation finds out by one call what the endpoint takes
 
 
 def test_a_model_that_is_down_stops_the_run_and_a_later_run_finishes_it(stack: Stack) -> None:
@@ -60,6 +66,65 @@ def test_tasks_that_are_deleted_meanwhile_do_not_hold_up_the_others(stack: Stack
     told = stack.status(project)
     assert told["by_state"] == {"done": len(tasks) - 2, "deleted": 2}
     assert told["undelivered"] == 0
+
+
+def test_a_run_over_the_tasks_of_a_killed_worker_ends_when_they_are_done(stack: Stack) -> None:
+    """Nothing is lost or written twice; what was answered before the kill is not asked again."""
+    settings = {"PRELABEL_CONCURRENCY": "2"}
+    with stack.beside("killed", settings, database=3, worker=False) as other:
+        project = other.project("Killed", FEEDBACK, FEEDBACK_ROWS)
+        stack.model.change(latency_s=0.5)
+        calls = stack.model_calls()
+        with other.product.start_worker("killed-worker") as worker:
+            version = other.answer("run", "--project", project.id)["version"]
+            eventually(lambda: stack.model_calls() >= calls + 4, "some are answered")
+            kill_session(worker.process.pid)
+        stack.model.change(latency_s=0.0)
+        with other.waiting_run(project) as run:
+            eventually(lambda: len(other.status(project)["jobs"]) == 2, "the second run has taken the tasks over")
+            as_if_a_minute_passed(other.product.settings["REDIS_URL"])
+            with other.product.start_worker():
+                eventually(lambda: not run.alive, "the second run ends", limit_s=60)
+            assert run.process.returncode == 0, run.log_tail()
+        assert sorted(project.of_version(version)) == project.task_ids()
+        assert [job["state"] for job in other.status(project)["jobs"]] == ["done", "done"]
+        eventually(lambda: stack.model.counts()["in_flight"] == 0, "the killed worker's calls are over")
+        assert stack.model_calls() - calls <= PROBE + len(FEEDBACK_ROWS) + 2  # again only what was in flight
+
+
+def as_if_a_minute_passed(redis_url: str) -> None:
+    """The heartbeats of the messages in hand and of the scheduler have run out: RQ queues the messages again."""
+    queue = RedisQueue(redis_url)
+    in_hand = "rq:wip:prelabel-bulk"
+    for message in queue.connection.zrange(in_hand, 0, -1):
+        queue.connection.zadd(in_hand, {message: 1})
+    queue.connection.delete("rq:scheduler-lock:prelabel-bulk", "rq:scheduler-lock:prelabel-interactive")
+    queue.close()
+
+
+def test_answers_are_delivered_when_a_writer_died_and_redis_was_restarted(stack: Stack, tmp_path: Path) -> None:
+    """The dead writer's lock is in the append-only file; no other run is needed."""
+    with ExitStack() as services, ExitStack() as first:
+        port = first.enter_context(start_redis(tmp_path, persist=True)).port
+        settings = {"REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+        other = services.enter_context(stack.beside("restarted", settings, database=0))
+        project = other.project("Restarted", FEEDBACK, FEEDBACK_ROWS)
+        calls = stack.model_calls()
+        queue = RedisQueue(settings["REDIS_URL"])
+        queue.connection.set(f"prelabel:writer:{project.id}", "of a writer that died")
+        run = services.enter_context(other.waiting_run(project))
+        eventually(lambda: other.status(project)["undelivered"] == len(FEEDBACK_ROWS), "all is answered")
+        assert project.predictions() == []
+        first.close()
+        time.sleep(1)
+        services.enter_context(start_redis(tmp_path, persist=True, port=port))
+        assert queue.connection.pexpire(f"prelabel:writer:{project.id}", 1_000)
+        eventually(lambda: not run.alive, "the run ends", limit_s=90)
+        assert run.process.returncode == 0, run.log_tail()
+        version = other.status(project)["version"]
+        assert sorted(project.of_version(version)) == project.task_ids()
+        assert stack.model_calls() - calls == PROBE + len(FEEDBACK_ROWS)
+        queue.close()
 
 
 def test_without_redis_a_run_says_so_and_queues_nothing(stack: Stack, feedback: Labeling) -> None:

@@ -92,6 +92,7 @@ class Installation:
             store=self.store,
             projects=self.projects,
             writer=self.writer,
+            queue=self.queue,
             caller=self.caller,
             concurrency=concurrency,
         )
@@ -136,6 +137,8 @@ class Installation:
             self.worker.work(job_id, task_ids, claimant=message.id)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
+        elif message.work == "write_back":
+            self.worker.write_back(*message.arguments)
         else:
             self.jobs.auto_start(*message.arguments)
 

@@ -17,16 +17,17 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "sync_project" or "auto_start"
+    work: str  # "annotate_chunk", "sync_project", "auto_start" or "write_back"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
 
 class MemoryQueue:
-    """`backend.ports.queue.Queue`: messages wait in `messages` until `run_all`."""
+    """`backend.ports.queue.Queue`: messages wait in `messages` until `run_all`; those for later in `later`."""
 
     def __init__(self) -> None:
         self.messages: deque[Message] = deque()
+        self.later: deque[Message] = deque()
         self.reachable = True
         self.worker_count = 1
         self._writers: dict[int, threading.Lock] = {}
@@ -51,6 +52,21 @@ class MemoryQueue:
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._enqueue("auto_start", project_id, list(task_ids))
+
+    def enqueue_write_back(self, project_id: int) -> None:
+        self.ping()
+        if not any(m.work == "write_back" and m.arguments == (project_id,) for m in [*self.messages, *self.later]):
+            self._enqueue("write_back", project_id, interactive=False)
+            self.later.append(self.messages.pop())
+
+    def write_back_started(self, project_id: int) -> None:
+        """Nothing to note: a message that is being worked on no longer waits."""
+        self.ping()
+
+    def a_while_passes(self) -> None:
+        """What was to come later waits among the messages now."""
+        self.messages += self.later
+        self.later.clear()
 
     def depth(self) -> dict[str, int]:
         self.ping()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from rq import Queue as RqQueue
+from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from rq.utils import utcformat
 
 from backend.adapters import rq_queue
 from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
@@ -70,16 +73,27 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_chunk(1, [1], interactive=True)
         queue.enqueue_sync(1)
         queue.enqueue_auto_start(1, [1])
-        assert all(callable(job.func) for job in self.waiting(queue, INTERACTIVE))
+        queue.enqueue_write_back(1)
+        assert all(callable(job.func) for job in [*self.waiting(queue, INTERACTIVE), *self.scheduled(queue)])
 
-    def test_a_writer_whose_lock_ran_out_is_told_and_takes_none_away(
-        self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 0.05)
+    def scheduled(self, queue: RedisQueue) -> list[Job]:
+        bulk = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer)
+        return [job for job_id in bulk.scheduled_job_registry.get_job_ids() if (job := bulk.fetch_job(job_id))]
+
+    def test_one_write_back_of_a_project_waits_at_a_time_and_only_for_a_while(self, queue: RedisQueue) -> None:
+        for _ in range(3):
+            queue.enqueue_write_back(1)
+        queue.enqueue_write_back(2)
+        assert sorted(job.args for job in self.scheduled(queue)) == [[1], [2]]
+        queue.write_back_started(1)
+        queue.enqueue_write_back(1)
+        assert sorted(job.args for job in self.scheduled(queue)) == [[1], [1], [2]]
+        assert 0 < int(queue.connection.ttl("prelabel:write-back:1")) <= 60
+
+    def test_a_writer_whose_lock_ran_out_is_told_and_takes_none_away(self, queue: RedisQueue) -> None:
         with queue.writer_lock(1) as late:
             assert late is not None
-            time.sleep(0.1)
-            monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 60)
+            queue.connection.delete("prelabel:writer:1")
             with queue.writer_lock(1) as other:
                 assert other is not None
                 with pytest.raises(QueueError, match="another worker"):
@@ -88,15 +102,34 @@ class TestRedisQueue(QueueCases):
         with queue.writer_lock(1) as keep:
             assert keep is not None
 
-    def test_keeping_the_lock_makes_it_last(self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 0.3)
+    def test_the_lock_lasts_while_its_writer_lives_however_long_one_call_takes(
+        self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 0.6)
         with queue.writer_lock(1) as keep:
             assert keep is not None
-            for _ in range(4):
-                time.sleep(0.15)
-                keep()
+            time.sleep(1.5)
             with queue.writer_lock(1) as second:
                 assert second is None
+            keep()
+
+    def test_a_dead_writer_s_lock_ends_by_itself(self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rq_queue, "_WRITER_LOCK_S", 0.2)
+        queue.connection.lock("prelabel:writer:1", timeout=rq_queue._WRITER_LOCK_S).acquire(blocking=False)
+        with queue.writer_lock(1) as at_once:
+            assert at_once is None
+        time.sleep(0.3)
+        with queue.writer_lock(1) as later:
+            assert later is not None
+
+    def test_a_worker_without_a_fresh_heartbeat_is_not_counted(self, queue: RedisQueue) -> None:
+        workers = [Worker([BULK], connection=queue.connection, serializer=JSONSerializer) for _ in range(2)]
+        for worker in workers:
+            worker.register_birth()
+        assert queue.workers() == 2
+        long_ago = datetime.now(UTC) - timedelta(seconds=rq_queue._ALIVE_S + 1)
+        queue.connection.hset(workers[0].key, "last_heartbeat", utcformat(long_ago))
+        assert queue.workers() == 1
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://localhost", "redis://localhost:port"])

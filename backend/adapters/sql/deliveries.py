@@ -75,6 +75,19 @@ class SqlDeliveries(Database):
         with self.begin(read_only=True) as connection:
             return int(connection.execute(query).scalar_one())
 
+    def undelivered(self, project_id: int, version: str) -> int:
+        query = (
+            sa.select(sa.func.count())
+            .select_from(records)
+            .where(
+                records.c.project_id == project_id,
+                records.c.version == version,
+                records.c.delivery.in_(["pending", "claimed"]),
+            )
+        )
+        with self.begin(read_only=True) as connection:
+            return int(connection.execute(query).scalar_one())
+
     def _due(self, project_id: int, version: str) -> tuple[sa.ColumnElement[bool], ...]:
         return (
             records.c.project_id == project_id,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from backend.adapters.sql.database import Database, utc, utc_or_none
+from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import TaskState
@@ -18,7 +19,7 @@ class SqlJobs(Database):
     def create_job(self, project_id: int, version: str, kind: str) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="queued", total=0, created_at=now
+            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,
@@ -46,19 +47,36 @@ class SqlJobs(Database):
         values: dict[str, Any] = {"state": state, "reason": reason}
         if state in ("done", "stopped"):
             values["finished_at"] = self._clock()
-        since = ["queued"] if state == "running" else ["queued", "running", "stopped"]
+        since = {"queued": ["enlisting"], "running": ["queued"]}.get(
+            state, ["enlisting", "queued", "running", "stopped"]
+        )
         with self.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(since)).values(values))
+
+    def owners(self, project_id: int, version: str, task_ids: Sequence[int]) -> list[JobRow]:
+        found: dict[int, JobRow] = {}
+        for ids in batches(task_ids):
+            owning = sa.select(records.c.job_id).where(
+                records.c.project_id == project_id, records.c.version == version, records.c.task_id.in_(ids)
+            )
+            with self.begin(read_only=True) as connection:
+                rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(owning))).mappings()
+                found |= {row["id"]: _job(row) for row in rows}
+        return list(found.values())
 
     def finish_job_if_done(self, job_id: int) -> bool:
         unfinished = sa.exists().where(
             records.c.job_id == job_id, records.c.state.in_([TaskState.QUEUED.value, TaskState.RUNNING.value])
         )
+        own = sa.select(sa.func.count()).select_from(records).where(records.c.job_id == job_id)
         with self.begin() as connection:
+            enlisted = connection.execute(sa.select(jobs.c.total).where(jobs.c.id == job_id)).scalar_one_or_none() or 0
+            total = connection.execute(own).scalar_one()
+            reason = f"{enlisted - total} tasks taken over by a later job" if total < enlisted else None
             done = connection.execute(
                 sa.update(jobs)
                 .where(jobs.c.id == job_id, jobs.c.state.in_(["queued", "running"]), ~unfinished)
-                .values(state="done", finished_at=self._clock())
+                .values(state="done", finished_at=self._clock(), total=total, reason=reason)
             )
         return bool(done.rowcount)
 

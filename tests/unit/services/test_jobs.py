@@ -239,6 +239,7 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
         store=installation.store,
         projects=installation.projects,
         writer=installation.writer,
+        queue=installation.queue,
         caller=no_model,
         concurrency=1,
     )
@@ -290,6 +291,75 @@ def test_a_killed_worker_s_records_are_taken_up_by_a_later_run_when_the_message_
     installation.clock.sleep(16 * 60)
     installation.run(project_id)
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
+
+
+def states(installation: Installation, *job_ids: int) -> list[tuple[str, int, str | None]]:
+    """State, tasks and reason of each job."""
+    found = [installation.store.job(job_id) for job_id in job_ids]
+    return [(job.state, job.total, job.reason) for job in found if job is not None]
+
+
+def test_a_revived_message_ends_the_later_job_that_took_its_tasks_over() -> None:
+    """The worker was killed with a chunk in hand; a second run overlaps it; then the message is delivered again."""
+    installation = Installation(chunk_size=2)
+    project_id, task_ids = installation.project("good", "bad", "fine", "ok")
+    first = installation.jobs.start_run(project_id)
+    killed = installation.queue.messages.popleft()
+    installation.store.claim(installation.version(project_id), project_id, task_ids[:2], killed.id)  # and killed
+    second = installation.run(project_id)
+    assert states(installation, second) == [("running", 4, None)]
+    installation.queue.messages.append(killed)
+    installation.work_off()
+    assert states(installation, first, second) == [
+        ("done", 0, "4 tasks taken over by a later job"),
+        ("done", 4, None),
+    ]
+    assert all(len(c) == 1 for c in installation.choices(project_id).values())
+    assert len(installation.model.requests) == 4
+
+
+def test_a_job_that_lost_tasks_counts_those_that_are_its_own_at_the_end() -> None:
+    installation = Installation(chunk_size=2)
+    project_id, _ = installation.project("good", "bad", "fine", "ok", "so so")
+    first = installation.jobs.start_run(project_id)
+    installation.handle(installation.queue.messages.popleft())
+    second = installation.run(project_id)
+    assert states(installation, first, second) == [("done", 2, "3 tasks taken over by a later job"), ("done", 3, None)]
+    job = installation.store.job(first)
+    assert job is not None
+    told = summary(installation.store, job)
+    assert (told["tasks"], told["answered"], told["reason"]) == (2, 2, "3 tasks taken over by a later job")
+
+
+def test_a_job_whose_tasks_are_still_being_read_is_ended_by_no_other() -> None:
+    """Every task that it has enlisted so far is finished by another job's chunk."""
+    installation = Installation(chunk_size=2)
+    project_id, task_ids = installation.project("good", "bad", "fine")
+    installation.jobs.start_run(project_id)
+    version = installation.version(project_id)
+    reading = installation.store.create_job(project_id, version, "run")
+    tasks = list(installation.labels.tasks(project_id, ["text"], ids=task_ids))
+    installation.store.enlist(reading, tasks[:2], absent=True)
+    installation.work_off()
+    assert states(installation, reading) == [("enlisting", 2, None)]
+
+
+def test_what_a_stopped_job_has_in_hand_goes_on_under_the_job_that_took_it_over() -> None:
+    """The second run found the tasks running, so that no message of its own names them."""
+    key_is_good = False
+    installation = Installation(lambda r: by_mood(r) if key_is_good else ModelUnauthorized("The key is refused."))
+    project_id, task_ids = installation.project("good", "bad")
+    first = installation.jobs.start_run(project_id)
+    killed = installation.queue.messages.popleft()
+    installation.store.claim(installation.version(project_id), project_id, task_ids, killed.id)
+    installation.store.set_job_state(first, "stopped", "The key is refused.")
+    key_is_good = True
+    second = installation.run(project_id)
+    installation.queue.messages.append(killed)
+    installation.work_off()
+    assert states(installation, first, second) == [("stopped", 2, "The key is refused."), ("done", 2, None)]
+    assert installation.choices(project_id) == {task_ids[0]: ["positive"], task_ids[1]: ["negative"]}
+    assert len(installation.model.requests) == 2
 
 
 def test_a_message_that_names_no_job_is_dropped() -> None:

@@ -192,6 +192,44 @@ def test_a_second_writer_leaves_at_once() -> None:
     assert installation.writer.write_back(project_id) == 1
 
 
+def test_what_a_writer_had_to_leave_is_written_when_the_lock_has_run_out() -> None:
+    """The writer with the lock was killed: nobody but this message comes back for what the others finished."""
+    installation = Installation()
+    project_id, task_ids = installation.project("good", "bad")
+    with installation.queue.writer_lock(project_id) as keep:
+        assert keep is not None
+        job_id = installation.run(project_id)
+        installation.queue.a_while_passes()
+        assert installation.work_off() == 1  # the lock is still held: it comes back once more
+        assert deliveries(installation, project_id, task_ids) == ["pending", "pending"]
+    installation.queue.a_while_passes()
+    assert installation.work_off() == 1
+    assert installation.choices(project_id) == {task_ids[0]: ["positive"], task_ids[1]: ["negative"]}
+    assert len(installation.model.requests) == 2
+    assert not installation.queue.later
+    job = installation.store.job(job_id)
+    assert job is not None
+    assert job.state == "done"
+
+
+def test_one_message_comes_back_however_many_leave() -> None:
+    installation = Installation()
+    project_id, _ = finished(installation, "one", "two", "three")
+    with installation.queue.writer_lock(project_id):
+        for _ in range(3):
+            installation.writer.write_back(project_id)
+    assert len(installation.queue.later) == 1
+
+
+def test_no_message_comes_back_where_nothing_is_left() -> None:
+    installation = Installation()
+    project_id, _ = finished(installation, "one")
+    installation.writer.write_back(project_id)
+    with installation.queue.writer_lock(project_id):
+        installation.writer.write_back(project_id)
+    assert not installation.queue.later
+
+
 def test_what_becomes_due_while_the_writer_leaves_is_written() -> None:
     """Another worker finished its chunk after the last look, found the lock taken and left."""
     installation = Installation()
@@ -235,9 +273,12 @@ def test_held_records_are_left_alone_until_their_time() -> None:
     tasks = [Task(id=task_ids[0], project_id=project_id, data={"text": "one"})]
     installation.store.enlist(job_id, tasks, absent=True, hold_s=6)
     answer(installation, project_id, job_id, task_ids)
+    installation.queue.messages.clear()
     assert installation.writer.write_back(project_id) == 0
     installation.clock.sleep(6.1)
-    assert installation.writer.write_back(project_id) == 1
+    installation.queue.a_while_passes()
+    assert installation.work_off() == 1
+    assert deliveries(installation, project_id, task_ids) == ["written"]
 
 
 def test_answers_of_an_old_version_are_not_written() -> None:
