@@ -6,12 +6,13 @@ and connections do not survive one.
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.context import ForkProcess
 from types import FrameType
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 from rq import Worker, get_current_job
 from rq.serializers import JSONSerializer
 
-from backend.adapters.rq_queue import QUEUES
+from backend.adapters.rq_queue import QUEUES, STARTED_WITH
 from backend.core.errors import PrelabelError, QueueError
 from backend.logs import configure_logging
 from backend.settings import Settings, load_settings
@@ -112,6 +113,16 @@ class _Stop:
         self.asked = True
 
 
+class _Worker(Worker):
+    """Tells in Redis, for as long as it is registered there, what it was started with."""
+
+    started_with: Mapping[str, str]
+
+    def register_birth(self) -> None:
+        super().register_birth()  # type: ignore[no-untyped-call]
+        self.connection.hset(self.key, STARTED_WITH, json.dumps(dict(self.started_with)))
+
+
 def _start(queue: str) -> ForkProcess:
     process = multiprocessing.get_context("fork").Process(target=_run_worker, args=(queue,), name=f"worker-{queue}")
     process.start()
@@ -123,15 +134,16 @@ def _run_worker(queue: str) -> None:
     settings = load_settings()
     configure_logging(settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
-    connection = Parts(settings).queue.connection
-    worker = Worker(
+    parts = Parts(settings)
+    worker = _Worker(
         [QUEUES[queue]],
-        connection=connection,
+        connection=parts.queue.connection,
         serializer=JSONSerializer,
         worker_ttl=_WORKER_TTL_S,
         maintenance_interval=_MAINTENANCE_S,
         job_monitoring_interval=10,
     )
+    worker.started_with = parts.started_with
     rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
     _until_done(lambda: worker.work(with_scheduler=True, logging_level=rq_level))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -16,6 +17,7 @@ from rq.serializers import JSONSerializer
 from backend.core.errors import QueueError
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
+STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
 CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
 _WRITER_LOCK_S = 180  # longer than the slowest single call of the writer
@@ -38,11 +40,11 @@ class RedisQueue:
         self.connection.close()
 
     def ping(self) -> None:
-        with _translated():
+        with self._translated():
             self.connection.ping()
 
     def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None:
-        with _translated():
+        with self._translated():
             self._queue(INTERACTIVE if interactive else BULK).enqueue(
                 "backend.worker.annotate_chunk",
                 job_id,
@@ -55,16 +57,16 @@ class RedisQueue:
             )
 
     def enqueue_sync(self, project_id: int) -> None:
-        with _translated():
+        with self._translated():
             if self.connection.set(f"prelabel:sync:{project_id}", 1, nx=True, ex=_SYNC_S):
                 self._enqueue_small("backend.worker.sync_project", project_id)
 
     def sync_started(self, project_id: int) -> None:
-        with _translated():
+        with self._translated():
             self.connection.delete(f"prelabel:sync:{project_id}")
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
-        with _translated():
+        with self._translated():
             self._enqueue_small("backend.worker.auto_start", project_id, list(task_ids))
 
     def _enqueue_small(self, function: str, *arguments: object) -> None:
@@ -79,45 +81,56 @@ class RedisQueue:
         )
 
     def depth(self) -> dict[str, int]:
-        with _translated():
+        with self._translated():
             return {name: self._queue(queue).count for name, queue in QUEUES.items()}
 
     def workers(self) -> int:
-        with _translated():
+        with self._translated():
             return len(
                 [w for w in Worker.all(connection=self.connection) if set(w.queue_names()) & {INTERACTIVE, BULK}]
             )
 
+    def workers_started_with(self) -> list[Mapping[str, str]]:
+        with self._translated():
+            told = [w.connection.hget(w.key, STARTED_WITH) for w in Worker.all(connection=self.connection)]
+        return [json.loads(text) for text in told if text]
+
     @contextmanager
     def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
-        with _translated():
+        with self._translated():
             lock = self.connection.lock(f"prelabel:writer:{project_id}", timeout=_WRITER_LOCK_S)
             got = lock.acquire(blocking=False)
         try:
-            yield partial(_keep, lock) if got else None
+            yield partial(self._keep, lock) if got else None
         finally:
             if got:
                 # It may have run out: then another writer may be at it, which the store's claims allow for.
-                with _translated(), suppress(LockError):
+                with self._translated(), suppress(LockError):
                     lock.release()
 
     def _queue(self, name: str) -> RqQueue:
         return RqQueue(name, connection=self.connection, serializer=JSONSerializer)
 
+    def _keep(self, lock: Lock) -> None:
+        with self._translated():
+            try:
+                lock.reacquire()
+            except LockError:
+                raise QueueError("The writer's lock ran out: another worker writes this project back.") from None
 
-def _keep(lock: Lock) -> None:
-    with _translated():
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            lock.reacquire()
-        except LockError:
-            raise QueueError("The writer's lock ran out: another worker writes this project back.") from None
+            yield
+        except RedisError as error:
+            raise QueueError(
+                f"Redis cannot be used at {self._place()} ({type(error).__name__}): "
+                "check REDIS_URL and that the server is running."
+            ) from error
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise QueueError(
-            f"Redis cannot be used ({type(error).__name__}): check REDIS_URL and that the server is running."
-        ) from error
+    def _place(self) -> str:
+        """Host, port and database; never user or password."""
+        known = self.connection.connection_pool.connection_kwargs
+        if "path" in known:
+            return f"{known['path']}, database {known.get('db', 0)}"
+        return f"{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db', 0)}"

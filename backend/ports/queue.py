@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class Queue(Protocol):
     def depth(self) -> dict[str, int]: ...
 
     def workers(self) -> int: ...
+
+    def workers_started_with(self) -> list[Mapping[str, str]]:
+        """The fingerprints of their settings that running workers tell (`services/same_settings.py`)."""
+        ...
 
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         """For the one writer of a project: inside, a function that keeps the lock for longer; None when another

@@ -16,6 +16,7 @@ from backend.ports.queue import Queue
 from backend.ports.store import Counts, JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
 from backend.services.projects import Projects, answerable
+from backend.services.same_settings import RESTART
 from backend.services.writeback import Writer
 
 _log = logging.getLogger(__name__)
@@ -109,9 +110,7 @@ class ChunkWorker:
             self.store.set_job_state(job.id, "stopped", str(error))
             return
         if question.version != job.version:
-            self.store.set_job_state(
-                job.id, "stopped", "The labeling config, the instructions or the agent changed: run again."
-            )
+            self.store.set_job_state(job.id, "stopped", _why_other_version(row, job.version, question.version))
             return
         if job.state == "queued":
             self.store.set_job_state(job.id, "running")
@@ -129,6 +128,15 @@ class ChunkWorker:
         if reason is not None:
             _log.error("job stopped", extra={"job": job.id, "reason": reason})
             self.store.set_job_state(job.id, "stopped", reason)
+
+
+def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
+    """The project as it is stored gives whoever asked for the job one version and this worker another: then it is
+    not the project that changed."""
+    if row.version == of_job:
+        told = f"version {of_worker} there, {of_job} here"
+        return f"The worker was started with other settings ({told}): {RESTART}, then run again."
+    return "The labeling config or the instructions changed meanwhile: run again."
 
 
 def summary(store: Store, job: JobRow) -> dict[str, Any]:

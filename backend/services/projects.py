@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioError
@@ -11,6 +12,8 @@ from backend.core.text import storable
 from backend.core.values import Agent, version_of
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
+from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.hypertext import html_to_text
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
@@ -112,11 +115,18 @@ class Projects:
         )
 
 
+def what_is_answered(refusals: Sequence[str]) -> str:
+    """What is refused, and what can be used instead where the tag itself is the reason."""
+    told = "; ".join(refusals)
+    if "not supported yet" not in told:
+        return told
+    return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {' and '.join(OBJECT_TAGS)}: see the README's table)"
+
+
 def answerable(label_config: str) -> LabelingConfig:
     """The parsed config. Raises `ConfigError` naming every refused control when none is left."""
     config = parse_config(label_config)
     if not config.controls:
-        raise ConfigError(
-            f"Nothing in the labeling config can be pre-annotated: {'; '.join(map(str, config.refusals))}."
-        )
+        told = what_is_answered([str(refusal) for refusal in config.refusals])
+        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {told}.")
     return config

@@ -17,6 +17,7 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "enqueue_auto_start": lambda queue: queue.enqueue_auto_start(1, [1]),
     "depth": lambda queue: queue.depth(),
     "workers": lambda queue: queue.workers(),
+    "workers_started_with": lambda queue: queue.workers_started_with(),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
 }
 

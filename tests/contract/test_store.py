@@ -47,7 +47,7 @@ class TestSqliteFile(StoreCases):
         ended = [(process.communicate(timeout=60)[1], process.returncode) for process in running]
         assert ended == [("", 0)] * 4
         store = SqlStore(url)
-        assert store.ping() == "SQLite"
+        assert store.ping().startswith("sqlite:///")
         store.close()
 
 

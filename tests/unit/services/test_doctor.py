@@ -24,6 +24,7 @@ def checks(
         "queue": installation.queue,
         "projects": installation.projects,
         "model": lambda: {"model": "a-model", "answers": "strict JSON schema"},
+        "same_settings": installation.same_settings,
         "webhook_secret": None,
         "has_key": True,
     }
@@ -123,7 +124,7 @@ def backend_away(installation: Installation) -> None:
     ("harm", "name", "status", "words"),
     [
         (redis_away, "redis", "wrong", "REDIS_URL"),
-        (redis_away, "workers", "wrong", "REDIS_URL"),
+        (redis_away, "workers", "wrong", "not known without Redis"),
         (no_worker, "workers", "note", "prelabel worker"),
         (database_away, "database", "wrong", "DATABASE_URL"),
         (label_studio_away, "label studio", "wrong", "running"),
