@@ -9,7 +9,7 @@ import httpx
 from backend.core.errors import SettingsError
 
 _TIMEOUT_S = 3.0
-_OURS = 'realm="prelabel"'
+_OURS = "realm=prelabel"
 
 
 class ServiceApi:
@@ -28,6 +28,8 @@ class ServiceApi:
 
     def started_with(self, url: str) -> Mapping[str, str] | None:
         base = url.rstrip("/")
+        if not base.startswith(("http://", "https://")):
+            return None
         try:
             with httpx.Client(timeout=_TIMEOUT_S, transport=self._transport) as client:
                 health = client.get(f"{base}/health", auth=self._auth)
@@ -42,7 +44,7 @@ class ServiceApi:
             return None
 
     def _need_credentials(self, health: httpx.Response, url: str) -> None:
-        if health.status_code != 401 or _OURS not in health.headers.get("WWW-Authenticate", ""):
+        if health.status_code != 401 or _OURS not in health.headers.get("WWW-Authenticate", "").replace('"', ""):
             return
         what = "refuses this Basic auth" if self._auth else "asks for Basic auth"
         raise SettingsError(
