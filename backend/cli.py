@@ -55,7 +55,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def main() -> None:
     """Entry point of `prelabel`."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="prelabel")
     except PrelabelError as error:
         _fail(str(error))
     except typer.Abort:

@@ -29,7 +29,7 @@ def prelabel(
     parts = installation.parts()
     monkeypatch.setattr(parts, "model_warning", lambda: None)
     monkeypatch.setattr(cli, "_parts", lambda: parts)
-    monkeypatch.setattr(cli.out, "_width", 200)
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(cli.time, "sleep", lambda _: installation.work_off())
 
     def run(*arguments: object, warning: str | None = None) -> tuple[int, str, str]:
@@ -79,7 +79,7 @@ def test_tokens_and_calls_are_of_the_version(installation: Installation, prelabe
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_nothing_to_do_says_so(installation: Installation, prelabel: Command, wait: bool) -> None:
-    project, tasks = installation.project("good", "bad")
+    project, _ = installation.project("good", "bad")
     installation.run(project)
     version = installation.version(project)
     options = ["--wait"] if wait else []
