@@ -113,7 +113,7 @@ class _Stop:
         self.asked = True
 
 
-class _Worker(Worker):
+class FingerprintedWorker(Worker):
     """Tells in Redis, for as long as it is registered there, what it was started with."""
 
     started_with: Mapping[str, str]
@@ -135,7 +135,7 @@ def _run_worker(queue: str) -> None:
     configure_logging(settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
     parts = Parts(settings)
-    worker = _Worker(
+    worker = FingerprintedWorker(
         [QUEUES[queue]],
         connection=parts.queue.connection,
         serializer=JSONSerializer,

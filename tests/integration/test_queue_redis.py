@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from rq import Queue as RqQueue
+from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -14,6 +15,7 @@ from backend.adapters import rq_queue
 from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
 from backend.adapters.sql.records import LEASE
 from backend.core.errors import QueueError
+from backend.worker import FingerprintedWorker
 from scripts.processes import free_port
 from scripts.services import Redis
 from tests.contract.queue_cases import QueueCases
@@ -72,6 +74,16 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_auto_start(1, [1])
         assert all(callable(job.func) for job in self.waiting(queue, INTERACTIVE))
 
+    def test_a_worker_tells_what_it_was_started_with_until_it_ends(self, queue: RedisQueue) -> None:
+        worker = FingerprintedWorker([BULK], connection=queue.connection, serializer=JSONSerializer)
+        worker.started_with = {"PRELABEL_MODEL": "1234abcd"}
+        Worker([BULK], connection=queue.connection).register_birth()  # of a release that tells nothing
+        worker.register_birth()
+        assert queue.workers_started_with() == [worker.started_with]
+        worker.register_death()
+        queue.connection.delete(worker.key)
+        assert queue.workers_started_with() == []
+
     def test_a_writer_whose_lock_ran_out_is_told_and_takes_none_away(
         self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -97,6 +109,14 @@ class TestRedisQueue(QueueCases):
                 keep()
             with queue.writer_lock(1) as second:
                 assert second is None
+
+
+def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    port = free_port()
+    with pytest.raises(QueueError) as raised:
+        RedisQueue(f"redis://ann:pa55word@127.0.0.1:{port}/3").ping()
+    assert f"Redis cannot be used at 127.0.0.1:{port}/3 (ConnectionError): check REDIS_URL" in str(raised.value)
+    assert "pa55word" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://localhost", "redis://localhost:port"])
