@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.ports.store import JobRow
+from backend.services.projects import what_is_answered
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -33,8 +34,8 @@ def show_check(name: str, status: str, detail: str) -> None:
 
 
 def show_refusals(refusals: Sequence[str]) -> None:
-    for refusal in refusals:
-        line(f"Not pre-annotated: {refusal}")
+    if refusals:
+        line(f"Not pre-annotated: {what_is_answered(refusals)}")
 
 
 def show_job(told: Mapping[str, Any]) -> None:

@@ -106,7 +106,7 @@ def address_problem(labels: Labels, url: str) -> str | None:
             f"Label Studio refuses {url} because it is a local or private address: set {variables} in Label Studio's "
             "environment and restart it."
         )
-    return f"Label Studio refuses {url} ({next(iter(refusals.values()))}): give an address that it can use."
+    return f"Label Studio refuses {url} ({next(iter(refusals.values())).rstrip('.')}): give an address that it can use."
 
 
 def _set_project(labels: Labels, project_id: int, version: str) -> None:

@@ -85,6 +85,12 @@ class Doctor:
             return Check(name="workers", status="ok", detail=f"{workers} running")
         return Check(name="workers", status="note", detail="none is running: start `prelabel worker`.")
 
+    def _worker_has_other_settings(self) -> bool:
+        try:
+            return self.same_settings.worker_problem() is not None
+        except PrelabelError:
+            return False  # nobody knows, and another line says why
+
     def _service(self, urls: list[str]) -> Check | None:
         """Wrong settings or credentials of the service; None when nothing is known against it."""
         try:
@@ -113,7 +119,7 @@ class Doctor:
             yield Check(name="project", status="wrong", detail=str(error))
             return
         yield Check(name="project", status="ok", detail=f'"{project.title}", {project.task_count} tasks')
-        row, _ = self.projects.remember(project_id, project.label_config, project.instructions)
+        row = self.projects.look(project_id, project.label_config, project.instructions)
         if row.version is None:
             yield Check(name="labeling config", status="wrong", detail=what_is_answered(row.refusals))
             return
@@ -125,7 +131,10 @@ class Doctor:
         yield self._import_flag(project_id)
 
     def _connection(self, project_id: int, version: str, backend_url: str | None) -> Check:
-        """A service with other settings comes first: it undoes whatever else is advised."""
+        """A service or a worker with other settings comes first: it undoes whatever else is advised."""
+        if self._worker_has_other_settings():
+            detail = "not looked at while a worker runs with other settings"
+            return Check(name="connection", status="note", detail=detail)
         try:
             urls = [backend.url for backend in self.labels.backends(project_id)]
             service = self._service(list(dict.fromkeys([backend_url.rstrip("/"), *urls] if backend_url else urls)))

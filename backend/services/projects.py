@@ -45,6 +45,22 @@ class Projects:
 
         `instructions` None keeps those that are known: `/setup` and `/predict` do not carry them.
         """
+        row, known = self._look(project_id, label_config, instructions)
+        if row == known:
+            return row, False
+        self.store.save_project(row)
+        for refusal in row.refusals:
+            _log.warning("not annotated", extra={"project": project_id, "refused": refusal})
+        return row, True
+
+    def look(self, project_id: int, label_config: str, instructions: str) -> ProjectRow:
+        """What `remember` would store, for who only looks."""
+        return self._look(project_id, label_config, instructions)[0]
+
+    def _look(
+        self, project_id: int, label_config: str, instructions: str | None
+    ) -> tuple[ProjectRow, ProjectRow | None]:
+        """The project as it was just seen, and as it is stored."""
         known = self.store.project(project_id)
         known_instructions = known.instructions if known else ""
         instructions = known_instructions if instructions is None else storable(html_to_text(instructions))
@@ -58,12 +74,7 @@ class Projects:
             auto_start=known.auto_start if known else False,
             refusals=refusals,
         )
-        if row == known:
-            return row, False
-        self.store.save_project(row)
-        for refusal in refusals:
-            _log.warning("not annotated", extra={"project": project_id, "refused": refusal})
-        return row, True
+        return row, known
 
     def sync(self, labels: Labels, project_id: int) -> ProjectRow:
         """Read the project from Label Studio and align the version there."""

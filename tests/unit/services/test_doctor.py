@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from backend.core.errors import ModelUnauthorized, StoreError
 from backend.services.connect import connect
 from backend.services.doctor import Check, Doctor
-from tests.fakes.installation import CONFIG, Installation
+from tests.fakes.installation import AGENT, CONFIG, Installation
 
 URL = "http://here:9090"
 
@@ -230,6 +231,15 @@ def test_a_worker_with_other_settings() -> None:
     found = by_name(checks(installation, project_id, URL))
     assert found["workers"].status == "wrong"
     assert "restart `prelabel serve` and `prelabel worker`" in found["workers"].detail
+    assert (found["connection"].status, "not looked at" in found["connection"].detail) == ("note", True)
+
+
+def test_looking_with_other_settings_overwrites_no_version() -> None:
+    installation, project_id = set_up()
+    before = installation.store.project(project_id)
+    other = Installation(agent=replace(AGENT, model="another"), store=installation.store)
+    checks(installation, project_id, projects=other.projects)
+    assert installation.store.project(project_id) == before
 
 
 def test_what_is_to_be_repaired_is_one_line_with_one_next_step() -> None:
