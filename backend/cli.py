@@ -6,19 +6,26 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from backend import __version__
 from backend.cli_offline import offline
-from backend.core.errors import PrelabelError, QueueError
+from backend.cli_show import (
+    err,
+    job_as_json,
+    line,
+    print_json,
+    show_check,
+    show_counts,
+    show_job,
+    show_refusals,
+    show_status,
+)
+from backend.core.errors import PrelabelError, ProjectUnknown, QueueError
 from backend.logs import configure_logging
-from backend.ports.store import JobRow
 from backend.services.jobs import in_words, summary
 from backend.settings import load_settings
 from backend.wiring import Parts
@@ -28,22 +35,29 @@ app = typer.Typer(
     help="LLM pre-annotation backend for Label Studio.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # its tables call an option's type <bool> and <int range>
     pretty_exceptions_enable=False,
 )
 app.add_typer(offline)
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
 
-ProjectOption = Annotated[int, typer.Option("--project", "-p", help="The project's number in Label Studio.")]
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise typer.BadParameter(f"{text!r} is not a project's number, which stands in its address: .../projects/12/.")
+    return int(text)
+
+
+_PROJECT_HELP = "The project's number, as in its address: .../projects/12/."
+ProjectOption = Annotated[int, typer.Option("--project", "-p", help=_PROJECT_HELP, metavar="N", parser=_number)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 def main() -> None:
     """Entry point of `prelabel`."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="prelabel")
     except PrelabelError as error:
         _fail(str(error))
     except typer.Abort:
@@ -51,15 +65,22 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except typer.TyperException as error:
-        _fail(error.format_message(), code=2)
+        _fail(_told(error), code=2)
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _told(error: typer.TyperException) -> str:
+    """A wrong command line in one sentence that names the help to read."""
+    context = getattr(error, "ctx", None)
+    hint = f": see `{context.command_path} --help`." if context is not None else "."
+    return error.format_message().rstrip(".") + hint
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
     if "--json" in sys.argv:
         print(json.dumps({"error": message}))
     else:
-        _err.print(f"prelabel: {message}", soft_wrap=True, markup=False)
+        line(f"prelabel: {message}", console=err)
     raise SystemExit(code)
 
 
@@ -73,10 +94,15 @@ def _root(
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
 
 
-@app.command()
+@app.command(short_help="Check everything; say the next step.")
 def doctor(
-    project: Annotated[int | None, typer.Option("--project", "-p", help="Look at this project too.")] = None,
-    backend_url: Annotated[str | None, typer.Option(help="The address that Label Studio is to call.")] = None,
+    project: Annotated[
+        int | None,
+        typer.Option("--project", "-p", help="Look at this project too.", metavar="N", parser=_number),
+    ] = None,
+    backend_url: Annotated[
+        str | None, typer.Option(help="The address that Label Studio is to call.", metavar="URL")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check everything that pre-annotation needs; each line is ok or says the next step."""
@@ -85,20 +111,18 @@ def doctor(
     for check in parts.doctor.checks(project, backend_url):
         checks.append(check)
         if not as_json:
-            colour = {"ok": "green", "wrong": "red", "note": "yellow"}[check.status]
-            _out.print(f"[{colour}]{check.status:<5}[/] {check.name}: ", end="")
-            _out.print(check.detail, markup=False, soft_wrap=True)
+            show_check(check.name, check.status, check.detail)
     wrong = [check for check in checks if check.status == "wrong"]
     if as_json:
-        _print_json({"ok": not wrong, "checks": [check.as_json() for check in checks]})
+        print_json({"ok": not wrong, "checks": [check.as_json() for check in checks]})
     if wrong:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Connect a project, or repair it.")
 def connect(
     project: ProjectOption,
-    backend_url: Annotated[str, typer.Option(help="Where Label Studio reaches `prelabel serve`.")],
+    backend_url: Annotated[str, typer.Option(help="Where Label Studio reaches `prelabel serve`.", metavar="URL")],
     auto_start: Annotated[
         bool | None,
         typer.Option("--auto-start/--no-auto-start", help="Pre-annotate tasks as they are created (off at first)."),
@@ -106,82 +130,79 @@ def connect(
     as_json: JsonOption = False,
 ) -> None:
     """Connect a project to this backend, or repair what is half connected. Safe to repeat."""
-    connection = _parts().connect(project, backend_url, auto_start=auto_start)
+    parts = _parts()
+    connection = parts.connect(project, backend_url, auto_start=auto_start)
+    warning = parts.model_warning()
     if as_json:
-        _print_json(connection.as_json())
+        print_json({**connection.as_json(), "warning": warning})
         return
-    _out.print(f'Project {project} is connected: version {connection.version}, tab "{connection.tab.title}".')
-    for refusal in connection.refusals:
-        _out.print(f"Not pre-annotated: {refusal}", markup=False, soft_wrap=True)
-    _out.print(f"Next: prelabel run --project {project} --wait")
+    line(f'Project {project} is connected: version {connection.version}, tab "{connection.tab.title}".')
+    show_refusals(connection.refusals)
+    _warn(warning)
+    line(f"Next: prelabel run --project {project} --wait")
 
 
-@app.command()
+@app.command(short_help="Pre-annotate what lacks a prediction.")
 def run(
     project: ProjectOption,
-    task: Annotated[list[int] | None, typer.Option(help="Only this task; may be given several times.")] = None,
+    task: Annotated[
+        list[int] | None, typer.Option(help="Only this task; may be given several times.", metavar="ID")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress and end when all is written.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pre-annotate the tasks that lack a prediction of the current version."""
     parts = _parts()
-    job_id = parts.jobs.start_run(project, task or None)
+    job_id = parts.start_run(project, task or None)
+    warning = parts.model_warning()
+    if not as_json:
+        _warn(warning)
     if wait:
         try:
             _wait(parts, job_id, quiet=as_json)
         except KeyboardInterrupt:
-            _err.print(f"Job {job_id} goes on: prelabel status --project {project}")
+            line(f"Job {job_id} goes on: prelabel status --project {project}", console=err)
             raise
     job = parts.store.job(job_id)
     assert job is not None  # it was made above, and jobs are never deleted
-    told = summary(parts.store, job)
+    told = {**summary(parts.store, job), "warning": warning}
     if as_json:
-        _print_json(told)
+        print_json(told)
     else:
-        _tell_job(told, waited=wait)
-    if job.state == "stopped":
-        if not as_json:
-            _err.print(f"Stopped: {job.reason}", markup=False, soft_wrap=True)
-        raise typer.Exit(1)
-    if wait and told["by_state"].get("failed"):
+        _tell_run(parts, told, of_tasks=len(task or ()))
+    if job.state == "stopped" or (wait and told["by_state"].get("failed")):
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Tell where a project stands.")
 def status(project: ProjectOption, as_json: JsonOption = False) -> None:
     """Tell where a project stands: version, tasks by state, tokens, events, jobs."""
     parts = _parts()
     row = parts.store.project(project)
-    version = row.version if row else None
+    if row is None:
+        raise ProjectUnknown(
+            f"Project {project} is not known here yet: connect it with "
+            f"`prelabel connect --project {project} --backend-url URL`."
+        )
     told: dict[str, Any] = {
         "project": project,
-        "version": version,
-        "refused": list(row.refusals) if row else [],
-        **in_words(parts.store.counts(project, version=version)),
-        "model_calls": parts.store.calls(project),
+        "version": row.version,
+        "refused": list(row.refusals),
+        **in_words(parts.store.counts(project, version=row.version)),
+        "model_calls_of_all_versions": parts.store.calls(project),
         "webhook_events": parts.store.event_counts(project),
-        "jobs": [_job_json(job) for job in parts.store.jobs(project, limit=5)],
+        "jobs": [job_as_json(job) for job in parts.store.jobs(project, limit=5)],
     }
     if as_json:
-        _print_json(told)
-        return
-    if row is None:
-        hint = f"prelabel connect --project {project} --backend-url URL"
-        _out.print(f"Project {project} is not known here yet: {hint}", soft_wrap=True)
-        return
-    _out.print(f"Project {project}, version {version or 'none: nothing in the labeling config is supported'}")
-    for refusal in row.refusals:
-        _out.print(f"Not pre-annotated: {refusal}", markup=False, soft_wrap=True)
-    _tell_counts(told)
-    for job in told["jobs"]:
-        reason = f" ({job['reason']})" if job["reason"] else ""
-        _out.print(f"Job {job['id']}: {job['state']}, {job['tasks']} tasks{reason}", markup=False, soft_wrap=True)
+        print_json(told)
+    else:
+        show_status(told)
 
 
-@app.command()
+@app.command(short_help="Run the service for Label Studio.")
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", metavar="ADDRESS")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", metavar="PORT")] = None,
 ) -> None:
     """Run the service that Label Studio calls."""
     from backend.web.server import Server  # gunicorn exists on POSIX only
@@ -195,10 +216,12 @@ def serve(
     Server(parts, host=host or settings.host, port=settings.port if port is None else port).run()
 
 
-@app.command()
+@app.command(short_help="Run the workers.")
 def worker(
-    interactive: Annotated[int, typer.Option(min=0, help="Processes for tasks that somebody waits for.")] = 1,
-    bulk: Annotated[int, typer.Option(min=0, help="Processes for runs.")] = 1,
+    interactive: Annotated[
+        int, typer.Option(min=0, help="Processes for tasks that somebody waits for.", metavar="COUNT")
+    ] = 1,
+    bulk: Annotated[int, typer.Option(min=0, help="Processes for runs.", metavar="COUNT")] = 1,
 ) -> None:
     """Run the workers that ask the model and write predictions back."""
     from backend.supervisor import run_workers  # its imports are heavy: only where they are needed
@@ -218,7 +241,8 @@ def _parts() -> Parts:
 def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
     """Until the job has ended and everything is written."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_err, disable=quiet, transient=True) as progress:
+    hidden = quiet or not err.is_terminal  # where it is not a terminal, it would only print an empty line
+    with Progress(*columns, console=err, disable=hidden, transient=True) as progress:
         bar = progress.add_task("pre-annotating", total=None)
         looked, hint = time.monotonic(), ""
         while True:
@@ -234,7 +258,7 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
             if time.monotonic() - looked > _NO_WORKER_S:
                 looked, before, hint = time.monotonic(), hint, _why_nothing_goes_on(parts)
                 if hint and hint != before:
-                    _err.print(hint, markup=False, soft_wrap=True)
+                    line(hint, console=err)
             time.sleep(_POLL_S)
 
 
@@ -246,46 +270,32 @@ def _why_nothing_goes_on(parts: Parts) -> str:
         return str(error)
 
 
-def _tell_job(told: Mapping[str, Any], *, waited: bool) -> None:
-    if not waited and told["state"] in ("queued", "running"):
-        _out.print(f"Job {told['job']}: {told['tasks']} tasks queued as {told['version']}.")
-        _out.print(f"Follow it: prelabel status --project {told['project']}")
-        return
-    took = f" in {told['seconds']:.1f} s" if told["seconds"] is not None else ""
-    _out.print(f"Job {told['job']} {told['state']}: {told['tasks']} tasks as {told['version']}{took}.")
-    if told["state"] == "done" and told["reason"]:
-        _out.print(f"Fewer than it began with: {told['reason']}.")
-    _tell_counts(told)
+def _tell_run(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> None:
+    if told["state"] == "stopped":
+        show_counts(told)
+        line(f"Stopped: {told['reason']}", console=err)
+    elif told["tasks"] == 0:
+        line(_nothing_to_do(parts, told, of_tasks=of_tasks))
+    elif told["state"] == "done":
+        show_job(told)
+    else:
+        line(f"Job {told['job']}: {told['tasks']} tasks queued as {told['version']}.")
+        line(f"Follow it: prelabel status --project {told['project']}")
 
 
-def _tell_counts(told: Mapping[str, Any]) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    states = ", ".join(f"{n} {state}" for state, n in sorted(told["by_state"].items())) or "none yet"
-    table.add_row("tasks", states)
-    table.add_row("written", f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else ""))
-    for control, labels in told["labels"].items():
-        shown = ", ".join(f"{n} {label}" for label, n in list(labels.items())[:12])
-        table.add_row(control, shown + (", ..." if len(labels) > 12 else ""))
-    if told["rejected_answers"]:
-        table.add_row("rejected", ", ".join(f"{n} {a!r}" for a, n in list(told["rejected_answers"].items())[:5]))
-    if told["errors"]:
-        table.add_row("errors", ", ".join(f"{n} {kind}" for kind, n in told["errors"].items()))
-    tokens = f"{told['prompt_tokens']:,} in, {told['completion_tokens']:,} out, {told['model_calls']:,} calls"
-    table.add_row("tokens", tokens)
-    _out.print(table)
+def _nothing_to_do(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> str:
+    """Why a run found no task. `of_tasks`: how many were named; 0: the whole project."""
+    project, version = told["project"], told["version"]
+    counts = parts.store.counts(project, version=version)
+    under_way = counts.unfinished + counts.undelivered
+    if under_way:
+        return f"Nothing to add: {under_way} tasks are under way: prelabel status --project {project}"
+    count = of_tasks or parts.labels.project(project).task_count
+    if not count:
+        return f"Nothing to do: project {project} has no tasks."
+    return f"Nothing to do: all {count} tasks have a prediction of {version}."
 
 
-def _job_json(job: JobRow) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "tasks": job.total,
-        "version": job.version,
-        "created_at": job.created_at.isoformat(),
-        "reason": job.reason,
-    }
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+def _warn(warning: str | None) -> None:
+    if warning is not None:
+        line(f"Warning: {warning}", console=err)

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite:///prelabel.sqlite3",
         alias="DATABASE_URL",
-        description="Records and jobs; `postgresql://...` where workers run on several machines.",
+        description="Records and jobs; the default is a file in the current folder; "
+        "`postgresql://...` where workers run on several machines.",
     )
     model: str = Field("gpt-4o-mini", alias="PRELABEL_MODEL", description="The model's name at the endpoint.")
     agent: str = Field(

@@ -5,6 +5,7 @@ A process that dies is started again. While Redis is away none runs: nothing is 
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 import backend.worker  # noqa: F401  - what the messages call: imported before the forks, not after each
-from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, RedisQueue
+from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, STARTED_WITH, RedisQueue
 from backend.core.errors import QueueError
 from backend.logs import configure_logging
 from backend.settings import Settings, load_settings
@@ -157,7 +158,8 @@ def _run(role: str, parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until RQ has its own handler: not the parent's
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
     end_with(parent)
-    connection = Parts(settings).queue.connection
+    parts = Parts(settings)
+    connection = parts.queue.connection
     rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
     try:
         if role == _SCHEDULER:
@@ -171,20 +173,31 @@ def _run(role: str, parent: int) -> None:
             )
             scheduler.work()  # type: ignore[no-untyped-call]
         else:
-            _Worker(
+            worker = FingerprintedWorker(
                 [QUEUES[role]],
                 connection=connection,
                 serializer=JSONSerializer,
                 worker_ttl=_WORKER_TTL_S,
                 maintenance_interval=_MAINTENANCE_S,
                 job_monitoring_interval=HEARTBEAT_S,
-            ).work(logging_level=rq_level)
+            )
+            worker.started_with = parts.started_with
+            worker.work(logging_level=rq_level)
     except RedisError as error:  # the parent looks at Redis when a process has ended, and tells
         raise SystemExit(1) from error
 
 
-class _Worker(Worker):
-    """RQ's worker whose fork for a message ends with it, so that no two are at the same message."""
+class FingerprintedWorker(Worker):
+    """RQ's worker that tells in Redis, for as long as it is registered there, what it was started with.
+
+    Its fork for a message ends with it, so that no two are at the same message.
+    """
+
+    started_with: Mapping[str, str]
+
+    def register_birth(self) -> None:
+        super().register_birth()  # type: ignore[no-untyped-call]
+        self.connection.hset(self.key, STARTED_WITH, json.dumps(dict(self.started_with)))
 
     def main_work_horse(self, job: Job, queue: RqQueue) -> None:
         assert self.pid is not None  # it has started

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 
@@ -15,18 +15,22 @@ from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
 from backend.adapters.rq_queue import RedisQueue
+from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelBadRequest, SettingsError
+from backend.core.errors import ModelBadRequest, ModelError, SettingsError
 from backend.core.values import JSON
 from backend.services.annotate import Caller
-from backend.services.connect import Connection, connect
+from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.jobs import ChunkWorker, Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
+from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.writeback import Writer
 from backend.settings import Settings
+
+_WARNING_TIMEOUT_S = 5.0
 
 
 class Parts:
@@ -52,6 +56,19 @@ class Parts:
     def projects(self) -> Projects:
         source = read_template(self.settings.prompts_dir, self.settings.template)
         return Projects(store=self.store, agent=self.settings.to_agent(), template_source=source)
+
+    @cached_property
+    def started_with(self) -> dict[str, str]:
+        """Fingerprints of the settings, for others to compare."""
+        source = self.projects.template_source
+        return fingerprints(self.projects.agent, template_source=source, database=self.store.place)
+
+    @cached_property
+    def same_settings(self) -> SameSettings:
+        secret = self.settings.effective_webhook_secret
+        header = {WEBHOOK_HEADER: secret} if secret else {}
+        service = ServiceApi(basic_auth=self.settings.basic_auth, webhook_header=header)
+        return SameSettings(queue=self.queue, service=service, here=self.started_with)
 
     @cached_property
     def jobs(self) -> Jobs:
@@ -97,11 +114,12 @@ class Parts:
             projects=self.projects,
             model=lambda: asyncio.run(self._describe_model()),
             webhook_secret=self.settings.effective_webhook_secret,
+            same_settings=self.same_settings,
             has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
         )
 
     @asynccontextmanager
-    async def model(self) -> AsyncIterator[OpenAIModel]:
+    async def model(self, timeout_s: float | None = None) -> AsyncIterator[OpenAIModel]:
         """A model client for one event loop."""
         key = self.settings.openai_api_key.get_secret_value()
         if not key and not self.settings.openai_base_url:
@@ -109,7 +127,7 @@ class Parts:
         model = OpenAIModel(
             base_url=self.settings.openai_base_url,
             api_key=key or "none",  # the client wants one; local endpoints do not look at it
-            timeout_s=self.settings.request_timeout_s,
+            timeout_s=timeout_s or self.settings.request_timeout_s,
             memory=self.store,
         )
         try:
@@ -124,6 +142,7 @@ class Parts:
 
     def connect(self, project_id: int, backend_url: str, *, auto_start: bool | None) -> Connection:
         self.need_key()
+        self.same_settings.need([backend_url])
         return connect(
             self.labels,
             self.projects,
@@ -135,6 +154,12 @@ class Parts:
             auto_start=auto_start,
         )
 
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None) -> int:
+        """Queue a run, unless service or workers would make another version of it; returns the job's id."""
+        self.need_key()
+        self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
+        return self.jobs.start_run(project_id, task_ids)
+
     def metrics(self) -> bytes:
         return render_metrics(self.store, self.queue)
 
@@ -144,13 +169,28 @@ class Parts:
                 "LABEL_STUDIO_API_KEY is not set: make a token in Label Studio under Account & Settings."
             )
 
-    async def _describe_model(self) -> JSON:
-        async with self.model() as model:
+    def model_warning(self) -> str | None:
+        """That the endpoint does not list the model. It need not be within reach from here: then None."""
+        try:
+            return asyncio.run(self._unlisted(timeout_s=_WARNING_TIMEOUT_S))
+        except (ModelError, SettingsError):
+            return None
+
+    async def _unlisted(self, timeout_s: float | None = None) -> str | None:
+        async with self.model(timeout_s) as model:
             known = await model.models()
-            if known and self.settings.model not in known:
-                raise ModelBadRequest(
-                    f"The model endpoint does not list {self.settings.model!r}: set PRELABEL_MODEL to one of "
-                    f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}."
-                )
-            found = await model.capabilities(self.settings.model)
-            return {"model": self.settings.model, **describe(found)}
+        if not known or self.settings.model in known:
+            return None
+        return (
+            f"The model endpoint does not list {self.settings.model!r}: set PRELABEL_MODEL to one of "
+            f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}."
+        )
+
+    async def _describe_model(self) -> JSON:
+        unlisted = await self._unlisted()
+        if unlisted is not None:
+            raise ModelBadRequest(unlisted)
+        async with self.model() as model:
+            found, usage = await model.probe(self.settings.model)
+        asked = f"asked one short question ({usage.prompt_tokens} tokens in, {usage.completion_tokens} out)"
+        return {"model": f"{self.settings.model}, {asked}", **describe(found)}

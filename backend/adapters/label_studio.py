@@ -39,7 +39,7 @@ class LabelStudioApi:
             auth = _RefreshAuth(url, key) if _is_jwt(key) else _TokenAuth(key)
             self._client = httpx.Client(base_url=url, auth=auth, timeout=timeout_s, transport=transport)
         except httpx.InvalidURL:
-            raise LabelStudioError(f"LABEL_STUDIO_URL={url} is no URL: write http://HOST:PORT.") from None
+            raise LabelStudioError(_no_url(url)) from None
         self._url = url
 
     def close(self) -> None:
@@ -275,6 +275,8 @@ class LabelStudioApi:
             raise LabelStudioUnreachable(
                 f"Label Studio at {self._url} did not answer in time: try again when it is less busy."
             ) from error
+        except httpx.UnsupportedProtocol as error:
+            raise LabelStudioUnreachable(_no_url(self._url)) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LabelStudioUnreachable(
                 f"Label Studio cannot be reached at {self._url}: check LABEL_STUDIO_URL and that it is running."
@@ -293,6 +295,8 @@ class LabelStudioApi:
             )
             message = f"Label Studio does not accept LABEL_STUDIO_API_KEY, a {self._kind}; {hint}."
             return LabelStudioUnauthorized(message, status=status, detail=detail)
+        if status == 404 and (path == "/api/version" or not _is_label_studios(response)):
+            return self._strange(path)
         if status == 404:
             message = (
                 f"Label Studio has no {path}, or the key's user may not see it: check the project's number and the key."
@@ -376,6 +380,19 @@ def _backend(raw: Mapping[str, Any]) -> Backend:
 
 def _written(raw: Mapping[str, Any]) -> WrittenPrediction:
     return WrittenPrediction(id=raw["id"], task_id=raw["task"], model_version=raw.get("model_version"))
+
+
+def _no_url(url: str) -> str:
+    return f"LABEL_STUDIO_URL={url} is no URL: write http://HOST:PORT."
+
+
+def _is_label_studios(response: httpx.Response) -> bool:
+    """Whether an error has the form of Label Studio's own: some other server's 404 says nothing about a project."""
+    try:
+        body = response.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "status_code" in body
 
 
 def _reason(text: str) -> str:

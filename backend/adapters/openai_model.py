@@ -105,12 +105,16 @@ class OpenAIModel:
         async with self._probing:  # the first calls of a chunk come all at once, and one probe is enough
             known = self._known.get(model) or self._memory.capabilities(self._endpoint, model)
             if known is None:
-                known = self._remember(model, await self._probe(model))
+                known, _ = await self.probe(model)
             self._known[model] = known
             return known
 
-    async def _probe(self, model: str) -> Capabilities:
-        """Ask a tiny question with everything switched on; switch off what is refused, one thing a call."""
+    async def probe(self, model: str) -> tuple[Capabilities, Usage]:
+        """Ask a tiny question with everything switched on; switch off what is refused, one thing a call.
+
+        A real call whatever is remembered, and the only thing that shows whether the key is good: some endpoints
+        list their models to anybody. What is found is remembered; the usage is that of the call that was answered.
+        """
         found = _BEST
         for _ in range(_MAX_PROBES):
             try:
@@ -123,7 +127,7 @@ class OpenAIModel:
                 continue
             if found.logprobs and not gives_alternatives(reply):
                 found = replace(found, logprobs=0)  # accepted and ignored: null, or one constant
-            return found
+            return self._remember(model, found), reply.usage
         raise ModelBadRequest(
             f"The model endpoint {self._endpoint} refuses a plain question in every form: check PRELABEL_MODEL."
         )
@@ -214,7 +218,10 @@ def translate(error: openai.OpenAIError, endpoint: str) -> ModelError:
 def _translate_status(error: openai.APIStatusError, endpoint: str) -> ModelError:
     status, text = error.status_code, str(error).lower()
     if status in (401, 403):
-        return ModelUnauthorized(f"The model endpoint {endpoint} does not accept OPENAI_API_KEY (HTTP {status}).")
+        return ModelUnauthorized(
+            f"The model endpoint {endpoint} does not accept OPENAI_API_KEY (HTTP {status}): set OPENAI_API_KEY to a "
+            "key of that endpoint."
+        )
     if status == 402 or (status == 429 and ("insufficient_quota" in text or "exceeded your current quota" in text)):
         return ModelQuotaExhausted(f"The account at {endpoint} has no quota left: top it up, then run again.")
     if status == 429:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from backend.adapters.clock import utc_now
 from backend.core.errors import QueueError
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
+STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
 CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
 HEARTBEAT_S = 5  # how often a worker gives a sign of life
@@ -51,11 +53,11 @@ class RedisQueue:
         self.connection.close()
 
     def ping(self) -> None:
-        with _translated():
+        with self._translated():
             self.connection.ping()
 
     def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None:
-        with _translated():
+        with self._translated():
             self._queue(INTERACTIVE if interactive else BULK).enqueue(
                 "backend.worker.annotate_chunk",
                 job_id,
@@ -68,20 +70,20 @@ class RedisQueue:
             )
 
     def enqueue_sync(self, project_id: int) -> None:
-        with _translated():
+        with self._translated():
             if self.connection.set(f"prelabel:sync:{project_id}", 1, nx=True, ex=_SYNC_S):
                 self._enqueue_small("backend.worker.sync_project", project_id)
 
     def sync_started(self, project_id: int) -> None:
-        with _translated():
+        with self._translated():
             self.connection.delete(f"prelabel:sync:{project_id}")
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
-        with _translated():
+        with self._translated():
             self._enqueue_small("backend.worker.auto_start", project_id, list(task_ids))
 
     def enqueue_write_back(self, project_id: int) -> None:
-        with _translated():
+        with self._translated():
             if self.connection.set(f"prelabel:write-back:{project_id}", 1, nx=True, ex=_WRITE_BACK_ONCE_S):
                 self._queue(BULK).enqueue_in(
                     timedelta(seconds=_WRITE_BACK_S),
@@ -95,7 +97,7 @@ class RedisQueue:
                 )
 
     def write_back_started(self, project_id: int) -> None:
-        with _translated():
+        with self._translated():
             self.connection.delete(f"prelabel:write-back:{project_id}")
 
     def _enqueue_small(self, function: str, *arguments: object) -> None:
@@ -110,19 +112,24 @@ class RedisQueue:
         )
 
     def depth(self) -> dict[str, int]:
-        with _translated():
+        with self._translated():
             return {name: self._queue(queue).count for name, queue in QUEUES.items()}
 
     def workers(self) -> int:
-        with _translated():
+        with self._translated():
             found = [w for w in Worker.all(connection=self.connection) if set(w.queue_names()) & {INTERACTIVE, BULK}]
         # A killed worker stays listed for minutes.
         lately = utc_now() - timedelta(seconds=_ALIVE_S)
         return len([w for w in found if w.last_heartbeat is not None and w.last_heartbeat > lately])
 
+    def workers_started_with(self) -> list[Mapping[str, str]]:
+        with self._translated():
+            told = [w.connection.hget(w.key, STARTED_WITH) for w in Worker.all(connection=self.connection)]
+        return [json.loads(text) for text in told if text]
+
     @contextmanager
     def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
-        with _translated():
+        with self._translated():
             # Not local to a thread: the one that renews it must know its token.
             lock = self.connection.lock(f"prelabel:writer:{project_id}", timeout=_WRITER_LOCK_S, thread_local=False)
             got = lock.acquire(blocking=False)
@@ -131,22 +138,31 @@ class RedisQueue:
             return
         try:
             with _renewed(lock):
-                yield partial(_keep, lock)
+                yield partial(self._keep, lock)
         finally:
             # It may have run out: then another writer may be at it, which the store's claims allow for.
-            with _translated(), suppress(LockError):
+            with self._translated(), suppress(LockError):
                 lock.release()
 
     def _queue(self, name: str) -> RqQueue:
         return RqQueue(name, connection=self.connection, serializer=JSONSerializer)
 
+    def _keep(self, lock: Lock) -> None:
+        with self._translated():
+            try:
+                lock.reacquire()
+            except LockError:
+                raise QueueError("The writer's lock ran out: another worker writes this project back.") from None
 
-def _keep(lock: Lock) -> None:
-    with _translated():
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            lock.reacquire()
-        except LockError:
-            raise QueueError("The writer's lock ran out: another worker writes this project back.") from None
+            yield
+        except RedisError as error:
+            raise QueueError(
+                f"Redis cannot be used at {self.address} ({type(error).__name__}): "
+                "check REDIS_URL and that the server is running."
+            ) from error
 
 
 @contextmanager
@@ -166,13 +182,3 @@ def _renewed(lock: Lock) -> Iterator[None]:
     finally:
         left.set()
         thread.join()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except RedisError as error:
-        raise QueueError(
-            f"Redis cannot be used ({type(error).__name__}): check REDIS_URL and that the server is running."
-        ) from error

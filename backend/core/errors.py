@@ -11,6 +11,7 @@ PrelabelError
 |  |- LabelStudioUnreachable   no answer at all, or a 5xx
 |  |- LabelStudioUnauthorized  401 or 403 because of the key
 |  `- LabelStudioNotFound      the project or task does not exist
+|- ProjectUnknown            nothing is stored of this project
 `- ModelError                a model call failed
    |- ModelUnreachable         no connection: the job stops, nothing is lost
    |- ModelUnauthorized        the key is refused: the job stops
@@ -72,6 +73,10 @@ class LabelStudioUnauthorized(LabelStudioError):
 
 class LabelStudioNotFound(LabelStudioError):
     """The project or task does not exist, or the key cannot see it."""
+
+
+class ProjectUnknown(PrelabelError):
+    """Nothing is stored of this project."""
 
 
 class ModelError(PrelabelError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -36,6 +36,10 @@ class Queue(Protocol):
 
     def workers(self) -> int:
         """How many have given a sign of life lately."""
+        ...
+
+    def workers_started_with(self) -> list[Mapping[str, str]]:
+        """The fingerprints of their settings that running workers tell (`services/same_settings.py`)."""
         ...
 
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from backend.core.errors import ConfigError, LabelStudioError
 from backend.core.values import JSON
 from backend.ports.labels import Backend, Labels, Tab
 from backend.ports.store import Store
 from backend.services.projects import Projects, answerable
+from backend.services.same_settings import RESTART
 
 WEBHOOK_HEADER = "X-Prelabel-Webhook-Secret"
 TAB_TITLE = "Least certain first"
 _RESERVED = "reserved network address"
+_VARIABLES = {"backend": "ML_BLOCK_LOCAL_IP=false", "webhook": "SSRF_PROTECTION_ENABLED=false"}
+_STEPS = ("the backend", "the webhook", "the project's settings", "the tab")
 _RESULTS_PIXELS, _DATA_PIXELS, _LEAST_DATA_PIXELS = 460, 460, 240
 _HIDDEN_COLUMNS = (
     *("inner_id", "cancelled_annotations", "total_predictions", "annotators", "annotations_results"),
@@ -60,16 +65,60 @@ def connect(
     answerable(row.label_config)
     if row.version is None:
         raise ConfigError("The labeling config cannot be pre-annotated.")
+    problem = address_problem(labels, url)
+    if problem is not None:
+        raise LabelStudioError(problem)
     if auto_start is not None and auto_start != row.auto_start:
         store.save_project(replace(row, auto_start=auto_start))
     backend = _connect_backend(labels, project_id, url, row.version, basic_auth)
-    _connect_webhook(labels, project_id, url, webhook_secret)
-    labels.set_project(
-        project_id,
-        {"model_version": row.version, "show_collab_predictions": True, "evaluate_predictions_automatically": False},
-    )
-    tab = _save_tab(labels, project_id, answerable(row.label_config).variables)
+    with _half_way(1):
+        _connect_webhook(labels, project_id, url, webhook_secret)
+    with _half_way(2):
+        _set_project(labels, project_id, row.version)
+    with _half_way(3):
+        tab = _save_tab(labels, project_id, answerable(row.label_config).variables)
     return Connection(project_id=project_id, version=row.version, backend=backend, tab=tab, refusals=row.refusals)
+
+
+@contextmanager
+def _half_way(done: int) -> Iterator[None]:
+    """Adds to an error which steps are done, and that the rest is made up for by connecting again."""
+    try:
+        yield
+    except LabelStudioError as error:
+        rest = f"done: {', '.join(_STEPS[:done])}; missing: {', '.join(_STEPS[done:])}"
+        message = f"{str(error).rstrip('.')} ({rest}); when that is mended, connect again."
+        raise LabelStudioError(message, status=error.status, detail=error.detail) from error
+
+
+def address_problem(labels: Labels, url: str) -> str | None:
+    """Why Label Studio would not take this address for backend or webhook, and which of its variables to set; None
+    when it takes it. Saves nothing."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return f"{url!r} is no http(s) URL: give one, such as http://this-machine:9090."
+    refusals = labels.address_refusals(url)
+    if not refusals:
+        return None
+    if any("reserved" in words for words in refusals.values()):
+        variables = " and ".join(_VARIABLES[what] for what in refusals)
+        return (
+            f"Label Studio refuses {url} because it is a local or private address: set {variables} in Label Studio's "
+            "environment and restart it."
+        )
+    return f"Label Studio refuses {url} ({next(iter(refusals.values())).rstrip('.')}): give an address that it can use."
+
+
+def _set_project(labels: Labels, project_id: int, version: str) -> None:
+    fields = {"model_version": version, "show_collab_predictions": True, "evaluate_predictions_automatically": False}
+    try:
+        labels.set_project(project_id, fields)
+    except LabelStudioError as error:
+        if "model version" not in error.detail.lower():
+            raise
+        # The backend has just got this title: somebody else gives it another one.
+        message = f"The service or a worker was started with other settings than this command: {RESTART}."
+        raise LabelStudioError(message, status=error.status, detail=error.detail) from error
 
 
 def _connect_backend(

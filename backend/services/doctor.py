@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from backend.core.errors import LabelStudioError, PrelabelError
+from backend.core.errors import LabelStudioError, PrelabelError, SettingsError
 from backend.core.values import JSON
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import Store
-from backend.services.connect import connection_problems
-from backend.services.projects import Projects
-
-_VARIABLES = {"backend": "ML_BLOCK_LOCAL_IP=false", "webhook": "SSRF_PROTECTION_ENABLED=false"}
+from backend.services.connect import address_problem, connection_problems
+from backend.services.projects import Projects, what_is_answered
+from backend.services.same_settings import SameSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +37,16 @@ class Doctor:
     queue: Queue
     projects: Projects
     model: Callable[[], JSON]
+    same_settings: SameSettings
     webhook_secret: str | None
     has_key: bool
 
     def checks(self, project_id: int | None, backend_url: str | None) -> Iterator[Check]:
         """In the order in which things must work; each is looked at even if one before it is wrong."""
         yield _check("database", lambda: f"{self.store.ping()} answers and its schema is there")
-        yield _check("redis", self._redis)
-        yield self._workers()
+        redis = _check("redis", self._redis)
+        yield redis
+        yield self._workers(redis_is_there=redis.status == "ok")
         yield _check("model endpoint", self._model)
         if not self.has_key:
             yield Check(
@@ -63,69 +63,90 @@ class Doctor:
         if backend_url is not None:
             yield self._backend_url(backend_url)
         if project_id is not None:
-            yield from self._project(project_id)
+            yield from self._project(project_id, backend_url)
+        elif backend_url is not None and (service := self._service([backend_url])) is not None:
+            yield service
 
     def _redis(self) -> str:
         self.queue.ping()
         depth = self.queue.depth()
         return "answers; waiting messages: " + ", ".join(f"{n} {name}" for name, n in depth.items())
 
-    def _workers(self) -> Check:
+    def _workers(self, *, redis_is_there: bool) -> Check:
+        if not redis_is_there:  # its own line says what to do
+            return Check(name="workers", status="wrong", detail="not known without Redis")
         try:
-            workers = self.queue.workers()
+            workers, problem = self.queue.workers(), self.same_settings.worker_problem()
         except PrelabelError as error:
             return Check(name="workers", status="wrong", detail=str(error))
+        if problem is not None:
+            return Check(name="workers", status="wrong", detail=problem)
         if workers:
             return Check(name="workers", status="ok", detail=f"{workers} running")
         return Check(name="workers", status="note", detail="none is running: start `prelabel worker`.")
+
+    def _worker_has_other_settings(self) -> bool:
+        try:
+            return self.same_settings.worker_problem() is not None
+        except PrelabelError:
+            return False  # nobody knows, and another line says why
+
+    def _service(self, urls: list[str]) -> Check | None:
+        """Wrong settings or credentials of the service; None when nothing is known against it."""
+        try:
+            problems = [self.same_settings.service_problem(url) for url in urls]
+        except SettingsError as error:
+            problems = [str(error)]
+        found = [problem for problem in problems if problem is not None]
+        return Check(name="service", status="wrong", detail=found[0]) if found else None
 
     def _model(self) -> str:
         return "; ".join(f"{key}: {value}" for key, value in dict(self.model()).items())
 
     def _backend_url(self, url: str) -> Check:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            return Check(name="backend url", status="wrong", detail=f"{url} is no http(s) URL: give one.")
         try:
-            refusals = self.labels.address_refusals(url)
+            problem = address_problem(self.labels, url)
         except LabelStudioError as error:
-            return Check(name="backend url", status="wrong", detail=str(error))
-        if not refusals:
-            return Check(name="backend url", status="ok", detail=f"Label Studio accepts {url}")
-        if any("reserved" in words for words in refusals.values()):
-            variables = " and ".join(_VARIABLES[what] for what in refusals)
-            detail = (
-                f"Label Studio refuses {url} because it is a local or private address: set {variables} in "
-                "Label Studio's environment and restart it."
-            )
-        else:
-            detail = f"Label Studio refuses {url} ({next(iter(refusals.values()))}): give an address that it can use."
-        return Check(name="backend url", status="wrong", detail=detail)
+            problem = str(error)
+        if problem is not None:
+            return Check(name="backend url", status="wrong", detail=problem)
+        return Check(name="backend url", status="ok", detail=f"Label Studio accepts {url}")
 
-    def _project(self, project_id: int) -> Iterator[Check]:
+    def _project(self, project_id: int, backend_url: str | None) -> Iterator[Check]:
         try:
             project = self.labels.project(project_id)
         except LabelStudioError as error:
             yield Check(name="project", status="wrong", detail=str(error))
             return
         yield Check(name="project", status="ok", detail=f'"{project.title}", {project.task_count} tasks')
-        row, _ = self.projects.remember(project_id, project.label_config, project.instructions)
+        row = self.projects.look(project_id, project.label_config, project.instructions)
         if row.version is None:
-            yield Check(name="labeling config", status="wrong", detail="; ".join(row.refusals))
+            yield Check(name="labeling config", status="wrong", detail=what_is_answered(row.refusals))
             return
         yield Check(name="labeling config", status="ok", detail=f"supported; current version {row.version}")
-        for refusal in row.refusals:
-            yield Check(name="labeling config", status="note", detail=f"not pre-annotated: {refusal}")
-        try:
-            problems = connection_problems(self.labels, project_id, row.version, self.webhook_secret)
-        except LabelStudioError as error:
-            problems = [str(error)]
-        for problem in problems:
-            detail = f"{problem}: run `prelabel connect --project {project_id} --backend-url URL`."
-            yield Check(name="connection", status="wrong", detail=detail)
-        if not problems:
-            yield Check(name="connection", status="ok", detail="backend, version, webhook and tab are in order")
+        if row.refusals:
+            detail = f"not pre-annotated: {what_is_answered(row.refusals)}"
+            yield Check(name="labeling config", status="note", detail=detail)
+        yield self._connection(project_id, row.version, backend_url)
         yield self._import_flag(project_id)
+
+    def _connection(self, project_id: int, version: str, backend_url: str | None) -> Check:
+        """A service or a worker with other settings comes first: it undoes whatever else is advised."""
+        if self._worker_has_other_settings():
+            detail = "not looked at while a worker runs with other settings"
+            return Check(name="connection", status="note", detail=detail)
+        try:
+            urls = [backend.url for backend in self.labels.backends(project_id)]
+            service = self._service(list(dict.fromkeys([backend_url.rstrip("/"), *urls] if backend_url else urls)))
+            if service is not None:
+                return service
+            problems = connection_problems(self.labels, project_id, version, self.webhook_secret)
+        except LabelStudioError as error:
+            return Check(name="connection", status="wrong", detail=str(error))
+        if problems:
+            command = f"prelabel connect --project {project_id} --backend-url {backend_url or 'URL'}"
+            return Check(name="connection", status="wrong", detail=f"{'; '.join(problems)}: run `{command}`.")
+        return Check(name="connection", status="ok", detail="backend, version, webhook and tab are in order")
 
     def _import_flag(self, project_id: int) -> Check:
         flag = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"

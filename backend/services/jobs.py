@@ -17,6 +17,7 @@ from backend.ports.queue import Queue
 from backend.ports.store import Counts, JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
 from backend.services.projects import Projects, answerable
+from backend.services.same_settings import RESTART
 from backend.services.writeback import Writer
 
 _log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class ChunkWorker:
         except ConfigError as error:
             return str(error)
         if question.version != job.version:
-            return "The labeling config, the instructions or the agent changed: run again."
+            return _why_other_version(row, job.version, question.version)
         if job.state == "queued":
             self.store.set_job_state(job.id, "running")
 
@@ -157,6 +158,15 @@ class ChunkWorker:
                 taken_over[record.job_id].append(record.task_id)
         for owner, owned in taken_over.items():
             self.queue.enqueue_chunk(owner, owned, interactive=False)
+
+
+def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
+    """The project as it is stored gives whoever asked for the job one version and this worker another: then it is
+    not the project that changed."""
+    if row.version == of_job:
+        told = f"version {of_worker} there, {of_job} here"
+        return f"The worker was started with other settings ({told}): {RESTART}, then run again."
+    return "The labeling config or the instructions changed meanwhile: run again."
 
 
 def summary(store: Store, job: JobRow) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioError
@@ -11,6 +12,8 @@ from backend.core.text import storable
 from backend.core.values import Agent, version_of
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
+from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.page import text_of_html
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
@@ -42,6 +45,22 @@ class Projects:
 
         `instructions` None keeps those that are known: `/setup` and `/predict` do not carry them.
         """
+        row, known = self._look(project_id, label_config, instructions)
+        if row == known:
+            return row, False
+        self.store.save_project(row)
+        for refusal in row.refusals:
+            _log.warning("not annotated", extra={"project": project_id, "refused": refusal})
+        return row, True
+
+    def look(self, project_id: int, label_config: str, instructions: str) -> ProjectRow:
+        """What `remember` would store, for who only looks."""
+        return self._look(project_id, label_config, instructions)[0]
+
+    def _look(
+        self, project_id: int, label_config: str, instructions: str | None
+    ) -> tuple[ProjectRow, ProjectRow | None]:
+        """The project as it was just seen, and as it is stored."""
         known = self.store.project(project_id)
         known_instructions = known.instructions if known else ""
         instructions = known_instructions if instructions is None else storable(text_of_html(instructions))
@@ -55,12 +74,7 @@ class Projects:
             auto_start=known.auto_start if known else False,
             refusals=refusals,
         )
-        if row == known:
-            return row, False
-        self.store.save_project(row)
-        for refusal in refusals:
-            _log.warning("not annotated", extra={"project": project_id, "refused": refusal})
-        return row, True
+        return row, known
 
     def sync(self, labels: Labels, project_id: int) -> ProjectRow:
         """Read the project from Label Studio and align the version there."""
@@ -112,11 +126,18 @@ class Projects:
         )
 
 
+def what_is_answered(refusals: Sequence[str]) -> str:
+    """What is refused, and what can be used instead where the tag itself is the reason."""
+    told = "; ".join(refusals)
+    if "not supported yet" not in told:
+        return told
+    return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {' and '.join(OBJECT_TAGS)}: see the README's table)"
+
+
 def answerable(label_config: str) -> LabelingConfig:
     """The parsed config. Raises `ConfigError` naming every refused control when none is left."""
     config = parse_config(label_config)
     if not config.controls:
-        raise ConfigError(
-            f"Nothing in the labeling config can be pre-annotated: {'; '.join(map(str, config.refusals))}."
-        )
+        told = what_is_answered([str(refusal) for refusal in config.refusals])
+        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {told}.")
     return config

@@ -27,7 +27,7 @@ MAX_EVENT_TASKS = 100_000
 @protocol.get("/health")
 def health() -> ResponseReturnValue:
     """From memory: a slow database must not make Label Studio call us disconnected."""
-    return jsonify(status="UP", model_class="Prelabel", version=__version__)
+    return jsonify(status="UP", model_class="Prelabel", version=__version__, started_with=_parts().started_with)
 
 
 @protocol.post("/setup")

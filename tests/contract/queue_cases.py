@@ -19,6 +19,7 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "write_back_started": lambda queue: queue.write_back_started(1),
     "depth": lambda queue: queue.depth(),
     "workers": lambda queue: queue.workers(),
+    "workers_started_with": lambda queue: queue.workers_started_with(),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
 }
 

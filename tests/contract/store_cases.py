@@ -573,7 +573,8 @@ class StoreCases:
         assert self.record(store).state is TaskState.QUEUED
 
     def test_ping_names_the_database(self, store: SqlStore, url: str) -> None:
-        assert store.ping() == ("PostgreSQL" if url.startswith("postgresql") else "SQLite")
+        assert store.ping().startswith("postgresql://" if url.startswith("postgresql") else "sqlite://")
+        assert "password" not in store.ping()
 
     def test_nothing_to_do_is_no_error(self, store: SqlStore) -> None:
         job_id = self.enlist(store)

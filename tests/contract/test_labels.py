@@ -283,3 +283,15 @@ def test_away_or_with_a_bad_key(
     setattr(behind, switch, False)
     with pytest.raises(error):
         call(labels, number)
+
+
+@pytest.mark.parametrize("blocked", [[], ["backend"], ["webhook"], ["backend", "webhook"]])
+def test_which_address_rules_refuse_is_asked_and_nothing_is_saved(
+    labels: Labels, behind: MemoryLabels, blocked: list[str]
+) -> None:
+    number, _ = project(behind)
+    behind.blocks_backends, behind.blocks_webhooks = "backend" in blocked, "webhook" in blocked
+    found = labels.address_refusals(URL)
+    assert list(found) == blocked
+    assert all("reserved" in words for words in found.values())
+    assert (behind.backends(number), behind.webhooks(number)) == ([], [])

@@ -47,7 +47,7 @@ class TestSqliteFile(StoreCases):
         ended = [(process.communicate(timeout=60)[1], process.returncode) for process in running]
         assert ended == [("", 0)] * 4
         store = SqlStore(url)
-        assert store.ping() == "SQLite"
+        assert store.ping().startswith("sqlite:///")
         store.close()
 
 
@@ -74,6 +74,36 @@ class TestSqliteMemory(StoreCases):
 def test_a_url_that_cannot_be_used_is_told_in_one_sentence(url: str) -> None:
     with pytest.raises(StoreError, match="DATABASE_URL"):
         SqlStore(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://a:pa55word@b/c", "names mysql, and Prelabel works with SQLite and PostgreSQL"),
+        ("oracle+nothing://a", "names oracle"),
+        ("nonsense", "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"),
+    ],
+)
+def test_which_databases_can_be_used_is_told(url: str, words: str) -> None:
+    with pytest.raises(StoreError) as raised:
+        SqlStore(url)
+    assert words in str(raised.value)
+    assert "pa55word" not in str(raised.value)
+
+
+def test_a_relative_file_is_told_with_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = SqlStore("sqlite:///prelabel.sqlite3")
+    assert store.place == f"sqlite:///{tmp_path}/prelabel.sqlite3"
+    with pytest.raises(StoreError, match=f"The database sqlite:///{tmp_path}/prelabel.sqlite3 does not answer"):
+        store.ping()
+    store.close()
+
+
+def test_a_server_is_told_without_user_and_password() -> None:
+    store = SqlStore("postgresql+psycopg2://ann:pa55word@db.example.com:5433/prelabel?sslmode=require")
+    assert store.place == "postgresql://db.example.com:5433/prelabel"
+    store.close()
 
 
 def test_a_folder_in_the_place_of_the_file_is_told_in_one_sentence(tmp_path: Path) -> None:

@@ -105,8 +105,9 @@ def test_half_connected_is_named_and_repaired(
         damage(connected)
     found = wrong(stack, connected)
     for expected in damages.values():
-        assert any(problem.startswith(expected) for problem in found), found
-    assert all(f"prelabel connect --project {connected.id}" in problem for problem in found)
+        assert any(expected in problem for problem in found), found
+    (line,) = found  # one line with one next step, however much is to be repaired
+    assert line.count(f"prelabel connect --project {connected.id}") == 1
     stack.connect(connected)
     after = connection(connected)
     assert [len(after[kind]) for kind in ("backends", "webhooks", "tabs")] == [1, 1, 1]
@@ -162,3 +163,65 @@ def test_a_project_of_another_backend_is_left_alone(stack: Stack, connected: Lab
     done = stack.prelabel("connect", "--project", connected.id, "--backend-url", other)
     assert "is already connected to" in done.only_sentence
     assert connection(connected) == before
+
+
+NO_BASIC_AUTH = {"PRELABEL_BASIC_AUTH_USER": "", "PRELABEL_BASIC_AUTH_PASSWORD": ""}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (NO_BASIC_AUTH, "asks for Basic auth: set PRELABEL_BASIC_AUTH_USER and PRELABEL_BASIC_AUTH_PASSWORD here as"),
+        ({"PRELABEL_WEBHOOK_SECRET": "another"}, "wants another secret: set PRELABEL_WEBHOOK_SECRET here as for"),
+        (
+            {"PRELABEL_TEMPERATURE": "0.5"},
+            "other settings than this command (different: PRELABEL_TEMPERATURE): restart",
+        ),
+    ],
+    ids=["no Basic auth", "another secret", "another temperature"],
+)
+def test_settings_that_differ_from_the_services_are_told_and_nothing_is_changed(
+    stack: Stack, connected: Labeling, settings: dict[str, str], sentence: str
+) -> None:
+    before = connection(connected)
+    url = stack.product.url
+    told = stack.prelabel("connect", "--project", connected.id, "--backend-url", url, **settings)
+    assert sentence in told.only_sentence
+    assert sentence in stack.prelabel("run", "--project", connected.id, **settings).only_sentence
+    lines = stack.doctor(connected, **settings)["checks"]
+    assert any(line["status"] == "wrong" and sentence in line["detail"] for line in lines), lines
+    assert not any("prelabel connect" in line["detail"] for line in lines), lines
+    assert connection(connected) == before
+
+
+def test_a_worker_with_another_model_is_told_before_a_run(stack: Stack, connected: Labeling) -> None:
+    """The project has no service that could be asked."""
+    project = stack.project("Another model", FEEDBACK, FEEDBACK_ROWS[:1])
+    told = stack.prelabel("run", "--project", project.id, PRELABEL_MODEL="another")
+    assert (
+        "A worker was started with other settings than this command (different: PRELABEL_MODEL)" in told.only_sentence
+    )
+
+
+def test_a_key_that_the_model_endpoint_refuses_is_found_although_it_was_good_before(
+    stack: Stack, connected: Labeling
+) -> None:
+    stack.model.change(fail=[{"status": 401, "count": None}])
+    try:
+        lines = {line["name"]: line for line in stack.doctor(connected)["checks"]}
+    finally:
+        stack.model.change(fail=[])
+    assert lines["model endpoint"]["status"] == "wrong"
+    assert "set OPENAI_API_KEY to a key of that endpoint" in lines["model endpoint"]["detail"]
+
+
+def test_the_status_of_a_project_that_is_not_known_is_one_sentence(stack: Stack) -> None:
+    assert "is not known here yet" in stack.prelabel("status", "--project", 999_999).only_sentence
+
+
+def test_a_server_that_is_no_label_studio_is_one_sentence(stack: Stack, connected: Labeling) -> None:
+    for url in (stack.model.base_url, stack.product.url):
+        done = stack.prelabel("run", "--project", connected.id, LABEL_STUDIO_URL=url)
+        assert "LABEL_STUDIO" in done.only_sentence
+    done = stack.prelabel("run", "--project", connected.id, LABEL_STUDIO_URL="127.0.0.1:8080")
+    assert "is no URL: write http://HOST:PORT" in done.only_sentence

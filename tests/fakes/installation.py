@@ -18,12 +18,14 @@ from backend.services.annotate import Caller
 from backend.services.jobs import ChunkWorker, Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
+from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.memory_labels import MemoryLabels
 from tests.fakes.memory_queue import MemoryQueue, Message
+from tests.fakes.memory_service import MemoryService
 
 CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text">'
@@ -84,6 +86,9 @@ class Installation:
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
+        self.service = MemoryService()
+        here = fingerprints(agent, template_source=source, database=self.store.place)
+        self.same_settings = SameSettings(queue=self.queue, service=self.service, here=here)
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
         )
@@ -187,7 +192,7 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        for name in ("store", "queue", "labels", "projects", "jobs", "predictor"):
+        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings"):
             setattr(parts, name, getattr(self, name))
         return parts
 

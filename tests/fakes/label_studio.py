@@ -139,6 +139,8 @@ def _backends(app: Flask, labels: MemoryLabels) -> None:
     @app.post("/api/ml")
     def connect() -> ResponseReturnValue:
         fields = request.get_json()
+        if fields["project"] not in labels.projects:
+            return _address_refused(labels.blocks_backends) or _no_such_project(fields["project"])
         return told(fields["project"], labels.save_backend(fields["project"], None, fields).id), 201
 
     @app.patch("/api/ml/<int:backend_id>")
@@ -162,6 +164,8 @@ def _webhooks(app: Flask, labels: MemoryLabels) -> None:
     @app.post("/api/webhooks/")
     def add_webhook() -> ResponseReturnValue:
         fields = request.get_json()
+        if fields["project"] not in labels.projects:
+            return _address_refused(labels.blocks_webhooks) or _no_such_project(fields["project"])
         labels.save_webhook(fields["project"], None, fields)
         return {}, 201
 
@@ -205,6 +209,17 @@ def _prediction(item: dict[str, Any]) -> Prediction:
         result=tuple(item["result"]),
         score=item.get("score"),
     )
+
+
+def _address_refused(blocked: bool) -> ResponseReturnValue | None:
+    """The address is looked at before anything else."""
+    detail = "URL resolves to a reserved network address (block: 127.0.0.0/8)"
+    return (jsonify(status_code=403, detail=detail), 403) if blocked else None
+
+
+def _no_such_project(number: int) -> ResponseReturnValue:
+    reasons = {"project": [f'Invalid pk "{number}" - object does not exist.']}
+    return jsonify(status_code=400, detail="Validation error", validation_errors=reasons), 400
 
 
 def _refused(detail: str) -> ResponseReturnValue:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,7 @@ class MemoryQueue:
         self.later: deque[Message] = deque()
         self.reachable = True
         self.worker_count = 1
+        self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
         self._writers: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
         self._last_id = 0
@@ -76,6 +77,10 @@ class MemoryQueue:
     def workers(self) -> int:
         self.ping()
         return self.worker_count
+
+    def workers_started_with(self) -> list[Mapping[str, str]]:
+        self.ping()
+        return self.started_with
 
     @contextmanager
     def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:

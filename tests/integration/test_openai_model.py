@@ -21,7 +21,7 @@ from backend.core.errors import (
     ModelUnauthorized,
     ModelUnreachable,
 )
-from backend.core.values import Message, Reply, Request
+from backend.core.values import Message, Reply, Request, Usage
 from backend.ports.model import Capabilities
 from tests.fakes.scripted_model import ScriptedModel
 
@@ -258,6 +258,26 @@ def test_a_reply_without_usage_costs_nothing_known(endpoint: ScriptedModel) -> N
     endpoint.change(fail={"status": 200, "body": body})
     (reply,) = ask(endpoint, memory=memory)
     assert (reply.text, reply.usage.prompt_tokens, reply.usage.calls) == ("hi", 0, 1)
+
+
+def test_a_probe_is_a_real_call_whatever_is_remembered(endpoint: ScriptedModel) -> None:
+    memory = Remembered()
+    ask(endpoint, memory=memory)
+
+    async def probed(key: str) -> tuple[Capabilities, Usage]:
+        model = OpenAIModel(base_url=endpoint.base_url, api_key=key, timeout_s=5, memory=memory)
+        try:
+            return await model.probe("scripted")
+        finally:
+            await model.close()
+
+    before = endpoint.counts()["calls"]
+    found, usage = run(probed("key"))
+    assert (found, usage.calls, endpoint.counts()["calls"]) == (known(memory), 1, before + 1)
+    assert usage.prompt_tokens > 0
+    endpoint.change(api_key="right")
+    with pytest.raises(ModelUnauthorized, match="set OPENAI_API_KEY to a key of that endpoint"):
+        run(probed("wrong"))
 
 
 def test_models_are_listed(endpoint: ScriptedModel) -> None:

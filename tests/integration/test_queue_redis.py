@@ -17,6 +17,7 @@ from backend.adapters import rq_queue
 from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
 from backend.adapters.sql.records import LEASE
 from backend.core.errors import QueueError
+from backend.supervisor import FingerprintedWorker
 from scripts.processes import free_port
 from scripts.services import Redis
 from tests.contract.queue_cases import QueueCases
@@ -90,6 +91,16 @@ class TestRedisQueue(QueueCases):
         assert sorted(job.args for job in self.scheduled(queue)) == [[1], [1], [2]]
         assert 0 < int(queue.connection.ttl("prelabel:write-back:1")) <= 60
 
+    def test_a_worker_tells_what_it_was_started_with_until_it_ends(self, queue: RedisQueue) -> None:
+        worker = FingerprintedWorker([BULK], connection=queue.connection, serializer=JSONSerializer)
+        worker.started_with = {"PRELABEL_MODEL": "1234abcd"}
+        Worker([BULK], connection=queue.connection).register_birth()  # of a release that tells nothing
+        worker.register_birth()
+        assert queue.workers_started_with() == [worker.started_with]
+        worker.register_death()
+        queue.connection.delete(worker.key)
+        assert queue.workers_started_with() == []
+
     def test_a_writer_whose_lock_ran_out_is_told_and_takes_none_away(self, queue: RedisQueue) -> None:
         with queue.writer_lock(1) as late:
             assert late is not None
@@ -130,6 +141,14 @@ class TestRedisQueue(QueueCases):
         long_ago = datetime.now(UTC) - timedelta(seconds=rq_queue._ALIVE_S + 1)
         queue.connection.hset(workers[0].key, "last_heartbeat", utcformat(long_ago))
         assert queue.workers() == 1
+
+
+def test_a_server_that_is_away_is_named_without_its_password() -> None:
+    port = free_port()
+    with pytest.raises(QueueError) as raised:
+        RedisQueue(f"redis://ann:pa55word@127.0.0.1:{port}/3").ping()
+    assert f"Redis cannot be used at 127.0.0.1:{port}/3 (ConnectionError): check REDIS_URL" in str(raised.value)
+    assert "pa55word" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://localhost", "redis://localhost:port"])

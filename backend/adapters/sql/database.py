@@ -21,6 +21,8 @@ from backend.ports.clock import Clock
 
 _BATCH = 500  # rows in one statement: SQLite allows 32,766 variables, and short transactions let others in
 
+_WRITE = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+
 T = TypeVar("T")
 
 
@@ -29,13 +31,22 @@ class Database:
 
     def __init__(self, url: str, *, clock: Clock = utc_now) -> None:
         self._clock = clock
+        self._place = "no database yet"
         try:
-            self._engine = _engine(url)
-        except (SQLAlchemyError, ImportError, OSError) as error:
+            parsed = _parsed(url)
+            self._place = _place(parsed)
+            self._engine = _engine(parsed)
+        except OSError as error:
             raise StoreError(
-                f"DATABASE_URL cannot be used ({type(error).__name__}): "
-                "write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
+                f"The folder of {self._place} cannot be made ({error.strerror}): check DATABASE_URL."
             ) from error
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            raise StoreError(f"DATABASE_URL cannot be used ({type(error).__name__}): {_WRITE}.") from error
+
+    @property
+    def place(self) -> str:
+        """Which database this is, without user and password."""
+        return self._place
 
     def close(self) -> None:
         self._engine.dispose()
@@ -51,7 +62,7 @@ class Database:
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             raise StoreError(
-                f"The database does not answer as it should ({type(cause).__name__}): "
+                f"The database {self._place} does not answer as it should ({type(cause).__name__}): "
                 "check DATABASE_URL and that the server and the disk are well."
             ) from error
 
@@ -95,10 +106,27 @@ def utc_or_none(moment: datetime | None) -> datetime | None:
     return utc(moment) if moment is not None else None
 
 
-def _engine(url: str) -> Engine:
+def _parsed(url: str) -> sa.URL:
+    """The URL with the driver that is installed, whichever it names. Raises `StoreError` for another database."""
     parsed = sa.make_url(url)
-    if parsed.drivername in ("postgres", "postgresql"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
+    name = parsed.drivername.partition("+")[0]
+    if name in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if name != "sqlite":
+        raise StoreError(f"DATABASE_URL names {name}, and Prelabel works with SQLite and PostgreSQL: {_WRITE}.")
+    return parsed
+
+
+def _place(url: sa.URL) -> str:
+    """Where the database is, for messages: the file's whole path, or host and name; never user or password."""
+    if url.get_backend_name() == "sqlite":
+        in_memory = url.database in (None, "", ":memory:")
+        return "sqlite://" if in_memory else f"sqlite:///{Path(str(url.database)).absolute()}"
+    port = f":{url.port}" if url.port else ""
+    return f"postgresql://{url.host or url.query.get('host') or 'localhost'}{port}/{url.database or ''}"
+
+
+def _engine(parsed: sa.URL) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

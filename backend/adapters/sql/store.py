@@ -35,4 +35,4 @@ class SqlStore(SqlProjects, SqlJobs, SqlEnlisting, SqlRecords, SqlDeliveries, Sq
     def ping(self) -> str:
         with self.begin(read_only=True) as connection:
             connection.execute(sa.select(sa.func.count()).select_from(projects))
-        return "PostgreSQL" if self._is_postgresql else "SQLite"
+        return self.place

@@ -11,7 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from backend.adapters.sql.database import Database
 from backend.adapters.sql.schema import records
-from backend.core.values import Usage
+from backend.core.values import TaskState, Usage
 from backend.ports.store import Counts
 
 
@@ -73,9 +73,10 @@ class _Tally:
         self._deliveries[row["delivery"]] += 1
         if row["error_class"]:
             self._errors[row["error_class"]] += 1
-        for region in row["result"]:
-            for label in _labels_of(region):
-                self._labels.setdefault(region["from_name"], Counter())[label] += 1
+        if row["state"] != TaskState.DELETED.value:  # what is listed beside the tasks that are done is theirs
+            for region in row["result"]:
+                for label in _labels_of(region):
+                    self._labels.setdefault(region["from_name"], Counter())[label] += 1
         for field in row["fields"]:
             self._rejected.update(field["rejected"])
             if field["step"]:

@@ -144,7 +144,7 @@ def distinct(given_options: Iterable[Option]) -> tuple[Option, ...]:
     for given in ([o.value for o in options], [o.name for o in options]):
         repeated = sorted(v for v, count in Counter(given).items() if count > 1)
         if repeated:
-            raise Refused(f"has the option {repeated[0]!r} twice")
+            raise Refused(f"has the option {repeated[0]!r} twice: rename one")
     return options
 
 

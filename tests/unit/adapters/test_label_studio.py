@@ -45,8 +45,13 @@ class TestErrors:
         ("handler", "error", "words"),
         [
             (answering(401, json={"detail": "Invalid token."}), LabelStudioUnauthorized, "LABEL_STUDIO_API_KEY"),
-            (answering(404, json={"detail": "No Project matches."}), LabelStudioNotFound, "project's number"),
-            (answering(404, text="<html>not found</html>"), LabelStudioNotFound, "project's number"),
+            (
+                answering(404, json={"status_code": 404, "detail": "No Project matches."}),
+                LabelStudioNotFound,
+                "project's number",
+            ),
+            (answering(404, text="<html>not found</html>"), LabelStudioError, "LABEL_STUDIO_URL"),
+            (answering(404, json={"detail": "Not Found"}), LabelStudioError, "LABEL_STUDIO_URL"),
             (answering(500, json={"detail": "boom"}), LabelStudioUnreachable, "HTTP 500"),
             (answering(502, text="<html>Bad gateway</html>"), LabelStudioUnreachable, "HTTP 502"),
             (answering(503), LabelStudioUnreachable, "HTTP 503"),
@@ -89,8 +94,12 @@ class TestErrors:
 
     @pytest.mark.parametrize("url", ["", "labels:8080", "http://[::1", "http://labels:port", "nonsense"])
     def test_a_url_that_is_none(self, url: str) -> None:
-        with pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"):
+        with pytest.raises(LabelStudioError, match=r"LABEL_STUDIO_URL=.* is no URL: write http://HOST:PORT"):
             LabelStudioApi(url, LEGACY).version()
+
+    def test_another_server_has_no_label_studio_version(self) -> None:
+        with pytest.raises(LabelStudioError, match="check that LABEL_STUDIO_URL is its address"):
+            api(answering(404, json={"status_code": 404})).version()
 
 
 class TestLegacyToken:
@@ -222,7 +231,7 @@ class TestFastImport:
 
     def test_of_an_unknown_project(self) -> None:
         with pytest.raises(LabelStudioNotFound):
-            api(answering(404)).fast_import(5)
+            api(answering(404, json={"status_code": 404})).fast_import(5)
 
 
 def test_unknown_scores_are_left_out_of_an_import_and_null_in_a_change() -> None:

@@ -121,14 +121,14 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         (view(TEXT, '<Taxonomy name="x" toName="t"/>'), 'Taxonomy "x" has no Choice with a value'),
         (
             view(TEXT, '<Choices name="c" toName="t"><Choice value="a"/><Choice value="a"/></Choices>'),
-            "Choices \"c\" has the option 'a' twice",
+            "Choices \"c\" has the option 'a' twice: rename one",
         ),
         (
             view(
                 TEXT,
                 '<Choices name="c" toName="t"><Choice value="a" alias="x"/><Choice value="a" alias="y"/></Choices>',
             ),
-            "Choices \"c\" has the option 'a' twice",
+            "Choices \"c\" has the option 'a' twice: rename one",
         ),
         (
             view(TEXT, '<Choices name="c" toName="t" allowNested="true"><Choice value="a"/></Choices>'),

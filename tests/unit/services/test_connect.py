@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -117,16 +118,82 @@ def test_no_password_in_what_is_printed() -> None:
     assert "s3cret" not in printed
 
 
-@pytest.mark.parametrize("answer", ["backends", "webhooks"])
-def test_both_answers_of_the_address_rules_name_both_variables(answer: str) -> None:
+@pytest.mark.parametrize(
+    ("blocked", "variables"),
+    [
+        (["backends"], {"ML_BLOCK_LOCAL_IP"}),
+        (["webhooks"], {"SSRF_PROTECTION_ENABLED"}),
+        (["backends", "webhooks"], {"ML_BLOCK_LOCAL_IP", "SSRF_PROTECTION_ENABLED"}),
+    ],
+)
+def test_only_the_variables_that_are_missing_are_asked_for_before_anything_is_saved(
+    blocked: list[str], variables: set[str]
+) -> None:
     installation = Installation()
     project_id, _ = installation.project("good")
-    setattr(installation.labels, f"blocks_{answer}", True)
-    with pytest.raises(LabelStudioError, match=r"ML_BLOCK_LOCAL_IP=false.*SSRF_PROTECTION_ENABLED=false"):
+    for what in blocked:
+        setattr(installation.labels, f"blocks_{what}", True)
+    with pytest.raises(LabelStudioError, match="private address") as raised:
         connected(installation, project_id)
-    setattr(installation.labels, f"blocks_{answer}", False)
-    connected(installation, project_id)  # half connected: repaired
+    assert set(re.findall(r"(\w+)=false", str(raised.value))) == variables
+    assert installation.labels.backends(project_id) == []
+    for what in blocked:
+        setattr(installation.labels, f"blocks_{what}", False)
+    connected(installation, project_id)
     assert problems(installation, project_id) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [
+        ("save_webhook", "done: the backend; missing: the webhook, the project's settings, the tab"),
+        ("set_project", "done: the backend, the webhook; missing: the project's settings, the tab"),
+        ("save_tab", "done: the backend, the webhook, the project's settings; missing: the tab"),
+    ],
+)
+def test_a_failure_half_way_says_what_is_done_and_what_is_not(method: str, rest: str) -> None:
+    installation = Installation()
+    project_id, _ = installation.project("good")
+
+    works = getattr(installation.labels, method)
+
+    def refuse(*args: Any) -> Any:
+        if method == "set_project" and "show_collab_predictions" not in args[-1]:
+            return works(*args)  # the version is aligned before anything is connected
+        raise LabelStudioError("Label Studio has had enough.", status=429)
+
+    setattr(installation.labels, method, refuse)
+    with pytest.raises(LabelStudioError) as raised:
+        connected(installation, project_id)
+    assert str(raised.value) == f"Label Studio has had enough ({rest}); when that is mended, connect again."
+    setattr(installation.labels, method, works)
+    connected(installation, project_id)
+    assert problems(installation, project_id) == []
+
+
+def test_a_version_that_somebody_else_overwrites_is_told_as_other_settings() -> None:
+    """The service cannot be asked from here, and a worker gives the backend another title meanwhile."""
+    installation = Installation()
+    project_id, _ = installation.project("good")
+    save = installation.labels.save_webhook
+
+    def save_and_rename(*args: Any) -> None:
+        save(*args)
+        found = installation.labels.projects[project_id]
+        found.project = replace(found.project, model_version=None)
+        found.backends = {b.id: replace(b, title="other@1") for b in found.backends.values()}
+
+    installation.labels.save_webhook = save_and_rename  # type: ignore[method-assign]
+    with pytest.raises(LabelStudioError, match="was started with other settings"):
+        connected(installation, project_id)
+
+
+@pytest.mark.parametrize("url", ["here:9090", "ftp://here", "http://", "", "http:///path"])
+def test_no_url(url: str) -> None:
+    installation = Installation()
+    project_id, _ = installation.project("good")
+    with pytest.raises(LabelStudioError, match="no http"):
+        connected(installation, project_id, url)
 
 
 def test_a_403_for_want_of_rights_is_not_taken_for_an_address_rule() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from backend.core.errors import ModelUnauthorized, StoreError
 from backend.services.connect import connect
 from backend.services.doctor import Check, Doctor
-from tests.fakes.installation import CONFIG, Installation
+from tests.fakes.installation import AGENT, CONFIG, Installation
 
 URL = "http://here:9090"
 
@@ -24,6 +25,7 @@ def checks(
         "queue": installation.queue,
         "projects": installation.projects,
         "model": lambda: {"model": "a-model", "answers": "strict JSON schema"},
+        "same_settings": installation.same_settings,
         "webhook_secret": None,
         "has_key": True,
     }
@@ -123,7 +125,7 @@ def backend_away(installation: Installation) -> None:
     ("harm", "name", "status", "words"),
     [
         (redis_away, "redis", "wrong", "REDIS_URL"),
-        (redis_away, "workers", "wrong", "REDIS_URL"),
+        (redis_away, "workers", "wrong", "not known without Redis"),
         (no_worker, "workers", "note", "prelabel worker"),
         (database_away, "database", "wrong", "DATABASE_URL"),
         (label_studio_away, "label studio", "wrong", "running"),
@@ -194,6 +196,67 @@ def test_a_webhook_without_the_secret() -> None:
     found = by_name(checks(installation, project_id, webhook_secret="s3cret"))
     assert found["connection"].status == "wrong"
     assert "s3cret" not in found["connection"].detail
+
+
+@pytest.mark.parametrize("url", [None, URL])
+def test_a_service_with_other_settings_is_told_instead_of_a_connection_to_repair(url: str | None) -> None:
+    installation, project_id = set_up()
+    installation.service.told = {**installation.same_settings.here, "PRELABEL_MODEL": "0"}
+    installation.labels.edit_project(project_id, model_version=None)
+    found = by_name(checks(installation, project_id, url))
+    assert found["service"].status == "wrong"
+    assert f"The service at {URL} was started with other settings" in found["service"].detail
+    assert "PRELABEL_MODEL" in found["service"].detail
+    assert not any("prelabel connect" in check.detail for check in found.values())
+
+
+def test_a_service_with_other_settings_is_told_without_a_project_too() -> None:
+    installation, _ = set_up()
+    installation.service.told = {"PRELABEL_MODEL": "0"}
+    assert by_name(checks(installation, None, URL))["service"].status == "wrong"
+
+
+def test_a_service_that_wants_basic_auth() -> None:
+    installation, project_id = set_up()
+    installation.service.refusal = "The service asks for Basic auth: set PRELABEL_BASIC_AUTH_USER."
+    installation.labels.backend_answers = False
+    found = by_name(checks(installation, project_id, URL))
+    assert found["service"].detail == installation.service.refusal
+    assert "connection" not in found
+
+
+def test_a_worker_with_other_settings() -> None:
+    installation, project_id = set_up()
+    installation.queue.started_with = [installation.same_settings.here, {"PRELABEL_MODEL": "0"}]
+    found = by_name(checks(installation, project_id, URL))
+    assert found["workers"].status == "wrong"
+    assert "restart `prelabel serve` and `prelabel worker`" in found["workers"].detail
+    assert (found["connection"].status, "not looked at" in found["connection"].detail) == ("note", True)
+
+
+def test_looking_with_other_settings_overwrites_no_version() -> None:
+    installation, project_id = set_up()
+    before = installation.store.project(project_id)
+    other = Installation(agent=replace(AGENT, model="another"), store=installation.store)
+    checks(installation, project_id, projects=other.projects)
+    assert installation.store.project(project_id) == before
+
+
+def test_what_is_to_be_repaired_is_one_line_with_one_next_step() -> None:
+    installation, project_id = set_up()
+    installation.labels.projects[project_id].webhooks.clear()
+    installation.labels.projects[project_id].tabs.clear()
+    wrong = [check for check in checks(installation, project_id, URL) if check.status == "wrong"]
+    assert [check.name for check in wrong] == ["connection"]
+    assert "no active webhook" in wrong[0].detail
+    assert "is missing" in wrong[0].detail
+    assert wrong[0].detail.count(f"prelabel connect --project {project_id} --backend-url {URL}") == 1
+
+
+def test_what_can_be_used_instead_of_an_unsupported_control() -> None:
+    installation, project_id = set_up(CONFIG.replace("</View>", '<Ranker name="r" toName="text"/></View>'))
+    detail = by_name(checks(installation, project_id))["labeling config"].detail
+    assert detail.endswith("Taxonomy, TextArea on Text and HyperText: see the README's table)")
 
 
 def test_not_connected() -> None:

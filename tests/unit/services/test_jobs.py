@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ from backend.core.errors import (
 from backend.core.values import TaskState
 from backend.services.annotate import Caller
 from backend.services.jobs import ChunkWorker, summary
-from tests.fakes.installation import CONFIG, Installation, by_mood, replying
+from tests.fakes.installation import AGENT, CONFIG, Installation, by_mood, replying
 
 
 def test_a_run_pre_annotates_every_task_once() -> None:
@@ -183,6 +184,20 @@ def test_an_unsupported_config_is_told() -> None:
         installation.jobs.start_run(project_id)
 
 
+def test_a_worker_with_another_model_says_so_instead_of_asking_for_another_run() -> None:
+    installation = Installation()
+    project_id, _ = installation.project("good", "bad")
+    job_id = installation.jobs.start_run(project_id)
+    other = Installation(agent=replace(AGENT, model="another"), store=installation.store)
+    other.worker.work(job_id, [], claimant="w")
+    job = installation.store.job(job_id)
+    assert job is not None
+    assert (job.state, job.reason is not None) == ("stopped", True)
+    assert str(job.reason).startswith("The worker was started with other settings (version tests@")
+    assert "restart `prelabel serve` and `prelabel worker` with the same environment" in str(job.reason)
+    assert (installation.model.requests, other.model.requests) == ([], [])
+
+
 @pytest.mark.parametrize("change", [{"label_config": CONFIG.replace("praise", "joy")}, {"instructions": "Be strict."}])
 def test_a_job_stops_when_the_question_changed_meanwhile(change: dict[str, str]) -> None:
     installation = Installation()
@@ -195,7 +210,7 @@ def test_a_job_stops_when_the_question_changed_meanwhile(change: dict[str, str])
     assert job is not None
     assert job.state == "stopped"
     assert job.reason is not None
-    assert "run again" in job.reason
+    assert "changed meanwhile: run again" in job.reason
     assert installation.model.requests == []
     installation.run(project_id)
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
