@@ -1,6 +1,6 @@
 """What each row of a recorded file answers, whether it is right, and with which confidence by which method.
 
-A reply is read by the code that reads it in the service (`backend.dialogue.read_reply`), as the answer to one control
+A reply is read by the code that reads it in the service (`backend.fields.read_reply`), as the answer to one control
 with the row's options. In a reply with several keys the label is at the key that was named, else at "label", else at
 the one key whose value is a valid answer; with none or several such keys the reply is invalid. The number that the
 model wrote about itself is at "confidence", "probability" or "score".
@@ -16,7 +16,7 @@ from backend.confidence.mean_token import mean_token_probability
 from backend.confidence.self_reported import self_reported_probability
 from backend.core.text import storable
 from backend.core.values import JSON, Reply, TokenLogprob, Usage
-from backend.dialogue import read_reply
+from backend.fields import read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Option
 from backend.labeling.controls.choices import Choices
