@@ -26,7 +26,6 @@ from backend.core.values import (
 )
 from backend.fields import read_reply
 from backend.labeling.config import LabelingConfig
-from backend.labeling.shown import Shown
 from backend.prompting.render import least_tokens, render_messages
 
 MAX_STORED_REPLY_CHARS = 20_000

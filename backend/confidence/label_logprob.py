@@ -60,7 +60,8 @@ def label_probability(
 ) -> LabelProbability | None:
     """Probability of the label `chosen` against the other keys of `spellings`.
 
-    `start` and `end` are the half-open character range of a JSON string in the concatenated tokens, quotes included.
+    `start` and `end` are the half-open character range of the label in the concatenated tokens; of a JSON string, with
+    its quotes.
     None, which is unknown and not 0.5, when the tokens carry no alternatives, do not spell the label, or are all
     certain where the labels part (an endpoint that reports 0.0 for everything).
     """
@@ -91,9 +92,8 @@ def label_probability(
 
 def _steps(tokens: Sequence[TokenLogprob], start: int, end: int) -> Iterator[_Step]:
     """The tokens that hold a part of the label or its closing quote."""
-    begin_label, end_label, begin, written = start + 1, end - 1, 0, ""
-    if "".join(t.token for t in tokens)[start : start + 1] != '"':
-        return
+    quoted = "".join(t.token for t in tokens)[start : start + 1] == '"'
+    begin_label, end_label, begin, written = start + quoted, end - quoted, 0, ""
     for token in tokens:
         after = begin + len(token.token)
         if begin_label < after and begin <= end_label:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.reading.match import Match, Spelled, match_option, normalised, options_in_prose
+from backend.reading.match import Match, Spelled, match_option, normalised
 
 
 def spelled(*values: str) -> list[Spelled]:
@@ -81,38 +81,6 @@ def test_nothing_is_named(text: str, options: list[Spelled]) -> None:
     assert match_option(text, options) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "options", "named"),
-    [
-        ("The sentiment is positive.", MOODS, ["positive"]),
-        ("Sentiment: **Negative**", MOODS, ["negative"]),
-        ("positive. Yes, positive!", MOODS, ["positive"]),
-        ("positive, then negative", MOODS, ["negative", "positive"]),
-        ("It could be both positive and negative", MOODS, []),
-        ("It is not positive.", MOODS, []),
-        ("It isn't negative", MOODS, []),
-        ("It isn’t negative", MOODS, []),
-        ("Perhaps neutral", MOODS, []),
-        ("I cannot say.", MOODS, []),
-        ("positively", MOODS, []),
-        ("non-positive", spelled("positive", "non-positive"), ["non-positive"]),
-        ("It is a case of not entailment", NLI, ["not entailment"]),
-        ("entailment", NLI, ["entailment"]),
-        ("No", spelled("yes", "no"), ["no"]),
-        ("No, the answer is yes", spelled("yes", "no"), ["yes", "no"]),
-        ("उत्तर: सकारात्मक।", spelled("सकारात्मक", "नकारात्मक"), ["सकारात्मक"]),
-        ("", MOODS, []),
-        ("anything", [], []),
-    ],
-)
-def test_options_in_prose(text: str, options: list[Spelled], named: list[str]) -> None:
-    assert sorted(options_in_prose(text, options)) == sorted(named)
-
-
-def test_an_alias_is_named_by_its_name_in_prose() -> None:
-    assert options_in_prose("It is Grade A", [Spelled(value="a1", spellings=("Grade A",))]) == ["a1"]
-
-
 @given(st.text())
 def test_normalising_twice_changes_nothing(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
@@ -123,7 +91,6 @@ def test_only_options_are_ever_named(text: str, values: list[str]) -> None:
     options = spelled(*values)
     match = match_option(text, options)
     assert match is None or match.value in values
-    assert set(options_in_prose(text, options)) <= set(values)
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True), st.data())
