@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from backend.confidence.label_logprob import label_probability
 from backend.core.text import storable
@@ -33,6 +34,10 @@ SELF_REPORTED_KEYS = ("confidence", "probability", "score")
 _CONTRADICTING = "is answered in contradicting ways"
 _MAX_ANSWERS = 50  # to one control in one reply
 
+# Which key may stand for the name of a sole control where that is missing: none, one that says "label" or "answer", or
+# also the one key whose value is a valid answer (for replies to another prompt than ours).
+OtherKeys = Literal["none", "answer", "any"]
+
 
 def read_reply(reply: Reply, config: LabelingConfig, shown: Mapping[str, Shown]) -> tuple[FieldReading, ...]:
     """One reading a control, in the config's order."""
@@ -40,14 +45,12 @@ def read_reply(reply: Reply, config: LabelingConfig, shown: Mapping[str, Shown])
 
 
 def read_controls(
-    reply: Reply, controls: Sequence[Control], shown: Mapping[str, Shown], *, any_key: bool = False
+    reply: Reply, controls: Sequence[Control], shown: Mapping[str, Shown], *, other_keys: OtherKeys = "answer"
 ) -> tuple[FieldReading, ...]:
-    """One reading a control. `any_key`: where the key of a sole control is missing, the one key whose value is a
-    valid answer stands for it; for replies to another prompt than ours.
-    """
+    """One reading a control, in their order."""
     if reply.finish_reason == "content_filter":
         return tuple(_broken(c, "was filtered by the endpoint") for c in controls)
-    return _Reading(reply=reply, controls=tuple(controls), shown=shown, any_key=any_key).fields()
+    return _Reading(reply=reply, controls=tuple(controls), shown=shown, other_keys=other_keys).fields()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class _Reading:
     reply: Reply
     controls: tuple[Control, ...]
     shown: Mapping[str, Shown]
-    any_key: bool
+    other_keys: OtherKeys
 
     @property
     def cut(self) -> bool:
@@ -78,7 +81,7 @@ class _Reading:
         if sole and bare and not given[sole.name]:
             given[sole.name] = [bare]
         missing = "is missing in the reply"
-        if not any(given.values()) and not extracted.objects:
+        if not any(given.values()) and not extracted.objects and not extracted.empty:
             missing = f"is missing: the reply holds no JSON object{' and ' + CUT if self.cut else ''}"
         return tuple(self.field(c, given[c.name]) if given[c.name] else _broken(c, missing) for c in self.controls)
 
@@ -94,10 +97,10 @@ class _Reading:
             if g.key == control.name
             or (wanted and not clash and g.key not in exact and g.key.strip() and normalised(g.key) == wanted)
         ]
-        if found or len(self.controls) > 1 or not _names_options(control):
+        if found or len(self.controls) > 1 or self.other_keys == "none" or not _names_options(control):
             return found
         found = [g for g in everything if is_answer_key(g.key)]
-        if found or not self.any_key:
+        if found or self.other_keys == "answer":
             return found
         valid = [g for g in everything if g.key not in SELF_REPORTED_KEYS and self.read(control, g).problem is None]
         return valid if len({g.key for g in valid}) == 1 else []
@@ -134,7 +137,7 @@ class _Reading:
             fault = CUT
         if fault is None and given.unquoted and _is_free_text(control):
             fault = UNCLEAR
-        if fault == UNCLEAR or (fault and not isinstance(given.value, list)):
+        if fault == UNCLEAR or (fault and not _holds_whole_items(given.value)):
             return replace(_broken(control, fault), step=given.step, rejected=_as_rejected(given))
         decoded = self.decoded(control, given)
         answered = decoded.value is not None
@@ -168,6 +171,11 @@ def _broken(control: Control, problem: str) -> FieldReading:
 
 def _as_rejected(given: Given) -> tuple[str, ...]:
     return () if given.fault == CUT or given.value is None else (clip(given.value),)
+
+
+def _holds_whole_items(value: JSON) -> bool:
+    """Whether what is left of a cut list is worth keeping: each passage is right by itself, a set of labels is not."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _names_options(control: Control) -> bool:

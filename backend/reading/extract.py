@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from backend.core.values import JSON
-from backend.reading.given import Given, is_deep
+from backend.reading.given import Given, closed_braces, is_deep
 from backend.reading.mend import mended_list, mended_object
-from backend.reading.thinking import brace_extent, without_thinking
+from backend.reading.thinking import without_thinking
 
 MAX_REPLY_CHARS = 2_000_000  # longer replies are read up to here, as cut off
-_MAX_MENDED_CHARS = 100_000  # of one object; what stands after that counts as cut off
-_MAX_BROKEN = 40  # objects that cannot be read strictly; one try each may go over the whole reply
+_MAX_MENDED_CHARS = 30_000  # of one object; what stands after that counts as cut off
+_MAX_BROKEN = 20  # objects that cannot be read strictly; one try each may go over the whole reply
 _MAX_OBJECTS = 1_000
 _SPACE = re.compile(r"[ \t\r\n]*+")
 _FENCE = re.compile(r"\s*+```[\w+-]*+[ \t]*+\n?")
@@ -34,6 +34,7 @@ class Extracted:
 
     objects: tuple[tuple[Given, ...], ...]
     overflow: bool = False  # there were more than were read
+    empty: bool = False  # there was one without keys
 
     @property
     def values(self) -> Mapping[str, Any] | None:
@@ -58,7 +59,9 @@ def extract(text: str) -> Extracted:
     """Read the objects in `text`. Never raises."""
     found: list[tuple[Given, ...]] = []
     at = broken = 0
+    empty = False
     alone = True  # only space around the object
+    ends: dict[int, int] | None = None
     while (start := text.find("{", at)) >= 0:
         if broken >= _MAX_BROKEN or len(found) >= _MAX_OBJECTS:
             return Extracted(objects=tuple(found), overflow=True)
@@ -66,14 +69,17 @@ def extract(text: str) -> Extracted:
         try:
             pairs, at = _strict_object(text, start)
         except (ValueError, IndexError, RecursionError):
-            broken += 1
-            pairs, at = _mended(text, start)
-            alone = False
+            broken, alone = broken + 1, False
+            pairs, at_end = _mended(text, start)
+            if at_end is None:
+                ends = closed_braces(text, start, len(text)) if ends is None else ends
+            at = (ends or {}).get(start, start + 1) if at_end is None else at_end
+        empty = empty or not (pairs or broken)
         if pairs:
             found.append(pairs)
     if not alone or len(found) != 1 or text[at:].strip():
         found = [tuple(replace(given, step="mended_json") for given in pairs) for pairs in found]
-    return Extracted(objects=tuple(found))
+    return Extracted(objects=tuple(found), empty=empty)
 
 
 def bare_value(text: str, key: str) -> Given | None:
@@ -128,13 +134,12 @@ def _decoded(text: str, begin: int) -> tuple[JSON, int]:
     return value, end
 
 
-def _mended(text: str, start: int) -> tuple[tuple[Given, ...], int]:
-    """The pairs of a broken object, and where to look for the next one."""
+def _mended(text: str, start: int) -> tuple[tuple[Given, ...], int | None]:
+    """The pairs of a broken object, and where it ends; None: it is so broken that this is not known."""
     found = mended_object(text[start : start + _MAX_MENDED_CHARS], 0, offset=start)
-    if found.end is not None:
-        cut = found.end >= _MAX_MENDED_CHARS
-        return found.pairs, len(text) if cut else start + found.end
-    return found.pairs, brace_extent(text, start, len(text)) or start + 1
+    if found.end is None:
+        return found.pairs, None
+    return found.pairs, len(text) if found.end >= _MAX_MENDED_CHARS else start + found.end
 
 
 def _skip(text: str, at: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from backend.core.values import JSON
 
 CUT = "was cut off"
 UNCLEAR = "cannot be read with certainty"
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)|[{}]', re.DOTALL)
 _MAX_DEPTH = 60  # deeper nesting is no answer to any of our schemas, and would exhaust the stack later
 
 
@@ -41,3 +43,15 @@ def _inner(value: JSON) -> Iterator[JSON]:
         yield from value.values()
     elif isinstance(value, list):
         yield from value
+
+
+def closed_braces(text: str, start: int, stop: int) -> dict[int, int]:
+    """Where each brace from `start` on is closed, for those that are before `stop`; braces in strings left out."""
+    ends: dict[int, int] = {}
+    begun: list[int] = []
+    for piece in _PIECE.finditer(text, start, stop):
+        if text[piece.start()] == "{":
+            begun.append(piece.start())
+        elif text[piece.start()] == "}" and begun:
+            ends[begun.pop()] = piece.end()
+    return ends

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from backend.reading.match import normalised
 
 _ANSWER_WORDS = """
-    label labels labelled labeled answer class category classification prediction predicted result output choice option
-    response verdict decision annotation tag code final correct chosen selected
+    label labels answer class category classification prediction result output choice response verdict
     antwort réponse respuesta risposta resposta odpowiedź ответ 答案 回答 答え उत्तर إجابة الإجابة
 """
+_BESIDE_THEM = "the my your is final correct chosen selected predicted"
 ANSWER_WORDS = frozenset(_ANSWER_WORDS.split())
-_GLUE = frozenset({"the", "my", "your", "is"})
+_GLUE = frozenset(_BESIDE_THEM.split())
 _MAX_LINE = 2_000
 _MAX_LINES = 2_000
 _MAX_KEY = 60

@@ -77,6 +77,7 @@ def match_option(text: str, options: Sequence[Spelled]) -> Match | None:
     return _one(nearest(normalised(text), index.normalised[0], index.normalised[1]), "fuzzy")
 
 
+@lru_cache(maxsize=4096)
 def normalised(text: str) -> str:
     """Case-folded NFKC with punctuation as spaces and runs of spaces as one.
 

@@ -91,6 +91,8 @@ class _Reader:
         strict = self.strict(begin, _STRICT)
         try:
             value, end, unquoted = (*strict, False) if strict else self.value(begin)
+            if is_deep(value):
+                raise _Unclear
         except _Cut as cut:
             return Given(key=key, value=cut.partial, step="mended_json", fault=CUT), len(self.text)
         except _Unclear:

@@ -16,7 +16,8 @@ from backend.reading.match import Spelled, match_option, normalised, spellings_o
 
 _SAYING_NOTHING = """
     a an and as be been best by classified classify choose chose select pick assign for given has have here i in is it
-    its me most my of on overall s so sure certainly the therefore this that these thus to was will with would
+    its labeled labelled me most my option predicted final correct chosen selected of on overall s say so sure certainly
+    the therefore this that these thus to was will with would
     comment document expressed input message passage review sentence sentiment statement text tweet tone
 """
 SAYING_NOTHING = ANSWER_WORDS | frozenset(_SAYING_NOTHING.split())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from backend.reading.given import closed_braces
+
 _TAGS = (  # opening, closing; case does not matter
     ("<think>", "</think>"),  # DeepSeek, Qwen and most others
     ("<thinking>", "</thinking>"),
@@ -30,7 +32,6 @@ _OPENING = re.compile(
 )
 _CLOSING = re.compile("|".join(re.escape(t) for t in sorted({c for _, c in _TAGS})), re.IGNORECASE)
 _SPACE = re.compile(r"\s*")
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)|[{}]', re.DOTALL)
 
 
 def without_thinking(text: str) -> str:
@@ -58,16 +59,6 @@ def without_thinking(text: str) -> str:
     return " " * end + kept + " " * (len(answer) - len(kept))
 
 
-def brace_extent(text: str, start: int, stop: int) -> int | None:
-    """Where the brace at `start` is closed, outside strings, before `stop`; None where it is not."""
-    depth = 0
-    for piece in _PIECE.finditer(text, start, stop):
-        depth += {"{": 1, "}": -1}.get(piece.group(), 0)
-        if depth == 0:
-            return piece.end()
-    return None
-
-
 def _after_space(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
     return match.end() if match else at
@@ -76,7 +67,7 @@ def _after_space(text: str, at: int) -> int:
 def _is_quoted(text: str, begin: int, closed: re.Match[str]) -> bool:
     """Whether the closing tag stands inside the JSON that begins before it."""
     start = text.find("{", begin, closed.start())
-    if start < 0 or brace_extent(text, start, closed.start()) is not None:
+    if start < 0 or start in closed_braces(text, start, closed.start()):
         return False
     try:
         _, end = json.JSONDecoder(strict=False).raw_decode(text, start)

@@ -1,6 +1,6 @@
 """What each row of a recorded file answers, whether it is right, and with which confidence by which method.
 
-A reply is read by the code that reads it in the service (`backend.fields.read_reply`), as the answer to one control
+A reply is read by the code that reads it in the service (`backend.fields.read_controls`), as the answer to one control
 with the row's options. In a reply with several keys the label is at the key that was named, else at "label", else at
 the one key whose value is a valid answer; with none or several such keys the reply is invalid. The number that the
 model wrote about itself is at "confidence", "probability" or "score".
@@ -16,7 +16,8 @@ from backend.confidence.mean_token import mean_token_probability
 from backend.confidence.self_reported import self_reported_probability
 from backend.core.text import storable
 from backend.core.values import JSON, Reply, TokenLogprob, Usage
-from backend.fields import read_reply
+from backend.fields import SELF_REPORTED_KEYS as CONFIDENCE_KEYS
+from backend.fields import read_controls
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Option
 from backend.labeling.controls.choices import Choices
@@ -24,7 +25,6 @@ from backend.reading.extract import extract_object
 from backend.reading.match import Spelled, match_option
 from backend.recorded import Recorded
 
-CONFIDENCE_KEYS = ("confidence", "probability", "score")
 _LABEL_KEY = "label"
 _RIGHT = {"true", "correct", "right", "yes", "1"}
 _WRONG = {"false", "wrong", "incorrect", "no", "0"}
@@ -122,23 +122,15 @@ def _read(
     row: Recorded, raw: str, keys: Keys, config: LabelingConfig, tokens: tuple[TokenLogprob, ...] | None
 ) -> _Read:
     raw = storable(raw)
-    values = extract_object(raw).values or {}
-    control = replace(config.controls[0], name=_label_key(values, config, keys.label))
+    control = replace(config.controls[0], name=keys.label or _LABEL_KEY)
     reply = Reply(text=raw, finish_reason=row.finish_reason, usage=Usage(), model="", tokens=tokens)
-    (found,) = read_reply(reply, replace(config, controls=(control,)), {})
+    (found,) = read_controls(reply, (control,), {}, other_keys="none" if keys.label else "any")
+    values = extract_object(raw).values or {}
     return _Read(
         labels=frozenset(found.value or ()) if found.problem is None else None,  # of several, none is an answer
         probability=found.confidence,
         written=next((values[key] for key in CONFIDENCE_KEYS if key in values and key != control.name), None),
     )
-
-
-def _label_key(values: Mapping[str, JSON], config: LabelingConfig, named: str | None) -> str:
-    if named is not None or _LABEL_KEY in values:
-        return named or _LABEL_KEY
-    (control,) = config.controls
-    answers = [k for k, v in values.items() if k not in CONFIDENCE_KEYS and control.decode(v, {}).problem is None]
-    return answers[0] if len(answers) == 1 else _LABEL_KEY
 
 
 @lru_cache(maxsize=256)
