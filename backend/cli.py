@@ -16,6 +16,7 @@ from rich.table import Table
 
 from backend import __version__
 from backend.cli_offline import offline
+from backend.cli_read import read_command
 from backend.core.errors import PrelabelError
 from backend.logs import configure_logging
 from backend.ports.store import JobRow
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(offline)
+app.command("read")(read_command)
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
 _POLL_S = 0.5
