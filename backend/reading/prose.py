@@ -21,6 +21,7 @@ _SAYING_NOTHING = """
     comment document expressed input message passage review sentence sentiment statement text tweet tone
 """
 SAYING_NOTHING = ANSWER_WORDS | frozenset(_SAYING_NOTHING.split())
+_RULE = re.compile(r"^[|:\-=+ ]{3,}$|\|", re.MULTILINE)  # of a table
 _MOST_WORDS = 12
 _MAX_CHARS = 400  # besides the longest label
 _HTML = re.compile(
@@ -44,7 +45,7 @@ def named_in_prose(text: str, options: Sequence[Spelled], name: str) -> Named | 
     text = text.strip()
     if not text or len(text) > longest + _MAX_CHARS:
         return None
-    plain = _HTML.sub(" ", text)
+    plain = _RULE.sub(" ", _HTML.sub(" ", text))
     if match_option(plain, options) is not None:
         return Named(text=plain.strip(), position=_position(text, [plain.strip(' \n"*_`.')], begin))
     if "?" in plain and not any("?" in s for forms in spelled.values() for s in forms):

@@ -72,5 +72,5 @@ def _is_quoted(text: str, begin: int, closed: re.Match[str]) -> bool:
     try:
         _, end = json.JSONDecoder(strict=False).raw_decode(text, start)
     except (ValueError, RecursionError):
-        return "{" not in text[closed.end() :]
+        return text.find("{", closed.end()) < 0
     return end > closed.start()
