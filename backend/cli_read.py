@@ -30,6 +30,8 @@ def read_command(
     as_json_object: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Read recorded replies into labels: by which step, what was invalid, and how many are right."""
+    if out is not None and out.resolve() == replies.resolve():
+        raise InputError(f"{out} is the file that is read: give another --out.")
     reading = read_rows(read_recorded(replies), key=key, gold_key=gold_key, group_keys=tuple(group_key or ()))
     if out is not None:
         _write(reading, out)

@@ -242,7 +242,7 @@ def page() -> str:
         "",
         "The controls: `sentiment` is one of positive (hint: praise or thanks), negative, neutral; `topics` any of",
         "billing, delivery; `nli` entailment or not entailment; `status` HIV+ or HIV-; `grade` A- or B; `level` 1, 2,",
-        "3 with the aliases 0, 1, 2; `spans` and `label` passages; `stars` a Rating; `amount` a Number; `why` free text.",
+        "3 with the aliases 0, 1, 2; `spans` and `label` passages; `stars` a Rating; `amount` a Number; `why` text.",
     ]
     for heading, cases in CASES.items():
         lines += ["", f"## {heading}", "", "| control | reply | read as | step or reason |", "|---|---|---|---|"]

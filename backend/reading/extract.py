@@ -21,7 +21,7 @@ from backend.reading.thinking import without_thinking
 MAX_REPLY_CHARS = 2_000_000  # longer replies are read up to here, as cut off
 _MAX_MENDED_CHARS = 30_000  # of one object; what stands after that counts as cut off
 _MAX_BROKEN = 20  # objects that cannot be read strictly; one try each may go over the whole reply
-_MAX_OBJECTS = 1_000
+_MAX_OBJECTS = 2_000
 _SPACE = re.compile(r"[ \t\r\n]*+")
 _FENCE = re.compile(r"\s*+```[\w+-]*+[ \t]*+\n?")
 _FENCE_END = re.compile(r"\s*+```\s*+")
@@ -58,13 +58,14 @@ def extract_object(text: str) -> Extracted:
 def extract(text: str) -> Extracted:
     """Read the objects in `text`. Never raises."""
     found: list[tuple[Given, ...]] = []
-    at = broken = 0
+    at = broken = seen = 0
     empty = False
     alone = True  # only space around the object
     ends: dict[int, int] | None = None
     while (start := text.find("{", at)) >= 0:
-        if broken >= _MAX_BROKEN or len(found) >= _MAX_OBJECTS:
+        if broken >= _MAX_BROKEN or seen >= _MAX_OBJECTS:
             return Extracted(objects=tuple(found), overflow=True)
+        seen += 1
         alone = alone and not text[at:start].strip()
         try:
             pairs, at = _strict_object(text, start)

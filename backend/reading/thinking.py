@@ -26,6 +26,7 @@ _TAGS = (  # opening, closing; case does not matter
 )
 _LEADS = ("<|channel|>final<|message|>", "<|start|>assistant<|channel|>final<|message|>")
 _ENDS = ("<|return|>", "<|end|>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "</s>")
+_MOST_CLOSINGS = 100
 _CLOSER = {opening.casefold(): re.compile(re.escape(closing), re.IGNORECASE) for opening, closing in _TAGS}
 _OPENING = re.compile(
     "|".join(re.escape(t) for t in sorted({o for o, _ in _TAGS}, key=len, reverse=True)), re.IGNORECASE
@@ -47,16 +48,28 @@ def without_thinking(text: str) -> str:
         if closed is None:
             return " " * len(text)
         end = closed.end()
-    while (closed := _CLOSING.search(text, end)) and not _is_quoted(text, end, closed):
+    for _ in range(_MOST_CLOSINGS):
+        closed = _CLOSING.search(text, end)
+        if closed is None or _is_quoted(text, end, closed):
+            break
         end = closed.end()
     begin = _after_space(text, end)
     end = next((begin + len(lead) for lead in _LEADS if text.startswith(lead, begin)), end)
-    answer = text[end:]
-    kept = answer
-    while kept.rstrip().endswith(_ENDS):
-        kept = kept.rstrip()
-        kept = kept[: max(len(kept) - len(e) for e in _ENDS if kept.endswith(e))]
-    return " " * end + kept + " " * (len(answer) - len(kept))
+    stop = _before_end_marks(text, end)
+    return " " * end + text[end:stop] + " " * (len(text) - stop)
+
+
+def _before_end_marks(text: str, begin: int) -> int:
+    """Where the answer ends, the marks that some servers leave at its end and the space around them left out."""
+    stop = len(text)
+    while True:
+        last = stop
+        while last > begin and text[last - 1].isspace():
+            last -= 1
+        mark = next((e for e in _ENDS if text.endswith(e, begin, last)), None)
+        if mark is None:
+            return stop
+        stop = last - len(mark)
 
 
 def _after_space(text: str, at: int) -> int:

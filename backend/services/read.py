@@ -118,7 +118,7 @@ def _read(row: Recorded, raw: str, key: str | None, gold_key: str, options: tupl
         labels=labels,
         step=found.step,
         reason=found.problem,
-        answer=None if found.problem is None else ", ".join(found.rejected) or clip(raw.strip()),
+        answer=None if found.problem is None else ", ".join(found.rejected) or clip(" ".join(raw[:1_000].split())),
         right=None if names is None else labels is not None and frozenset(labels) == as_options(names, options),
         group=group,
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.reading.match import Match, Spelled, match_option, normalised
+from backend.reading.match import Match, Spelled, match_option, normalised, spellings_of
 
 
 def spelled(*values: str) -> list[Spelled]:
@@ -45,6 +45,13 @@ NLI = spelled("entailment", "not entailment", "neutral")
         ("👍", spelled("👍", "👎"), "👍", "exact"),
         ("👍.", spelled("👍", "👎"), "👍", "normalised"),
         ("?", spelled("?", "!"), "?", "exact"),
+        ("?.", spelled("?", "!"), "?", "normalised"),
+        ("spam?", spelled("spam?", "ham?"), "spam?", "exact"),
+        ("Spam?", spelled("spam?", "ham?"), "spam?", "normalised"),
+        ("a", spelled("A", "A-"), "A", "normalised"),
+        ("a-", spelled("A", "A-"), "A-", "normalised"),
+        ("hiv\u2013", spelled("HIV+", "HIV-"), "HIV-", "normalised"),
+        ("**Grade A***", spelled("Grade A*", "Grade B"), "Grade A*", "normalised"),
         ("Grade A", [Spelled(value="a", spellings=("Grade A",)), Spelled(value="b")], "a", "exact"),
     ],
 )
@@ -58,8 +65,9 @@ def test_named_options(text: str, options: list[Spelled], value: str, step: str)
         ("", MOODS),
         ("   ", MOODS),
         ("!?.", MOODS),
-        ("positiv", MOODS),  # near is not enough
-        ("positives", MOODS),
+        ("positi", MOODS),  # near is not enough
+        ("positive?", MOODS),
+        ("!positive", MOODS),
         ("non-positive", MOODS),
         ("not positive", MOODS),
         ("positive or negative", MOODS),
@@ -68,8 +76,11 @@ def test_named_options(text: str, options: list[Spelled], value: str, step: str)
         ("-1", spelled("1", "2")),
         ("1.5", spelled("1", "5", "15")),
         ("C", spelled("C++", "C#")),
-        ("?.", spelled("?", "!")),
-        ("a", spelled("A", "A-")),  # two options of one normal form
+        ("a b", spelled("A-B", "A/B")),  # two options of one normal form
+        ("HIV", spelled("HIV+", "HIV-")),
+        ("er", spelled("ER+", "ER-")),
+        ("A", spelled("A-", "B")),
+        ("Grade A", spelled("Grade A*", "Grade B")),
         ("I", spelled("İ", "ı")),
         ("Ist", spelled("\u0130st")),  # 'İ' folds to two characters, not to 'i'
         ("कि", spelled("क", "ख")),  # a vowel sign is part of the letter
@@ -79,6 +90,69 @@ def test_named_options(text: str, options: list[Spelled], value: str, step: str)
 )
 def test_nothing_is_named(text: str, options: list[Spelled]) -> None:
     assert match_option(text, options) is None
+
+
+LEVELS = [Spelled(value=str(n - 1), name=str(n), description=f"about {n} points") for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "step"),
+    [
+        ("1", "0", "exact"),  # the name, not the alias of option 2
+        ("2", "1", "exact"),
+        ("0", "0", "exact"),
+        ("(1)", "0", "normalised"),
+        ("about 2 points", "1", "exact"),
+        ("About 2 points.", "1", "normalised"),
+        ("2: about 2 points", "1", "exact"),
+    ],
+)
+def test_the_name_that_is_shown_goes_first(text: str, value: str, step: str) -> None:
+    assert match_option(text, LEVELS) == Match(value=value, step=step)
+
+
+def test_what_is_one_options_name_is_no_other_options_spelling() -> None:
+    assert spellings_of(LEVELS) == {"0": ("1", "0"), "1": ("2",), "2": ("3",)}
+    again = [Spelled(value="B", name="a"), Spelled(value="x", name="b")]
+    assert spellings_of(again) == {"B": ("a",), "x": ("b", "x")}
+
+
+def test_a_description_of_two_options_names_none() -> None:
+    same = [Spelled(value="a", description="either"), Spelled(value="b", description="either")]
+    assert match_option("either", same) is None
+
+
+SLIPS = spelled("positive", "negative", "neutral")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "value"),
+    [
+        ("positve", SLIPS, "positive"),
+        ("Postive.", SLIPS, "positive"),
+        ("positives", SLIPS, "positive"),
+        ("nuetral", SLIPS, "neutral"),
+        ("card_not_wroking", spelled("card not working", "card working"), "card not working"),
+        ("not entailmnt", spelled("entailment", "not entailment"), "not entailment"),
+        ("non positive", spelled("positive", "negative"), None),
+        ("nonpositive", spelled("positive", "negative"), None),
+        ("entailment", spelled("not entailment", "neutral"), None),
+        ("atypical", spelled("typical", "unclear"), None),  # its first letter is not that of the label
+        ("untypical", spelled("typical", "unclear"), None),
+        ("hypotension", spelled("hypertension", "none"), None),  # two slips in one word
+        ("positve", spelled("positive", "positives"), None),  # one slip from the one, two from the other
+        ("increased", spelled("increase", "increases"), None),
+        ("cta", spelled("cat", "dog"), None),  # short
+        ("grade 2", spelled("grade 1", "none"), None),  # digits do not slip
+        ("typ3 blood", spelled("type blood", "none"), None),
+        ("HIV+", spelled("HIV-", "none"), None),
+        ("positive positive", spelled("positive", "none"), None),
+        ("x" * 5_000, SLIPS, None),
+    ],
+)
+def test_a_slip_of_the_pen(text: str, options: list[Spelled], value: str | None) -> None:
+    match = match_option(text, options)
+    assert match == (None if value is None else Match(value=value, step="fuzzy"))
 
 
 @given(st.text())
