@@ -12,7 +12,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend import __version__
-from backend.cli_offline import offline
+from backend.cli_read import read_command
+from backend.cli_score import score_command
 from backend.cli_show import (
     err,
     job_as_json,
@@ -38,7 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables call an option's type <bool> and <int range>
     pretty_exceptions_enable=False,
 )
-app.add_typer(offline)
+app.command("read")(read_command)
+app.command("score")(score_command)
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
 

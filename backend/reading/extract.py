@@ -1,6 +1,7 @@
-"""The JSON object inside a reply: strict, then mended; and where each of its values stands in the reply.
+"""The JSON of a reply: every top-level object, strict or mended, and where each of its values stands.
 
-Positions matter because a label's probability is read off the tokens at the value's own place
+All of them, because a reply may echo the form of the answer before it ("{text}"), or take an answer back and give
+another. Positions matter because a label's probability is read off the tokens at the value's own place
 (`backend.confidence.label_logprob`).
 """
 
@@ -8,114 +9,140 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-import json_repair
+from backend.core.values import JSON
+from backend.reading.given import Given, closed_braces, is_deep
+from backend.reading.mend import mended_list, mended_object
+from backend.reading.thinking import without_thinking
 
-MAX_REPLY_CHARS = 200_000  # longer replies are read up to here; no labelling answer is that long
-_MAX_MENDED_CHARS = 20_000  # mending tries many readings: longer stretches are cut
-_MAX_DEPTH = 60  # deeper nesting is no answer to any of our schemas, and would exhaust the stack
-_THINKING = re.compile(r"\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_SPACE = re.compile(r"[ \t\r\n]*")
+MAX_REPLY_CHARS = 2_000_000  # longer replies are read up to here, as cut off
+_MAX_MENDED_CHARS = 30_000  # of one object; what stands after that counts as cut off
+_MAX_BROKEN = 20  # objects that cannot be read strictly; one try each may go over the whole reply
+_MAX_OBJECTS = 2_000
+_SPACE = re.compile(r"[ \t\r\n]*+")
+_FENCE = re.compile(r"\s*+```[\w+-]*+[ \t]*+\n?")
+_FENCE_END = re.compile(r"\s*+```\s*+")
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """The top-level object of a reply.
+    """The objects of a reply that hold at least one key, in their order."""
 
-    `positions` gives, for values read strictly, the half-open character range in the reply, quotes included.
-    `values` is None when the reply holds no object.
-    """
+    objects: tuple[tuple[Given, ...], ...]
+    overflow: bool = False  # there were more than were read
+    empty: bool = False  # there was one without keys
 
-    values: dict[str, Any] | None
-    step: str | None  # "strict_json", "mended_json" or None
-    positions: dict[str, tuple[int, int]] = field(default_factory=dict)
+    @property
+    def values(self) -> Mapping[str, Any] | None:
+        """The first object's readable values; None where the reply holds no object."""
+        return {g.key: g.value for g in self.objects[0] if g.fault is None} if self.objects else None
+
+    @property
+    def step(self) -> str | None:
+        return self.objects[0][0].step if self.objects else None
+
+    @property
+    def positions(self) -> Mapping[str, tuple[int, int]]:
+        return {g.key: g.position for g in self.objects[0] if g.position} if self.objects else {}
 
 
 def extract_object(text: str) -> Extracted:
-    """Read the JSON object in `text`. Never raises."""
-    text = text[:MAX_REPLY_CHARS]
-    blanked = without_thinking(text)
-    start = blanked.find("{")
-    if start < 0 or _depth(blanked) > _MAX_DEPTH:
-        return Extracted(values=None, step=None)
-    positions: dict[str, tuple[int, int]] = {}
+    """Read the objects in `text`, thinking left out. Never raises."""
+    return extract(without_thinking(text[:MAX_REPLY_CHARS]))
+
+
+def extract(text: str) -> Extracted:
+    """Read the objects in `text`. Never raises."""
+    found: list[tuple[Given, ...]] = []
+    at = broken = seen = 0
+    empty = False
+    alone = True  # only space around the object
+    ends: dict[int, int] | None = None
+    while (start := text.find("{", at)) >= 0:
+        if broken >= _MAX_BROKEN or seen >= _MAX_OBJECTS:
+            return Extracted(objects=tuple(found), overflow=True)
+        seen += 1
+        alone = alone and not text[at:start].strip()
+        try:
+            pairs, at = _strict_object(text, start)
+        except (ValueError, IndexError, RecursionError):
+            broken, alone = broken + 1, False
+            pairs, at_end = _mended(text, start)
+            if at_end is None:
+                ends = closed_braces(text, start, len(text)) if ends is None else ends
+            at = (ends or {}).get(start, start + 1) if at_end is None else at_end
+        empty = empty or not (pairs or broken)
+        if pairs:
+            found.append(pairs)
+    if not alone or len(found) != 1 or text[at:].strip():
+        found = [tuple(replace(given, step="mended_json") for given in pairs) for pairs in found]
+    return Extracted(objects=tuple(found), empty=empty)
+
+
+def bare_value(text: str, key: str) -> Given | None:
+    """The reply as one JSON value that is no object, alone or in a code fence; a list also where it is cut off."""
+    fence = _FENCE.match(text)
+    begin = _skip(text, fence.end() if fence else 0)
+    if text[begin : begin + 1] in ("{", ""):
+        return None
     try:
-        values, end = _scan_object(blanked, start, positions)
-    except (ValueError, IndexError, RecursionError):
-        return _mended(blanked[start:])
-    surrounded = bool(blanked[:start].strip() or blanked[end:].strip())
-    return Extracted(values=values, step="mended_json" if surrounded else "strict_json", positions=positions)
+        value, end = _DECODER.raw_decode(text, begin)
+    except (ValueError, RecursionError):
+        if text[begin] != "[":
+            return None
+        given, end = mended_list(text[: begin + _MAX_MENDED_CHARS], begin, key)
+    else:
+        at_end = isinstance(value, int | float) and not fence
+        step = "mended_json" if fence else "strict_json"
+        given = Given(key=key, value=value, step=step, position=(begin, end), strict=True, at_end=at_end)
+    closed = _FENCE_END.match(text, end)
+    rest = text[closed.end() if fence and closed else end :]
+    return None if rest.strip() or is_deep(given.value) else given
 
 
-def without_thinking(text: str) -> str:
-    """`text` with the thinking before the answer blanked; of the same length, so that positions stay true.
-
-    Thinking is what a reply begins with between its tags. Some servers swallow the opening tag: then it is what
-    stands before a closing one. A tag inside the answer, as in a quoted passage, is left alone.
-    """
-    end = 0
-    while match := _THINKING.match(text, end):
-        end = match.end()
-    closed = _THOUGHT.search(text, end)
-    if closed:
-        thought, answer = text[end : closed.start()], text[closed.end() :]
-        quoted = thought.lstrip().startswith(("{", "`")) or ("{" in thought and "{" not in answer)
-        end = end if quoted else closed.end()
-    return " " * end + text[end:]
-
-
-def _scan_object(text: str, start: int, positions: dict[str, tuple[int, int]]) -> tuple[dict[str, Any], int]:
-    """A strict JSON object at `start`, and where it ends; notes each top-level value's range. Raises ValueError."""
-    decoder = json.JSONDecoder()
-    values: dict[str, Any] = {}
+def _strict_object(text: str, start: int) -> tuple[tuple[Given, ...], int]:
+    """A strict JSON object at `start`, and where it ends. Raises ValueError."""
+    pairs: list[Given] = []
     at = _skip(text, start + 1)
     if text[at] == "}":
-        return values, at + 1
+        return (), at + 1
     while True:
         if text[at] != '"':
             raise ValueError("a key must be a string")
-        key, at = decoder.raw_decode(text, at)
+        key, at = _DECODER.raw_decode(text, at)
         at = _skip(text, at)
         if text[at] != ":":
             raise ValueError("a key must be followed by a colon")
         begin = _skip(text, at + 1)
-        values[key], at = decoder.raw_decode(text, begin)
-        positions[key] = (begin, at)
+        value, at = _decoded(text, begin)
+        pairs.append(Given(key=key, value=value, step="strict_json", position=(begin, at), strict=True))
         at = _skip(text, at)
         if text[at] == "}":
-            return values, at + 1
+            return tuple(pairs), at + 1
         if text[at] != ",":
             raise ValueError("values must be parted by commas")
         at = _skip(text, at + 1)
 
 
+def _decoded(text: str, begin: int) -> tuple[JSON, int]:
+    value, end = _DECODER.raw_decode(text, begin)
+    if is_deep(value):
+        raise ValueError("nested too deep")
+    return value, end
+
+
+def _mended(text: str, start: int) -> tuple[tuple[Given, ...], int | None]:
+    """The pairs of a broken object, and where it ends; None: it is so broken that this is not known."""
+    found = mended_object(text[start : start + _MAX_MENDED_CHARS], 0, offset=start)
+    if found.end is None:
+        return found.pairs, None
+    return found.pairs, len(text) if found.end >= _MAX_MENDED_CHARS else start + found.end
+
+
 def _skip(text: str, at: int) -> int:
     match = _SPACE.match(text, at)
     return match.end() if match else at
-
-
-def _depth(text: str) -> int:
-    """The deepest nesting of brackets, strings not told apart: an upper bound."""
-    depth = deepest = 0
-    for character in text:
-        if character in "{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "}]":
-            depth = max(0, depth - 1)
-    return deepest
-
-
-def _mended(text: str) -> Extracted:
-    try:
-        value = json_repair.loads(text[:_MAX_MENDED_CHARS], skip_json_loads=True)
-    except (ValueError, RecursionError, IndexError, TypeError):
-        return Extracted(values=None, step=None)
-    if isinstance(value, list):  # json_repair answers a list when prose follows the object
-        value = next((v for v in value if isinstance(v, dict)), None)
-    if not isinstance(value, dict) or not value:
-        return Extracted(values=None, step=None)
-    return Extracted(values={str(k): v for k, v in value.items()}, step="mended_json")

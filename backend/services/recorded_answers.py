@@ -1,6 +1,6 @@
 """What each row of a recorded file answers, whether it is right, and with which confidence by which method.
 
-A reply is read by the code that reads it in the service (`backend.dialogue.read_reply`), as the answer to one control
+A reply is read by the code that reads it in the service (`backend.fields.read_controls`), as the answer to one control
 with the row's options. In a reply with several keys the label is at the key that was named, else at "label", else at
 the one key whose value is a valid answer; with none or several such keys the reply is invalid. The number that the
 model wrote about itself is at "confidence", "probability" or "score".
@@ -15,8 +15,9 @@ from functools import lru_cache
 from backend.confidence.mean_token import mean_token_probability
 from backend.confidence.self_reported import self_reported_probability
 from backend.core.text import storable
-from backend.core.values import JSON, Reply, TokenLogprob, Usage
-from backend.dialogue import read_reply
+from backend.core.values import JSON, FieldReading, Reply, TokenLogprob, Usage
+from backend.fields import SELF_REPORTED_KEYS as CONFIDENCE_KEYS
+from backend.fields import read_controls
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Option
 from backend.labeling.controls.choices import Choices
@@ -24,7 +25,6 @@ from backend.reading.extract import extract_object
 from backend.reading.match import Spelled, match_option
 from backend.recorded import Recorded
 
-CONFIDENCE_KEYS = ("confidence", "probability", "score")
 _LABEL_KEY = "label"
 _RIGHT = {"true", "correct", "right", "yes", "1"}
 _WRONG = {"false", "wrong", "incorrect", "no", "0"}
@@ -81,7 +81,7 @@ def answer_of(row: Recorded, keys: Keys, fallback_options: tuple[str, ...], *, i
 def _from_replies(row: Recorded, raw: str, keys: Keys, options: tuple[str, ...]) -> Answer:
     if not options:
         row.fail('it has a reply and no "options", and no row has gold labels to take them from')
-    config = _question(options, row.multiple)
+    config = question(options, row.multiple)
     read = _read(row, raw, keys, config, row.tokens)
     confidences: dict[str, float | None] = {}
     if row.tokens is not None:
@@ -90,7 +90,7 @@ def _from_replies(row: Recorded, raw: str, keys: Keys, options: tuple[str, ...])
     if read.written is not None:
         confidences["self_reported"] = self_reported_probability(read.written)
     names = row.names(keys.gold)
-    gold = None if names is None else _as_options(names, options)
+    gold = None if names is None else as_options(names, options)
     return Answer(
         labels=read.labels,
         gold=gold,
@@ -121,35 +121,36 @@ def _from_label(row: Recorded, keys: Keys) -> Answer:
 def _read(
     row: Recorded, raw: str, keys: Keys, config: LabelingConfig, tokens: tuple[TokenLogprob, ...] | None
 ) -> _Read:
-    raw = storable(raw)
-    values = extract_object(raw).values or {}
-    control = replace(config.controls[0], name=_label_key(values, config, keys.label))
-    reply = Reply(text=raw, finish_reason=row.finish_reason, usage=Usage(), model="", tokens=tokens)
-    (found,) = read_reply(reply, replace(config, controls=(control,)), {})
+    found = field_of(row, raw, keys.label, config, tokens)
+    values = extract_object(storable(raw)).values or {}
     return _Read(
         labels=frozenset(found.value or ()) if found.problem is None else None,  # of several, none is an answer
         probability=found.confidence,
-        written=next((values[key] for key in CONFIDENCE_KEYS if key in values and key != control.name), None),
+        written=next(
+            (values[key] for key in CONFIDENCE_KEYS if key in values and key != (keys.label or _LABEL_KEY)), None
+        ),
     )
 
 
-def _label_key(values: Mapping[str, JSON], config: LabelingConfig, named: str | None) -> str:
-    if named is not None or _LABEL_KEY in values:
-        return named or _LABEL_KEY
-    (control,) = config.controls
-    answers = [k for k, v in values.items() if k not in CONFIDENCE_KEYS and control.decode(v, {}).problem is None]
-    return answers[0] if len(answers) == 1 else _LABEL_KEY
+def field_of(
+    row: Recorded, raw: str, key: str | None, config: LabelingConfig, tokens: tuple[TokenLogprob, ...] | None = None
+) -> FieldReading:
+    """What the service reads in a reply; the label is under `key`, or by the rule above."""
+    control = replace(config.controls[0], name=key or _LABEL_KEY)
+    reply = Reply(text=storable(raw), finish_reason=row.finish_reason, usage=Usage(), model="", tokens=tokens)
+    (found,) = read_controls(reply, (control,), {}, other_keys="none" if key else "any")
+    return found
 
 
 @lru_cache(maxsize=256)
-def _question(options: tuple[str, ...], multiple: bool) -> LabelingConfig:
+def question(options: tuple[str, ...], multiple: bool) -> LabelingConfig:
     """A labeling config that asks only for one or several of the options."""
     named = tuple(Option(value=option, name=option) for option in options)
     control = Choices(name=_LABEL_KEY, to_name=("text",), options=named, multiple=multiple)
     return LabelingConfig(xml="", controls=(control,), objects=(), refusals=())
 
 
-def _as_options(names: tuple[str, ...], options: tuple[str, ...]) -> Labels:
+def as_options(names: tuple[str, ...], options: tuple[str, ...]) -> Labels:
     """Gold labels as the options spell them; one that is no option stays as it is, and no answer equals it."""
     spelled = [Spelled(value=option) for option in options]
     matches = [(name, match_option(name, spelled)) for name in names]

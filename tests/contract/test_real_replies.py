@@ -13,6 +13,8 @@ import pytest
 from backend.labeling.spans import find_quotes
 from backend.reading.extract import extract_object
 from backend.reading.match import Spelled, match_option, normalised
+from backend.recorded import read_recorded
+from backend.services.read import read_rows
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -36,6 +38,24 @@ def test_every_recorded_reply_is_read(shared_data: Path, name: str) -> None:
         steps[match.step if match else None] += 1
         assert match is None or normalised(match.value) == normalised(extracted.values["code"])
     assert steps["exact"] > 0.9 * steps.total()
+
+
+@pytest.mark.parametrize("name", ["llmout_coding_selfconsistency", "llmout_coding_contextlevels"])
+@pytest.mark.parametrize("key", [None, "code"])
+def test_recorded_codes_are_read_exactly(shared_data: Path, name: str, key: str | None) -> None:
+    """Every valid code is read, none is invented, and each model's accuracy is that of the answers as they stand."""
+    recorded = read_recorded(shared_data / "replies" / f"{name}.jsonl")
+    reading = read_rows(recorded, key=key, gold_key="gold", group_keys=("model",))
+    codes = {row.values["gold"] for row in recorded}
+    answers = [json.loads(str(row.raw).strip().removeprefix("```json").removesuffix("```"))["code"] for row in recorded]
+    assert [r.labels for r in reading.replies] == [(answer,) if answer in codes else None for answer in answers]
+    exact: dict[str, list[bool]] = {}
+    for row, answer in zip(recorded, answers, strict=True):
+        exact.setdefault(row.values["model"], []).append(answer == row.values["gold"])
+    assert {model: tally.accuracy for model, tally in reading.groups.items()} == {
+        model: sum(right) / len(right) for model, right in exact.items()
+    }
+    assert 0 < reading.total.invalid < 0.1 * reading.total.replies
 
 
 @pytest.mark.parametrize("name", ["ner_wnut17", "ner_sec_filings"])

@@ -273,23 +273,10 @@ def test_a_filtered_reply_is_invalid() -> None:
 # --- plain text ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        ("positive", "positive"),
-        ("**Negative**", "negative"),
-        ("The sentiment is neutral.", "neutral"),
-        ('"positive"', "positive"),
-        ('["positive"]', "positive"),
-        ("<think>negative? no, it is good</think>positive", "positive"),
-        ("negative? no, it is good</think>\n\npositive", "positive"),
-    ],
-)
-def test_prose_that_names_one_option(text: str, label: str) -> None:
-    outcome, _ = converse(question(), LOVE, text)
-    assert choices(outcome) == [[label]]
+def test_prose_that_names_one_option() -> None:
+    outcome, _ = converse(question(), LOVE, "The sentiment is **Negative**.")
+    assert choices(outcome) == [["negative"]]
     assert outcome.fields[0].step == "label_in_prose+exact"
-    assert outcome.score is None
 
 
 @pytest.mark.parametrize(

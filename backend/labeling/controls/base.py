@@ -28,7 +28,7 @@ class Option:
 
     @property
     def spelled(self) -> Spelled:
-        return Spelled(value=self.value, spellings=(self.name,) if self.name != self.value else ())
+        return Spelled(value=self.value, name=self.name, description=self.description)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,10 +160,8 @@ def clip(value: object) -> str:
 
 
 def joined_steps(steps: list[str]) -> str | None:
-    """The weakest step of several: "normalised" if any needed it."""
-    if not steps:
-        return None
-    return "normalised" if "normalised" in steps else steps[0]
+    """The weakest step of several."""
+    return next((step for step in ("fuzzy", "normalised") if step in steps), steps[0] if steps else None)
 
 
 def question_of(text: str | None) -> str | None:

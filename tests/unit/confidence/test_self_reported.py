@@ -25,7 +25,7 @@ def test_numbers(written: JSON, expected: float) -> None:
     "written",
     [
         None, True, False, "", "high", "very likely", "0.85 because", "about 0.85", "8/10", "-0.2", -0.2, 101, "101%",
-        1.2, "1.2", 7, "10", float("nan"), float("inf"), "nan", "inf", 10**400, "9" * 400, [0.85], {"value": 0.85}, "0.8.5",
+        1.2, "1.2", 7, float("nan"), float("inf"), "nan", "inf", 10**400, "9" * 400, [0.85], {"value": 0.85}, "0.8.5",
     ],
 )  # fmt: skip
 def test_what_is_no_number_in_range_is_none(written: JSON) -> None:

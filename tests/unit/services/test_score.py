@@ -114,7 +114,10 @@ def test_no_reply_stops_the_command(raws: list[str], multiple: bool) -> None:
 
 def test_a_cut_reply_is_read_as_in_the_service() -> None:
     assert only(reply('{"label": "yes', finish_reason="length")).invalid == 1
-    assert only(reply('{"label": "yes')).invalid == 0
+    assert only(reply('{"label": "yes"', finish_reason="length")).invalid == 0
+    assert only(reply('{"label": "yes')).invalid == 1
+    assert only(reply("{label: yes", finish_reason="length")).invalid == 1
+    assert only(reply("{label: yes")).invalid == 0
 
 
 def test_an_invalid_reply_is_counted_and_has_no_confidence() -> None:

@@ -1,4 +1,4 @@
-"""The commands that need neither Label Studio nor a model: they work on recorded replies."""
+"""`prelabel score`: how good each confidence method is, on recorded replies."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from backend.recorded import read_recorded
 from backend.services.recorded_answers import Keys
 from backend.services.score import METHODS, GroupScores, as_json, score
 
-offline = typer.Typer()
 _out = Console(highlight=False)
 
 
-@offline.command("score")
 def score_command(
     replies: Annotated[Path, typer.Option(help="A file of recorded replies, one JSON object a line.")],
     label_key: Annotated[str | None, typer.Option(help="Where a reply, or a row without one, has its label.")] = None,
