@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend import __version__
+from backend.cli_offline import offline
 from backend.cli_show import (
     err,
     job_as_json,
@@ -37,6 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables call an option's type <bool> and <int range>
     pretty_exceptions_enable=False,
 )
+app.add_typer(offline)
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
 

@@ -1,7 +1,7 @@
 """One task's conversation with a model, as a generator: ask -> read -> re-ask -> outcome. Pure.
 
-It yields `Request`s and is sent `Reply`s; it returns an `Outcome`. Errors of the call itself never reach it: the
-caller decides about those.
+It yields `Request`s and is sent `Reply`s, or thrown the `ModelError` of a call; it returns an `Outcome`. An error of
+the first call comes back out: the caller decides about it. After that it closes with what was read.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from backend.confidence.label_logprob import label_probability
 from backend.confidence.task_score import task_score
+from backend.core.errors import ModelError
 from backend.core.text import storable
 from backend.core.values import (
     JSON,
@@ -50,16 +51,18 @@ class Question:
 
 def annotate(question: Question, task: Task) -> Dialogue:
     """Annotate one task. A score of 0 marks, for Label Studio's sorting only, what a person must look at first."""
-    config, agent = question.config, question.agent
+    config, agent = question.config.bind(task.data), question.agent
     notes = tuple(f"refused: {refusal}" for refusal in config.refusals)
     if not config.controls:
         reasons = "; ".join(str(refusal) for refusal in config.refusals)
         return _unasked("unsupported_config", f"No control of the labeling config can be answered: {reasons}.", notes)
     shown = config.show(task.data)
-    problems = [s.problem for s in shown.values() if s.problem]
-    if len(problems) == len(shown):
+    problems = tuple(s.problem for s in shown.values() if s.problem)
+    blind = config.unanswerable(shown)
+    config = config.without(blind)
+    if not config.controls:
         return _unasked("nothing_to_show", f"Nothing to annotate: {'; '.join(problems)}.", notes)
-    notes += tuple(problems)
+    notes += problems + tuple(f'"{name}" {why}' for name, why in blind.items())
     messages = render_messages(question.template_source, config, shown, question.instructions)
     least = least_tokens(messages)
     if least + agent.max_tokens > agent.context_tokens:
@@ -74,25 +77,65 @@ def annotate(question: Question, task: Task) -> Dialogue:
         seed=agent.seed,
         logprobs=any(c.closed_options for c in config.controls),
     )
-    key, usage, latency_s, asked = request.key, Usage(), 0.0, 0
-    while True:
-        reply = yield request
+    heard = yield from _ask(request, config, shown, reasks=agent.reasks)
+    outcome = _outcome(config, heard.fields, heard.reply, notes + heard.notes)
+    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=request.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What a conversation came to."""
+
+    fields: tuple[FieldReading, ...]
+    reply: Reply  # the last one
+    usage: Usage
+    latency_s: float  # summed over the calls
+    notes: tuple[str, ...]
+
+
+def _ask(
+    request: Request, config: LabelingConfig, shown: Mapping[str, Shown], *, reasks: int
+) -> Generator[Request, Reply, _Heard]:
+    """Ask, and ask again while something cannot be used. What was once read well stays."""
+    heard: _Heard | None = None
+    for asked in range(1, reasks + 2):
+        try:
+            reply = yield request
+        except ModelError as error:
+            if heard is None:
+                raise
+            return replace(heard, notes=(*heard.notes, f"asking again failed: {error.kind}"))
         reply = replace(reply, text=storable(reply.text))
-        asked += 1
-        usage, latency_s = usage + reply.usage, latency_s + reply.latency_s
-        fields = read_reply(reply, config, shown)
-        broken = [f for f in fields if f.problem]
-        if not broken or asked > agent.reasks:
+        now = read_reply(reply, config, shown)
+        best = now if heard is None else tuple(map(_better, heard.fields, now))
+        heard = _Heard(
+            fields=best,
+            reply=reply,
+            usage=heard.usage + reply.usage if heard else reply.usage,
+            latency_s=heard.latency_s + reply.latency_s if heard else reply.latency_s,
+            notes=(f"asked {asked} times",) if asked > 1 else (),
+        )
+        broken = [f for f in only_visible(best, config) if f.problem]
+        if not broken or reply.finish_reason == "content_filter":  # the same prompt would be filtered again
             break
         request = _reask(request, reply, broken)
-    outcome = _outcome(config, fields, reply, notes)
-    return replace(
-        outcome,
-        usage=usage,
-        latency_s=latency_s,
-        request_key=key,
-        notes=outcome.notes + ((f"asked {asked} times",) if asked > 1 else ()),
-    )
+    assert heard is not None
+    return replace(heard, fields=only_visible(heard.fields, config))
+
+
+def _better(before: FieldReading, now: FieldReading) -> FieldReading:
+    return before if now.problem and not before.problem else now
+
+
+def only_visible(fields: tuple[FieldReading, ...], config: LabelingConfig) -> tuple[FieldReading, ...]:
+    """The readings; where an annotator would not see the control with the other answers as they are, an empty one."""
+    visible = config.visible({f.control: f.value for f in fields})
+    return tuple(f if f.control in visible else _hidden(f) for f in fields)
+
+
+def _hidden(field: FieldReading) -> FieldReading:
+    dropped = ("answered although it is not shown: dropped",) if field.value is not None else ()
+    return FieldReading(control=field.control, value=None, step="not_shown", notes=dropped)
 
 
 def read_reply(reply: Reply, config: LabelingConfig, shown: Mapping[str, Shown]) -> tuple[FieldReading, ...]:

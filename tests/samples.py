@@ -73,6 +73,7 @@ EVERY_CONTROL = """
     <Choice value="Animal"><Choice value="Cat" hint="any felid"/><Choice value="Dog"/></Choice>
     <Choice value="Plant"/>
   </Taxonomy>
+  <DateTime name="day" toName="a" only="date"/>
   <Header value="Which is clearer?"/>
   <Pairwise name="better" toName="a,b"/>
 </View>

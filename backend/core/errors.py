@@ -4,6 +4,7 @@ PrelabelError
 |- SettingsError             a setting is missing or wrong
 |- ConfigError               a labeling config cannot be used
 |- TemplateError             a prompt template is missing or does not render
+|- InputError                a file that a command was given cannot be read or used
 |- StoreError                the database cannot be reached or used
 |- QueueError                Redis cannot be reached: nothing is queued, nothing is spent
 |- LabelStudioError          Label Studio refused a call
@@ -39,6 +40,10 @@ class ConfigError(PrelabelError):
 
 class TemplateError(PrelabelError):
     """A prompt template is missing or does not render."""
+
+
+class InputError(PrelabelError):
+    """A file that a command was given, or a line of it, cannot be read or used."""
 
 
 class StoreError(PrelabelError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from xml.etree.ElementTree import Element, ParseError
 
@@ -15,18 +15,21 @@ from label_studio_sdk.label_interface.interface import LabelInterface
 
 from backend.core.errors import ConfigError
 from backend.core.values import JSON, canonical_hash
+from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control
-from backend.labeling.controls.base import Refused, question_of
+from backend.labeling.controls.base import Refused, attribute_is_true, question_of
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
+from backend.labeling.objects.text import Text
+from backend.labeling.schema import within_enum_limits
 from backend.labeling.shown import Shown
 
 MAX_CONFIG_CHARS = 2_000_000
 MAX_CONFIG_DEPTH = 200  # deeper nesting is no layout that a person wrote, and would exhaust the stack
 _DECLARATION = re.compile(r"\s*<\?xml\b.*?\?>", re.DOTALL)
+_VARIABLE = re.compile(r"\$\w+")
 _NO_CONTROLS = frozenset({"Filter"})  # have a name and a toName, and hold no answer
-_CONDITIONS = ("perRegion", "visibleWhen", "whenTagName", "whenLabelValue", "whenChoiceValue")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +60,68 @@ class LabelingConfig:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The keys of the task's data that are shown."""
-        return tuple(dict.fromkeys(o.variable for o in self.objects))
+        """The keys of the task's data that are shown or hold options."""
+        options = (c.options_variable for c in self.controls if c.options_variable)
+        return tuple(dict.fromkeys([*(o.variable for o in self.objects), *options]))
+
+    def bind(self, data: Mapping[str, JSON]) -> LabelingConfig:
+        """The config with the options that this task brings along; a control without any is refused for it."""
+        if not any(c.options_variable for c in self.controls):
+            return self
+        controls: list[Control] = []
+        refusals = list(self.refusals)
+        for control in self.controls:
+            try:
+                controls.append(control.bind(data))
+            except Refused as refused:
+                refusals.append(Refusal(tag=control.tag, name=control.name, reason=str(refused)))
+        return replace(self, controls=tuple(controls), refusals=tuple(refusals))
+
+    def visible(self, values: Mapping[str, JSON | None]) -> frozenset[str]:
+        """The names of the controls that are shown when `values` were read for them."""
+        by_name = {c.name: c for c in self.controls}
+        decided: dict[str, bool] = {}
+
+        def shown(name: str) -> bool:
+            if name not in decided:
+                decided[name] = True  # controls that wait for each other: the editor shows them
+                control = by_name[name]
+                if control.conditions:
+                    decided[name] = is_visible(control.conditions, {n: chosen(n) for n in needed(control)})
+            return decided[name]
+
+        def needed(control: Control) -> list[str]:
+            named = {condition.control for condition in control.conditions}
+            return [n for n in by_name if n != control.name and (None in named or n in named)]
+
+        def chosen(name: str) -> frozenset[str]:
+            value = values.get(name)
+            return by_name[name].chosen(value) if value is not None and shown(name) else frozenset()
+
+        return frozenset(name for name in by_name if shown(name))
 
     def show(self, data: Mapping[str, JSON]) -> dict[str, Shown]:
         """Every object that a control asks about, as the model sees it."""
         return {o.name: o.show(data) for o in self.objects}
 
+    def unanswerable(self, shown: Mapping[str, Shown]) -> dict[str, str]:
+        """The controls about something that this task does not show, with why: an answer would be made up."""
+        return {
+            c.name: f"has nothing to look at: {shown[target].problem}"
+            for c in self.controls
+            for target in c.to_name
+            if shown[target].problem
+        }
+
+    def without(self, names: Collection[str]) -> LabelingConfig:
+        """The config with those controls left out of what is asked."""
+        return replace(self, controls=tuple(c for c in self.controls if c.name not in names)) if names else self
+
     def schema(self) -> dict[str, JSON]:
         """JSON schema of the whole answer: one property a control, all required, nothing else."""
         return {
             "type": "object",
-            "properties": {c.name: c.schema() for c in self.controls},
+            "properties": within_enum_limits({c.name: _schema(c) for c in self.controls}),
             "required": [c.name for c in self.controls],
             "additionalProperties": False,
         }
@@ -82,6 +135,12 @@ class LabelingConfig:
         return errors
 
 
+def _schema(control: Control) -> dict[str, JSON]:
+    """A control that may not be shown may be answered with null."""
+    schema = control.schema()
+    return {"anyOf": [schema, {"type": "null"}]} if control.conditions else schema
+
+
 @lru_cache(maxsize=64)
 def parse_config(xml: str) -> LabelingConfig:
     """Parse a labeling config. Raises `ConfigError`, one sentence, when nothing in it can be answered at all.
@@ -90,27 +149,33 @@ def parse_config(xml: str) -> LabelingConfig:
     """
     root = _root(xml)
     refusals: list[Refusal] = []
-    objects = _objects(root, refusals)
+    objects = _objects(root)
     seen: set[str] = set()
     controls: list[Control] = []
-    for element, question, condition in _walk(root):
+    asked: list[list[str]] = []  # what each control points to
+    for element, question, conditions in _walk(root):
         if not (element.get("name") and element.get("toName")) or element.tag in _NO_CONTROLS:
             continue
         name = element.get("name", "")
         if name in seen:
             raise ConfigError(f"The labeling config has two controls named {name!r}: give each its own name.")
         seen.add(name)
+        asked.append([part.strip() for part in element.get("toName", "").split(",")])
         try:
-            controls.append(_control(element, question, condition, objects))
+            controls.append(_control(element, question, conditions, objects))
         except Refused as refused:
             refusals.append(Refusal(tag=element.tag, name=name, reason=str(refused)))
     if not controls and not refusals:
         raise ConfigError("The labeling config has no control (such as Choices or Labels): add one in the project.")
-    pointed = {name for control in controls for name in control.to_name}
+    refusals += [
+        replace(o, reason=f"is not shown to the model: it {o.reason}")
+        for o in objects.values()
+        if isinstance(o, Refusal) and not any(o.name == name for control in asked for name in control)
+    ]
     config = LabelingConfig(
         xml=xml,
         controls=tuple(controls),
-        objects=tuple(o for o in objects.values() if isinstance(o, ObjectTag) and o.name in pointed),
+        objects=tuple(o for o in objects.values() if isinstance(o, ObjectTag)) if controls else (),
         refusals=tuple(refusals),
     )
     if controls:
@@ -139,15 +204,23 @@ def _depth(root: Element) -> int:
     return depth
 
 
-def _objects(root: Element, refusals: list[Refusal]) -> dict[str, ObjectTag | Refusal]:
-    """Every named tag without a toName that holds data; a `Refusal` in the place of one that cannot be shown."""
+def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
+    """What an annotator sees of the task's data; a `Refusal` in the place of what the model cannot be shown.
+
+    Objects that no control points to count too: an annotator reads the question above the answer that is judged.
+    """
     objects: dict[str, ObjectTag | Refusal] = {}
+    headers: list[str] = []
     for element in root.iter():
+        if element.tag == "Header" and _VARIABLE.fullmatch(element.get("value") or ""):
+            headers.append(element.get("value", "")[1:])
         name = element.get("name")
         if not name or element.get("toName") or not (element.get("value") or element.get("valueList")):
             continue
         if element.tag in ("Choice", "Label", "Header"):
             continue
+        if name in objects:
+            raise ConfigError(f"The labeling config has two objects named {name!r}: give each its own name.")
         object_class = OBJECT_TAGS.get(element.tag)
         try:
             if object_class is None:
@@ -155,18 +228,26 @@ def _objects(root: Element, refusals: list[Refusal]) -> dict[str, ObjectTag | Re
             objects[name] = object_class.parse(element)
         except Refused as refused:
             objects[name] = Refusal(tag=element.tag, name=name, reason=str(refused))
+    for key in headers:
+        if key not in objects and not any(isinstance(o, ObjectTag) and o.variable == key for o in objects.values()):
+            objects[key] = Text(name=key, variable=key)
     return objects
 
 
 def _control(
-    element: Element, question: str | None, condition: str | None, objects: Mapping[str, ObjectTag | Refusal]
+    element: Element,
+    question: str | None,
+    conditions: tuple[Condition, ...],
+    objects: Mapping[str, ObjectTag | Refusal],
 ) -> Control:
     control_class = CONTROL_TAGS.get(element.tag)
     if control_class is None:
         raise Refused("is not supported yet")
-    if condition is not None:
-        raise Refused(f"is shown only on a condition ({condition}), which is not supported yet")
-    control = control_class.parse(element, question)
+    if attribute_is_true(element, "perRegion") or attribute_is_true(element, "perItem"):
+        raise Refused("belongs to single regions or items (perRegion, perItem), which is not supported yet")
+    if any(condition.kind == BY_REGION for condition in conditions):
+        raise Refused("is shown only while a region is selected")
+    control = replace(control_class.parse(element, question), conditions=conditions)
     for target in control.to_name:
         found = objects.get(target)
         if found is None:
@@ -178,25 +259,26 @@ def _control(
     return control
 
 
-def _walk(root: Element) -> Iterator[tuple[Element, str | None, str | None]]:
-    """Each element with the nearest Header before it and the condition under which it is shown."""
+def _walk(root: Element) -> Iterator[tuple[Element, str | None, tuple[Condition, ...]]]:
+    """Each element with the nearest Header before it and the conditions under which it is shown."""
     question: str | None = None
 
-    def visit(element: Element, condition: str | None) -> Iterator[tuple[Element, str | None, str | None]]:
+    def visit(
+        element: Element, conditions: tuple[Condition, ...]
+    ) -> Iterator[tuple[Element, str | None, tuple[Condition, ...]]]:
         nonlocal question
         if element.tag == "Header":
             question = question_of(element.get("value") or element.text)
-        for name in _CONDITIONS:
-            value = element.get(name, "")
-            if value and value.lower() != "false":
-                condition = condition or name
-        yield element, question, condition
+        own = Condition.of(element)
+        if own is not None:
+            conditions = (*conditions, own)
+        yield element, question, conditions
         if element.get("toName"):
             question = None  # a header asks the next control only
         for child in element:
-            yield from visit(child, condition)
+            yield from visit(child, conditions)
 
-    yield from visit(root, None)
+    yield from visit(root, ())
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from backend.core import errors
@@ -21,7 +22,9 @@ from backend.labeling.controls import Control, Option
 from backend.labeling.shown import Shown
 
 _FENCE_CHARACTER = "~"
-_BYTES_A_TOKEN_AT_MOST = 8.0  # long English words; other scripts have fewer bytes a token
+_VARIABLES = frozenset({"objects", "fields", "instructions", "shape"})
+_DOES_NOT_RENDER = (TemplateError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
+_BYTES_A_TOKEN_AT_MOST = 128.0  # the longest tokens in use are 128 spaces
 
 
 def render_messages(
@@ -32,7 +35,7 @@ def render_messages(
     try:
         template = _compile(source)
         blocks = {name: _block(template, name, context) for name in ("system", "user")}
-    except (TemplateError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except _DOES_NOT_RENDER as error:
         raise errors.TemplateError(
             f"The prompt template does not render ({type(error).__name__}): mend it, or use the default one."
         ) from error
@@ -58,6 +61,9 @@ def _compile(source: str) -> Template:
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, trim_blocks=False
     )
+    unknown = find_undeclared_variables(environment.parse(source)) - _VARIABLES
+    if unknown:  # also in a branch that this task would not take
+        raise UndefinedError(f"unknown variables: {', '.join(sorted(unknown))}")
     return environment.from_string(source)
 
 
@@ -88,15 +94,27 @@ def _field(control: Control, several: bool) -> dict[str, Any]:
         "name": control.name,
         "question": control.question,
         "about": " and ".join(f'"{name}"' for name in control.to_name) if several else None,
-        "ask": control.ask(),
-        "options": [{"name": o.name, "about": _about(o)} for o in control.options],
+        "ask": control.ask() + _only_if(control),
+        "options": [{"name": _one_line(o.name), "about": _about(o)} for o in control.options],
     }
+
+
+def _only_if(control: Control) -> str:
+    """The answers under which the control is shown at all."""
+    if not control.conditions:
+        return ""
+    return f"; null unless {' and '.join(str(condition) for condition in control.conditions)}"
 
 
 def _about(option: Option) -> str | None:
     """What is known of a class: its hint, and its alias where it goes by another name too."""
     alias = f'also called "{option.value}"' if option.value != option.name else None
-    return "; ".join(part for part in (option.description, alias) if part) or None
+    return _one_line("; ".join(part for part in (option.description, alias) if part)) or None
+
+
+def _one_line(text: str) -> str:
+    """A line end in a class's name or hint must not look like another class."""
+    return " ".join(text.split()) if "\n" in text or "\r" in text else text
 
 
 def _shape(config: LabelingConfig) -> str:

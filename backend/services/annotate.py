@@ -80,27 +80,29 @@ async def annotate_records(
 
 async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
     """One task's outcome. Raises only a `ModelError` that stops the job; anything else becomes a failed outcome."""
-    spent = Usage()
-    latency_s = 0.0
+    spent, latency_s = Usage(), 0.0
     try:
         dialogue = annotate(question, task)
         try:
             request = next(dialogue)
             while True:
-                reply = await caller.ask(request)
+                try:
+                    reply = await caller.ask(request)
+                except ModelError as error:
+                    request = dialogue.throw(error)
+                    continue
                 spent, latency_s = spent + reply.usage, latency_s + reply.latency_s
                 request = dialogue.send(reply)
         except StopIteration as stop:
             outcome: Outcome = stop.value
             return outcome
     except ModelError as error:
-        if error.stops_job and not spent.calls:
+        if error.stops_job:
             raise
         state = TaskState.SKIPPED if isinstance(error, ContextTooLong) else TaskState.FAILED
-        failed = _failed(error.kind, str(error))
-        return replace(failed, state=state, usage=spent, latency_s=latency_s)
+        return replace(_failed(error.kind, str(error)), state=state)
     except PrelabelError as error:
-        return replace(_failed("refused", str(error)), usage=spent, latency_s=latency_s)
+        return _failed("refused", str(error))
     except Exception as error:  # noqa: BLE001  - the unit of work: one bad task never voids its chunk
         _log.exception("annotating a task failed", extra={"task": task.id, "error": type(error).__name__})
         failed = _failed("internal", f"An internal error ({type(error).__name__}): the log has it under this task.")

@@ -153,6 +153,8 @@ def _token(text: str, probability: float) -> dict[str, JSON]:
 
 
 def _value(schema: Mapping[str, JSON], data: Sequence[str], ask: str) -> JSON:
+    if "anyOf" in schema:  # a control that may not be shown
+        return _value(schema["anyOf"][0], data, ask)
     types = schema.get("type", "string")
     types = types if isinstance(types, list) else [types]
     if "enum" in schema:
@@ -165,6 +167,9 @@ def _value(schema: Mapping[str, JSON], data: Sequence[str], ask: str) -> JSON:
         return _number(ask, data, nullable="null" in types)
     if "boolean" in types:
         return _mood(data) >= 0
+    form = re.search(r"YYYY-MM-DD(?:THH:MM)?|YYYY-MM|YYYY|HH:MM", ask)
+    if form:
+        return "2020-05-17T09:30"[: len(form.group())] if form.group() != "HH:MM" else "09:30"
     return " ".join(" ".join(data).split()[:6]) or "nothing"
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.core.errors import ContextTooLong
 from backend.core.values import Outcome, Reply, Request, Task, TaskState, TokenLogprob, Usage
 from backend.dialogue import MAX_STORED_REPLY_CHARS, Question, annotate
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, SENTIMENT_AND_TOPIC, TWO_OBJECTS, question, reply, task
@@ -144,6 +145,7 @@ def test_one_call_answers_every_control() -> None:
             "amount": None,
             "summary": "Ann is glad.",
             "kind": ["Animal > Cat"],
+            "day": None,
             "better": "right",
         }
     )
@@ -337,7 +339,7 @@ def test_a_task_without_text_is_skipped(data: dict[str, Any], reason: str) -> No
 
 
 def test_a_text_that_is_too_long_is_skipped() -> None:
-    outcome, requests = converse(question(context_tokens=4_000), task(text="word " * 20_000))
+    outcome, requests = converse(question(context_tokens=4_000), task(text="word " * 200_000))
     assert requests == []
     assert outcome.state is TaskState.SKIPPED
     assert outcome.error_class == "context_too_long"
@@ -345,12 +347,54 @@ def test_a_text_that_is_too_long_is_skipped() -> None:
     assert "4,000" in outcome.error
 
 
-def test_one_of_two_objects_missing_is_asked_and_noted() -> None:
+def test_a_control_about_something_that_is_missing_is_not_asked_and_noted() -> None:
     text = '{"tone": "calm", "quality": "bad"}'
     outcome, requests = converse(question(TWO_OBJECTS), task(question="Where is it?"), text)
     assert "(nothing)" in requests[0].messages[1].content
+    assert list(requests[0].schema["properties"]) == ["tone"]
     assert outcome.state is TaskState.DONE
-    assert outcome.notes == ("the data has no key 'reply'",)
+    assert [region["from_name"] for region in outcome.result] == ["tone"]
+    assert outcome.notes == (
+        "the data has no key 'reply'",
+        "\"quality\" has nothing to look at: the data has no key 'reply'",
+    )
+
+
+def test_what_was_read_well_once_stays_when_asking_again_goes_wrong() -> None:
+    half = '{"sentiment": "positive", "topic": ["weather"]}'
+    outcome, _ = converse(question(SENTIMENT_AND_TOPIC, reasks=1), task(text="x"), half, "sorry")
+    assert outcome.state is TaskState.INVALID
+    assert [region["from_name"] for region in outcome.result] == ["sentiment"]
+    assert outcome.usage.calls == 2
+
+
+def test_an_error_after_the_first_reply_keeps_what_was_read() -> None:
+    dialogue = annotate(question(SENTIMENT_AND_TOPIC, reasks=2), task(text="x"))
+    next(dialogue)
+    dialogue.send(reply('{"sentiment": "positive", "topic": ["weather"]}'))
+    with pytest.raises(StopIteration) as stop:
+        dialogue.throw(ContextTooLong("too long"))
+    outcome: Outcome = stop.value.value
+    assert outcome.state is TaskState.INVALID
+    assert [region["from_name"] for region in outcome.result] == ["sentiment"]
+    assert outcome.reply_text is not None
+    assert "asking again failed: context_too_long" in outcome.notes
+
+
+def test_an_error_of_the_first_call_comes_back_out() -> None:
+    dialogue = annotate(question(), task(text="x"))
+    next(dialogue)
+    with pytest.raises(ContextTooLong):
+        dialogue.throw(ContextTooLong("too long"))
+
+
+def test_a_filtered_reply_is_not_asked_again() -> None:
+    dialogue = annotate(question(reasks=3), task(text="x"))
+    next(dialogue)
+    with pytest.raises(StopIteration) as stop:
+        dialogue.send(reply("", finish_reason="content_filter"))
+    assert stop.value.value.state is TaskState.INVALID
+    assert stop.value.value.usage.calls == 1
 
 
 def test_a_config_of_which_nothing_can_be_answered_is_said_by_name() -> None:

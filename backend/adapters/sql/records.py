@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from backend.adapters.sql.database import Database, batches, utc_or_none
 from backend.adapters.sql.schema import records
+from backend.core.errors import ContextTooLong
 from backend.core.text import storable
 from backend.core.values import Outcome, TaskState
 from backend.ports.store import Record
@@ -45,10 +46,11 @@ class SqlRecords(Database):
             return list(connection.execute(query).scalars())
 
     def failed_task_ids(self, project_id: int, version: str) -> list[int]:
+        too_long = sa.and_(records.c.state == TaskState.SKIPPED.value, records.c.error_class == ContextTooLong.kind)
         query = sa.select(records.c.task_id).where(
             records.c.project_id == project_id,
             records.c.version == version,
-            records.c.state == TaskState.FAILED.value,
+            sa.or_(records.c.state == TaskState.FAILED.value, too_long),
         )
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())

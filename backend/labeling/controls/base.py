@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
+from backend.labeling.conditions import Condition
 from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
 
@@ -52,11 +53,21 @@ class Control(ABC):
     required: bool = False
     question: str | None = None  # the nearest Header before it
     options: tuple[Option, ...] = field(default=())
+    conditions: tuple[Condition, ...] = ()  # it is shown, and answered, when all of them hold
+    options_variable: str | None = None  # the key of the task's data that the options come from; None: the config
 
     @classmethod
     @abstractmethod
     def parse(cls, element: Element, question: str | None) -> Self:
         """Read the tag. Raises `Refused` with the reason when this very tag cannot be answered."""
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        """The control with the options of one task. Raises `Refused` where the task's data holds none."""
+        return self
+
+    def chosen(self, value: JSON) -> frozenset[str]:
+        """The names and values of the classes that a decoded value chooses: what `visibleWhen` may ask for."""
+        return frozenset()
 
     @abstractmethod
     def schema(self) -> dict[str, JSON]:
@@ -109,13 +120,26 @@ def attribute_is_true(element: Element, name: str) -> bool:
 
 
 def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:
-    """The direct children as options. Raises `Refused` for none, for two of one name and for dynamic options."""
+    """The direct children as options. Raises `Refused` for none and for two of one name."""
     if (element.get("value") or "").startswith("$") or element.get("apiUrl"):
-        raise Refused("takes its options from the task's data, which is not supported yet")
-    children = [child for child in element if child.tag == child_tag]
-    options = tuple(option_of(child) for child in children if child.get("value"))
+        raise Refused("takes its options from the task's data, which is supported on Choices and Taxonomy only")
+    return distinct(option_of(child) for child in _children(element, child_tag) if child.get("value"))
+
+
+def _children(element: Element, tag: str) -> Iterator[Element]:
+    """The children of that tag, also those that a View only lays out."""
+    for child in element:
+        if child.tag == tag:
+            yield child
+        elif child.tag == "View":
+            yield from _children(child, tag)
+
+
+def distinct(given_options: Iterable[Option]) -> tuple[Option, ...]:
+    """The options as they are, some and all different. Raises `Refused` otherwise."""
+    options = tuple(given_options)
     if not options:
-        raise Refused(f"has no {child_tag} with a value")
+        raise Refused("has no option with a value")
     for given in ([o.value for o in options], [o.name for o in options]):
         repeated = sorted(v for v, count in Counter(given).items() if count > 1)
         if repeated:

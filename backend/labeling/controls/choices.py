@@ -1,9 +1,9 @@
-"""`<Choices>`: one class of several, or any number of them."""
+"""`<Choices>`: one class of several, or any number of them; listed in the config or brought along by the task."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
@@ -15,15 +15,20 @@ from backend.labeling.controls.base import (
     Refused,
     attribute_is_true,
     clip,
+    distinct,
     joined_steps,
     options_of,
 )
+from backend.labeling.controls.dynamic import given_options, variable_of
 from backend.labeling.shown import Shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices(Control):
-    """`choice="single"` (the default), `"single-radio"` and `"multiple"`. A value is a tuple of option values."""
+    """`choice="single"` (the default), `"single-radio"` and `"multiple"`. A value is a tuple of option values.
+
+    Choices inside a Choice are left out, as the editor leaves them out unless `allowNested` is set.
+    """
 
     tag: ClassVar[str] = "Choices"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
@@ -32,16 +37,26 @@ class Choices(Control):
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        if any(grandchild.tag == "Choice" for child in element for grandchild in child):
-            raise Refused("has nested choices, which are not supported yet (Taxonomy is)")
+        if attribute_is_true(element, "allowNested"):
+            raise Refused("has allowNested, whose answers Label Studio's own check refuses: use a Taxonomy")
+        variable = variable_of(element)
         return cls(
             name=element.get("name", ""),
             to_name=tuple(element.get("toName", "").split(",")),
             required=attribute_is_true(element, "required"),
             question=question,
-            options=options_of(element, "Choice"),
+            options=() if variable else options_of(element, "Choice"),
+            options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",
         )
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        if self.options_variable is None:
+            return self
+        return replace(self, options=distinct(given.option for given in given_options(data, self.options_variable)))
+
+    def chosen(self, value: JSON) -> frozenset[str]:
+        return frozenset(text for o in self.options if o.value in value for text in (o.value, o.name))
 
     @property
     def closed_options(self) -> tuple[Option, ...]:

@@ -12,6 +12,8 @@ from backend.core.values import JSON
 from backend.labeling.controls.base import Control, Decoded, Refused, attribute_is_true, clip
 from backend.labeling.shown import Shown
 
+_EXACT = 2.0**53  # above it a float says nothing about its last digits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Control):
@@ -26,7 +28,9 @@ class Number(Control):
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        minimum, maximum = _bound(element, "min"), _bound(element, "max")
+        minimum, maximum, step = _bound(element, "min"), _bound(element, "max"), _bound(element, "step")
+        if step is not None and step <= 0:
+            raise Refused(f"has step={step:g}, which is not above 0")
         if minimum is not None and maximum is not None and minimum > maximum:
             raise Refused(f"has min={minimum:g}, which is above max={maximum:g}")
         return cls(
@@ -36,7 +40,7 @@ class Number(Control):
             question=question,
             minimum=minimum,
             maximum=maximum,
-            step=_bound(element, "step"),
+            step=step,
         )
 
     def schema(self) -> dict[str, JSON]:
@@ -73,7 +77,8 @@ class Number(Control):
         if self.step and not _on_step(number, self.minimum or 0.0, self.step):
             return Decoded(value=None, problem=f"is not in steps of {self.step:g}", rejected=(clip(raw),))
         step = "exact" if isinstance(raw, int | float) else "normalised"
-        return Decoded(value=int(number) if number == int(number) else number, step=step)
+        whole = abs(number) < _EXACT and number == int(number)
+        return Decoded(value=int(number) if whole else number, step=step)
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"number": value})]
@@ -94,7 +99,7 @@ def as_number(raw: JSON) -> float | None:
 
 def _on_step(number: float, origin: float, step: float) -> bool:
     steps = (number - origin) / step
-    return math.isclose(steps, round(steps), abs_tol=1e-6)
+    return math.isfinite(steps) and math.isclose(steps, round(steps), rel_tol=0.0, abs_tol=1e-6)
 
 
 def _bound(element: Element, name: str) -> float | None:

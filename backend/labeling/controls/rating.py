@@ -42,7 +42,7 @@ class Rating(Control):
         return {"type": "integer", "enum": list(range(1, self.max_rating + 1))}
 
     def ask(self) -> str:
-        return f"a whole number from 1 (worst) to {self.max_rating} (best)"
+        return f"a whole number from 1 (lowest) to {self.max_rating} (highest)"
 
     def shape(self) -> str:
         return "<whole number>"

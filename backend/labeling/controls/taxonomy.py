@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, Option, Refused, attribute_is_true, clip, joined_steps
+from backend.labeling.controls.base import (
+    Control,
+    Decoded,
+    Option,
+    Refused,
+    attribute_is_true,
+    clip,
+    joined_steps,
+    option_of,
+)
+from backend.labeling.controls.dynamic import Given, given_options, variable_of
 from backend.labeling.shown import Shown
 
 SEPARATOR = " > "
@@ -30,18 +40,14 @@ class Taxonomy(Control):
     object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
 
     nodes: tuple[Node, ...] = ()
+    leafs_only: bool = False
     max_usages: int | None = None
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        if (element.get("value") or "").startswith("$") or element.get("apiUrl"):
-            raise Refused("takes its options from the task's data or a URL, which is not supported yet")
-        nodes = tuple(_nodes(element, (), (), attribute_is_true(element, "leafsOnly")))
-        if not nodes:
-            raise Refused("has no Choice with a value")
-        names = [n.option.name for n in nodes]
-        if len(set(names)) != len(names):
-            raise Refused("has two paths of the same name")
+        variable = variable_of(element)
+        leafs_only = attribute_is_true(element, "leafsOnly")
+        nodes = () if variable else _distinct(_nodes(_listed(element), (), (), leafs_only))
         usages = element.get("maxUsages", "")
         return cls(
             name=element.get("name", ""),
@@ -49,8 +55,21 @@ class Taxonomy(Control):
             required=attribute_is_true(element, "required"),
             question=question,
             options=tuple(n.option for n in nodes),
+            options_variable=variable,
             nodes=nodes,
+            leafs_only=leafs_only,
             max_usages=int(usages) if usages.isdecimal() and int(usages) > 0 else None,
+        )
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        if self.options_variable is None:
+            return self
+        nodes = _distinct(_nodes(given_options(data, self.options_variable), (), (), self.leafs_only))
+        return replace(self, nodes=nodes, options=tuple(n.option for n in nodes))
+
+    def chosen(self, value: JSON) -> frozenset[str]:
+        return frozenset(path[-1] for path in value) | frozenset(
+            n.option.name.rpartition(SEPARATOR)[2] for n in self.nodes if n.path in value
         )
 
     def schema(self) -> dict[str, JSON]:
@@ -97,16 +116,30 @@ class Taxonomy(Control):
         return [self.region({"taxonomy": [list(path) for path in value]})]
 
 
-def _nodes(element: Element, names: tuple[str, ...], path: tuple[str, ...], leafs_only: bool) -> Iterator[Node]:
-    """Every selectable node below `element`, parents before their children."""
-    for child in element:
-        name = child.get("value")
-        if child.tag != "Choice" or not name:
-            continue
-        child_names = (*names, name)
-        child_path = (*path, child.get("alias") or name)
-        has_children = any(grandchild.tag == "Choice" for grandchild in child)
-        if not (leafs_only and has_children):
+def _listed(element: Element) -> tuple[Given, ...]:
+    """The Choice tags below `element`."""
+    return tuple(
+        Given(option=option_of(child), children=_listed(child))
+        for child in element
+        if child.tag == "Choice" and child.get("value")
+    )
+
+
+def _nodes(given: tuple[Given, ...], names: tuple[str, ...], path: tuple[str, ...], leafs_only: bool) -> Iterator[Node]:
+    """Every selectable node, parents before their children."""
+    for one in given:
+        child_names, child_path = (*names, one.option.name), (*path, one.option.value)
+        if not (leafs_only and one.children):
             label = SEPARATOR.join(child_names)
-            yield Node(path=child_path, option=Option(value=label, name=label, description=child.get("hint") or None))
-        yield from _nodes(child, child_names, child_path, leafs_only)
+            yield Node(path=child_path, option=Option(value=label, name=label, description=one.option.description))
+        yield from _nodes(one.children, child_names, child_path, leafs_only)
+
+
+def _distinct(found: Iterator[Node]) -> tuple[Node, ...]:
+    nodes = tuple(found)
+    if not nodes:
+        raise Refused("has no Choice with a value")
+    names = [n.option.name for n in nodes]
+    if len(set(names)) != len(names):
+        raise Refused("has two paths of the same name")
+    return nodes

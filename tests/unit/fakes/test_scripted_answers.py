@@ -74,5 +74,5 @@ def test_what_the_prompt_asks_is_found_in_it() -> None:
     prompt = next(annotate(question(EVERY_CONTROL), task(a='"x": one\n- two', b="y"))).messages[-1].content
     assert data_in(prompt) == ['"x": one\n- two', "y"]
     fields = fields_in(prompt)
-    assert list(fields) == ["mood", "topics", "entities", "stars", "amount", "summary", "kind", "better"]
+    assert list(fields) == ["mood", "topics", "entities", "stars", "amount", "summary", "kind", "day", "better"]
     assert fields["kind"][1] == ("Animal", "Animal > Cat", "Animal > Dog", "Plant")

@@ -83,25 +83,25 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         (view(TEXT, '<Pairwise name="p" toName="t"/>'), 'Pairwise "p" must point to two objects'),
         (
             view(TEXT, '<Choices name="c" toName="t" perRegion="true"><Choice value="x"/></Choices>'),
-            'Choices "c" is shown only on a condition (perRegion), which is not supported yet',
+            'Choices "c" belongs to single regions or items (perRegion, perItem), which is not supported yet',
         ),
         (
-            view(TEXT, f'<View visibleWhen="choice-selected" whenChoiceValue="x">{CHOICES}</View>'),
-            'Choices "c" is shown only on a condition (visibleWhen), which is not supported yet',
+            view(TEXT, f'<View visibleWhen="region-selected" whenLabelValue="x">{CHOICES}</View>'),
+            'Choices "c" is shown only while a region is selected',
         ),
         (
-            view(TEXT, '<Choices name="c" toName="t" value="$options"/>'),
-            'Choices "c" takes its options from the task\'s data, which is not supported yet',
+            view(TEXT, '<Choices name="c" toName="t" apiUrl="https://example.com/items"/>'),
+            'Choices "c" loads its options from a URL, which Prelabel does not call',
         ),
         (
             view(TEXT, '<Labels name="l" toName="t" value="$options"/>'),
-            'Labels "l" takes its options from the task\'s data, which is not supported yet',
+            'Labels "l" takes its options from the task\'s data, which is supported on Choices and Taxonomy only',
         ),
         (
             view(TEXT, '<Taxonomy name="x" toName="t" apiUrl="https://example.com/items"/>'),
-            'Taxonomy "x" takes its options from the task\'s data or a URL, which is not supported yet',
+            'Taxonomy "x" loads its options from a URL, which Prelabel does not call',
         ),
-        (view(TEXT, '<Choices name="c" toName="t"/>'), 'Choices "c" has no Choice with a value'),
+        (view(TEXT, '<Choices name="c" toName="t"/>'), 'Choices "c" has no option with a value'),
         (view(TEXT, '<Taxonomy name="x" toName="t"/>'), 'Taxonomy "x" has no Choice with a value'),
         (
             view(TEXT, '<Choices name="c" toName="t"><Choice value="a"/><Choice value="a"/></Choices>'),
@@ -115,8 +115,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             "Choices \"c\" has the option 'a' twice: rename one",
         ),
         (
-            view(TEXT, '<Choices name="c" toName="t"><Choice value="a"><Choice value="b"/></Choice></Choices>'),
-            'Choices "c" has nested choices, which are not supported yet (Taxonomy is)',
+            view(TEXT, '<Choices name="c" toName="t" allowNested="true"><Choice value="a"/></Choices>'),
+            'Choices "c" has allowNested, whose answers Label Studio\'s own check refuses: use a Taxonomy',
         ),
         (
             view(TEXT, '<Rating name="r" toName="t" maxRating="many"/>'),
@@ -153,11 +153,46 @@ def test_what_can_be_answered_is_beside_what_cannot() -> None:
 def test_everything_is_read_in_the_order_of_the_config() -> None:
     config = parse_config(EVERY_CONTROL)
     assert config.refusals == ()
-    names = ["mood", "topics", "entities", "stars", "amount", "summary", "kind", "better"]
+    names = ["mood", "topics", "entities", "stars", "amount", "summary", "kind", "day", "better"]
     assert [c.name for c in config.controls] == names
     assert list(config.schema()["properties"]) == names
     assert config.variables == ("a", "b")
     assert [o.name for o in config.objects] == ["a", "b"]
+
+
+def test_what_no_control_points_to_is_shown_all_the_same() -> None:
+    config = parse_config(
+        view('<Header value="$title"/><Text name="premise" value="$p"/><Text name="t" value="$t"/>', CHOICES)
+    )
+    assert config.variables == ("p", "t", "title")
+    assert {n: s.text for n, s in config.show({"p": "P", "t": "T", "title": "Q"}).items()} == {
+        "premise": "P",
+        "t": "T",
+        "title": "Q",
+    }
+
+
+def test_what_cannot_be_shown_is_named() -> None:
+    config = parse_config(view(TEXT, '<Audio name="a" value="$sound"/>', CHOICES))
+    assert [str(r) for r in config.refusals] == ['Audio "a" is not shown to the model: it is not supported yet']
+    assert [c.name for c in config.controls] == ["c"]
+
+
+def test_two_objects_of_one_name_are_an_error() -> None:
+    with pytest.raises(ConfigError, match="two objects named 't'"):
+        parse_config(view(TEXT, '<HyperText name="t" value="$h"/>', CHOICES))
+
+
+def test_options_laid_out_in_views_count() -> None:
+    inside = '<View><Choice value="a"/><View><Choice value="b"/></View></View><Choice value="c"/>'
+    (control,) = parse_config(view(TEXT, f'<Choices name="c" toName="t">{inside}</Choices>')).controls
+    assert [o.name for o in control.options] == ["a", "b", "c"]
+
+
+def test_choices_inside_a_choice_are_left_out_as_the_editor_leaves_them_out() -> None:
+    inside = '<Choice value="a"><Choice value="b"/></Choice>'
+    (control,) = parse_config(view(TEXT, f'<Choices name="c" toName="t">{inside}</Choices>')).controls
+    assert [o.name for o in control.options] == ["a"]
 
 
 def test_only_choices_with_a_value_are_paths() -> None:
@@ -170,7 +205,7 @@ def test_a_header_asks_the_next_control_only() -> None:
     questions = {c.name: c.question for c in parse_config(EVERY_CONTROL).controls}
     assert questions["mood"] == "How does the writer feel?"
     assert questions["better"] == "Which is clearer?"
-    assert [q for n, q in questions.items() if n not in ("mood", "better")] == [None] * 6
+    assert [q for n, q in questions.items() if n not in ("mood", "better")] == [None] * 7
 
 
 @pytest.mark.parametrize("header", ['<Header value="$title"/>', "<Header/>", '<Header value="  "/>'])

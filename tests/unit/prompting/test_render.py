@@ -116,6 +116,8 @@ def test_a_fence_never_stands_in_the_text(text: str) -> None:
         "{% block user %}{{ 'a' + 1 }}{% endblock %}",
         "{% block user %}{% for x in range(10**9) %}{% endfor %}{% endblock %}",
         "{% block user %}{% include 'other' %}{% endblock %}",
+        "{% block user %}{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}{% endblock %}",
+        "{% block user %}{% if false %}{{ unknown }}{% endif %}{% endblock %}",
         "{% block user %}",
         "{% block system %}only a system message{% endblock %}",
         "no blocks at all",
@@ -147,7 +149,6 @@ def test_options_and_descriptions_stand_in_the_prompt() -> None:
 
 @pytest.mark.parametrize("text", ["word " * 100, "नमस्ते " * 100, "", "👍" * 50])
 def test_the_least_number_of_tokens_is_a_lower_bound(text: str) -> None:
-    """One token a byte-pair word at the very most: 8 bytes each."""
     messages = (Message(role="user", content=text),)
-    assert 0 <= least_tokens(messages) <= len(text.encode()) / 8
+    assert 0 <= least_tokens(messages) <= len(text.encode()) / 128
     assert least_tokens(messages * 3) >= least_tokens(messages)

@@ -348,7 +348,7 @@ def test_a_1_mb_text_and_an_empty_one_end_as_skipped_or_done_and_never_stop_the_
     installation.run(project_id)
     found = installation.store.records(project_id, installation.version(project_id), task_ids)
     assert [found[i].state for i in task_ids] == [
-        TaskState.SKIPPED,
+        TaskState.DONE,  # whether it fits the window is the endpoint's to say
         TaskState.SKIPPED,
         TaskState.DONE,
         TaskState.DONE,

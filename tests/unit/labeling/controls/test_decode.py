@@ -42,6 +42,12 @@ NEEDED_TEXT = control("TextArea", 'required="true"')
 RATING = control("Rating", 'maxRating="4"')
 TAXONOMY = control("Taxonomy", 'maxUsages="2"', TREE)
 LEAVES = control("Taxonomy", 'leafsOnly="true" required="true"', TREE)
+DATE = control("DateTime", 'only="date" min="2020-02-03" max="2021"')
+MOMENT = control("DateTime", 'required="true"')
+TIME = control("DateTime", 'only="time"')
+MONTH = control("DateTime", 'only="month,year"')
+YEAR = control("DateTime", 'only="year" min="1990"')
+GERMAN = control("DateTime", 'only="date" format="%d.%m.%Y"')
 PAIRWISE = control("Pairwise", to_name="t,u")
 
 
@@ -52,6 +58,20 @@ def spans(*places: tuple[int, int, str]) -> tuple[Span, ...]:
 @pytest.mark.parametrize(
     ("control", "raw", "value", "step"),
     [
+        (DATE, "2020-02-03", "2020-02-03", "exact"),
+        (DATE, "2021-12-31", "2021-12-31", "exact"),
+        (DATE, " 2020/03/01", "2020-03-01", "normalised"),
+        (DATE, "2020-03-01T10:00", "2020-03-01", "normalised"),
+        (DATE, None, None, "exact"),
+        (MOMENT, "2020-03-01T10:05", "2020-03-01T10:05", "exact"),
+        (MOMENT, "2020-03-01 10:05:30Z", "2020-03-01T10:05", "normalised"),
+        (TIME, "09:30", "09:30", "exact"),
+        (TIME, "09:30:10", "09:30", "normalised"),
+        (MONTH, "2020-05", "2020-05-01", "exact"),
+        (MONTH, "2020-05-17", "2020-05-01", "normalised"),
+        (YEAR, 1999, "1999-01-01", "exact"),
+        (YEAR, "1999-05-17", "1999-01-01", "normalised"),
+        (GERMAN, "2020-05-17", "17.05.2020", "exact"),
         (SINGLE, "Good", ("g",), "exact"),
         (SINGLE, "g", ("g",), "exact"),
         (SINGLE, " GOOD! ", ("g",), "normalised"),
@@ -113,6 +133,15 @@ def test_values(control: Control, raw: JSON, value: Any, step: str) -> None:
 @pytest.mark.parametrize(
     ("control", "raw", "problem", "rejected"),
     [
+        (DATE, "2019-12-31", "is out of bounds", ("2019-12-31",)),
+        (DATE, "2022-01-01", "is out of bounds", ("2022-01-01",)),
+        (DATE, "2020-02-30", "is not a date as YYYY-MM-DD", ("2020-02-30",)),
+        (DATE, "yesterday", "is not a date as YYYY-MM-DD", ("yesterday",)),
+        (DATE, True, "is not a date as YYYY-MM-DD", ("True",)),
+        (MOMENT, "2020-03-01", "is not a date and time as YYYY-MM-DDTHH:MM", ("2020-03-01",)),
+        (MOMENT, None, "is empty", ()),
+        (YEAR, 1989, "is out of bounds", ("1989",)),
+        (TIME, "25:00", "is not a time of 24 hours as HH:MM", ("25:00",)),
         (SINGLE, "great", "is not one of the labels", ("great",)),
         (SINGLE, "neither", "is not one of the labels", ("neither",)),
         (SINGLE, "not good", "is not one of the labels", ("not good",)),

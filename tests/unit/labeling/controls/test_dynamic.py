@@ -1,0 +1,83 @@
+"""Options that each task brings along."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from backend.core.values import Outcome, TaskState
+from backend.dialogue import annotate
+from backend.labeling.config import parse_config
+from tests.samples import question, reply, task
+
+CHOICES = '<View><Text name="t" value="$t"/><Choices name="c" toName="t" value="$options"/></View>'
+TAXONOMY = '<View><Text name="t" value="$t"/><Taxonomy name="c" toName="t" value="$options"/></View>'
+TREE = [{"value": "Animal", "children": [{"value": "Cat", "alias": "cat"}, {"value": "Dog"}]}, {"value": "Plant"}]
+
+
+def outcome_of(xml: str, data: dict[str, Any], answer: Any) -> Outcome:
+    dialogue = annotate(question(xml, reasks=0), task(**data))
+    try:
+        next(dialogue)
+        dialogue.send(reply(json.dumps({"c": answer})))
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
+    raise AssertionError("asked again")
+
+
+def test_each_task_has_its_own_choices() -> None:
+    for options, answer in ((["one", "two"], "two"), ([{"value": "red", "hint": "warm"}, {"value": "blue"}], "red")):
+        outcome = outcome_of(CHOICES, {"t": "x", "options": options}, answer)
+        assert outcome.state is TaskState.DONE, outcome.error
+        assert outcome.result[0]["value"] == {"choices": [answer]}
+    assert outcome_of(CHOICES, {"t": "x", "options": ["one"]}, "two").state is TaskState.INVALID
+
+
+def test_the_options_are_in_the_prompt_the_schema_and_the_tasks_data() -> None:
+    config = parse_config(CHOICES)
+    assert config.variables == ("t", "options")
+    dialogue = annotate(question(CHOICES), task(t="x", options=[{"value": "red", "hint": "warm"}, {"value": "blue"}]))
+    request = next(dialogue)
+    assert request.schema["properties"]["c"]["enum"] == ["red", "blue"]
+    assert "- red: warm\n- blue" in request.messages[-1].content
+
+
+def test_a_tree_of_the_data() -> None:
+    outcome = outcome_of(TAXONOMY, {"t": "x", "options": TREE}, ["Animal > Cat"])
+    assert outcome.state is TaskState.DONE, outcome.error
+    assert outcome.result[0]["value"] == {"taxonomy": [["Animal", "cat"]]}
+    assert outcome_of(TAXONOMY, {"t": "x", "options": TREE}, ["Cat"]).state is TaskState.INVALID
+
+
+@pytest.mark.parametrize(
+    "options",
+    [None, "red", 3, [], {}, [1], [{"alias": "x"}], [{"value": ""}], ["a", "a"], [None], ["a"] * 10_001],
+)
+@pytest.mark.parametrize("xml", [CHOICES, TAXONOMY])
+def test_a_task_without_a_list_of_options_is_skipped_by_name(xml: str, options: Any) -> None:
+    outcome = outcome_of(xml, {"t": "x", "options": options}, "a")
+    assert outcome.state is TaskState.SKIPPED
+    assert outcome.error is not None
+    assert '"c"' in outcome.error
+    assert outcome.score == 0.0
+
+
+def test_deep_options_are_refused() -> None:
+    options: list[Any] = []
+    for _ in range(60):
+        options = [{"value": "x", "children": options}]
+    assert outcome_of(TAXONOMY, {"t": "x", "options": options}, "a").state is TaskState.SKIPPED
+
+
+def test_another_control_is_answered_where_the_options_are_missing() -> None:
+    xml = CHOICES.replace("</View>", '<Rating name="r" toName="t"/></View>')
+    dialogue = annotate(question(xml, reasks=0), task(t="x"))
+    request = next(dialogue)
+    assert list(request.schema["properties"]) == ["r"]
+    with pytest.raises(StopIteration) as stop:
+        dialogue.send(reply('{"r": 3}'))
+    assert stop.value.value.state is TaskState.DONE
+    assert any('Choices "c" takes its options' in note for note in stop.value.value.notes)
