@@ -21,7 +21,7 @@ offline = typer.Typer()
 _out = Console(highlight=False)
 
 
-@offline.command("score")
+@offline.command("score", short_help="How well scores tell right from wrong.")
 def score_command(
     replies: Annotated[Path, typer.Option(help="A file of recorded replies, one JSON object a line.")],
     label_key: Annotated[str | None, typer.Option(help="Where a reply, or a row without one, has its label.")] = None,
