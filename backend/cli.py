@@ -39,8 +39,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables call an option's type <bool> and <int range>
     pretty_exceptions_enable=False,
 )
-app.command("read")(read_command)
-app.command("score")(score_command)
+app.command("read", short_help="Read recorded replies as the service does.")(read_command)
+app.command("score", short_help="How well scores tell right from wrong.")(score_command)
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
 

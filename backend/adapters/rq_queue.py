@@ -15,6 +15,7 @@ from redis.lock import Lock
 from rq import Queue as RqQueue
 from rq import Retry, Worker
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 from backend.adapters.clock import utc_now
 from backend.core.errors import QueueError
@@ -116,16 +117,20 @@ class RedisQueue:
             return {name: self._queue(queue).count for name, queue in QUEUES.items()}
 
     def workers(self) -> int:
-        with self._translated():
-            found = [w for w in Worker.all(connection=self.connection) if set(w.queue_names()) & {INTERACTIVE, BULK}]
-        # A killed worker stays listed for minutes.
-        lately = utc_now() - timedelta(seconds=_ALIVE_S)
-        return len([w for w in found if w.last_heartbeat is not None and w.last_heartbeat > lately])
+        return len([w for w in self._alive() if set(w.queue_names()) & {INTERACTIVE, BULK}])
 
     def workers_started_with(self) -> list[Mapping[str, str]]:
+        found = self._alive()
         with self._translated():
-            told = [w.connection.hget(w.key, STARTED_WITH) for w in Worker.all(connection=self.connection)]
+            told = [w.connection.hget(w.key, STARTED_WITH) for w in found]
         return [json.loads(text) for text in told if text]
+
+    def _alive(self) -> list[BaseWorker]:
+        """Those with a fresh heartbeat: a killed worker stays listed for minutes."""
+        with self._translated():
+            found = Worker.all(connection=self.connection)
+        lately = utc_now() - timedelta(seconds=_ALIVE_S)
+        return [w for w in found if w.last_heartbeat is not None and w.last_heartbeat > lately]
 
     @contextmanager
     def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:

@@ -131,7 +131,7 @@ def what_is_answered(refusals: Sequence[str]) -> str:
     told = "; ".join(refusals)
     if "not supported yet" not in told:
         return told
-    return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {' and '.join(OBJECT_TAGS)}: see the README's table)"
+    return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {', '.join(OBJECT_TAGS)}: see the README's table)"
 
 
 def answerable(label_config: str) -> LabelingConfig:

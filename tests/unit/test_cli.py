@@ -175,7 +175,8 @@ def test_a_wrong_command_line_is_one_sentence(prelabel: Command, arguments: list
 
 
 def commands() -> list[str]:
-    return [str(command.callback.__name__) for command in cli.app.registered_commands if command.callback]
+    found = [c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback]
+    return [str(name) for name in found]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in commands())])

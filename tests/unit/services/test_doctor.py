@@ -256,7 +256,9 @@ def test_what_is_to_be_repaired_is_one_line_with_one_next_step() -> None:
 def test_what_can_be_used_instead_of_an_unsupported_control() -> None:
     installation, project_id = set_up(CONFIG.replace("</View>", '<Ranker name="r" toName="text"/></View>'))
     detail = by_name(checks(installation, project_id))["labeling config"].detail
-    assert detail.endswith("Taxonomy, TextArea on Text and HyperText: see the README's table)")
+    assert detail.endswith(
+        "Taxonomy, TextArea on Text, HyperText, Paragraphs, Chat, List, Table: see the README's table)"
+    )
 
 
 def test_not_connected() -> None:
