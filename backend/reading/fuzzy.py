@@ -10,7 +10,7 @@ Measured on the 359 label sets of real labeling configs and corpora (1,511 label
 out of its set is never read as another one, and of all 752 labels together only three pairs are slips of each other,
 which are one word spelled twice. Of random slips in labels of five letters and more 63 % are read; the others, most of
 them in first letters, short words and the narrow margin between alike labels, are asked again. Jaro-Winkler at 0.6, as
-MEGAnno+ has it, reads "negative" where "positive" is missing.
+MEGAnno+ has it, reads "non-positive" (0.85) as "positive".
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What each row of a recorded file answers, whether it is right, and with which confidence by which method.
 
 A reply is read by the code that reads it in the service (`backend.fields.read_controls`), as the answer to one control
-with the row's options. In a reply with several keys the label is at the key that was named, else at "label", else at
-the one key whose value is a valid answer; with none or several such keys the reply is invalid. The number that the
-model wrote about itself is at "confidence", "probability" or "score".
+with the row's options. In a reply with several keys the label is at the key that was named, else at "label" or a word
+like it ("answer", "class"), else at the one key whose value is a valid answer; with none or several such keys the reply
+is invalid. The number that the model wrote about itself is at "confidence", "probability" or "score".
 """
 
 from __future__ import annotations
