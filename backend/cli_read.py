@@ -20,13 +20,16 @@ _MOST_SHOWN = 10
 
 
 def read_command(
-    replies: Annotated[Path, typer.Option(help="A file of recorded replies, one JSON object a line.")],
+    replies: Annotated[Path, typer.Option(help="A file of recorded replies, one JSON object a line.", metavar="FILE")],
     key: Annotated[
-        str | None, typer.Option("--key", "--label-key", help="Where a reply has its label (else: found by rule).")
+        str | None,
+        typer.Option("--key", "--label-key", help="Where a reply has its label (else: found by rule).", metavar="KEY"),
     ] = None,
-    gold_key: Annotated[str, typer.Option(help="Where a row has its right label or labels.")] = "gold",
-    group_key: Annotated[list[str] | None, typer.Option(help="Figures for each value; may be repeated.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write a line a reply: label, step, reason.")] = None,
+    gold_key: Annotated[str, typer.Option(help="Where a row has its right label or labels.", metavar="KEY")] = "gold",
+    group_key: Annotated[
+        list[str] | None, typer.Option(help="Figures for each value; may be repeated.", metavar="KEY")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a line a reply: label, step, reason.", metavar="FILE")] = None,
     as_json_object: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Read recorded replies into labels: by which step, what was invalid, and how many are right."""

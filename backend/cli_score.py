@@ -21,13 +21,23 @@ _out = Console(highlight=False)
 
 
 def score_command(
-    replies: Annotated[Path, typer.Option(help="A file of recorded replies, one JSON object a line.")],
-    label_key: Annotated[str | None, typer.Option(help="Where a reply, or a row without one, has its label.")] = None,
-    confidence_key: Annotated[str, typer.Option(help="Where a row without reply has its confidence.")] = "confidence",
-    gold_key: Annotated[str, typer.Option(help="Where a row has its right label or labels.")] = "gold",
-    correct_key: Annotated[str, typer.Option(help="Where a row without gold says whether it is right.")] = "correct",
-    item_key: Annotated[str | None, typer.Option(help="Rows with the same value here are samples of one task.")] = None,
-    group_key: Annotated[list[str] | None, typer.Option(help="Figures for each value; may be repeated.")] = None,
+    replies: Annotated[Path, typer.Option(help="A file of recorded replies, one JSON object a line.", metavar="FILE")],
+    label_key: Annotated[
+        str | None, typer.Option(help="Where a reply, or a row without one, has its label.", metavar="KEY")
+    ] = None,
+    confidence_key: Annotated[
+        str, typer.Option(help="Where a row without reply has its confidence.", metavar="KEY")
+    ] = "confidence",
+    gold_key: Annotated[str, typer.Option(help="Where a row has its right label or labels.", metavar="KEY")] = "gold",
+    correct_key: Annotated[
+        str, typer.Option(help="Where a row without gold says whether it is right.", metavar="KEY")
+    ] = "correct",
+    item_key: Annotated[
+        str | None, typer.Option(help="Rows with the same value here are samples of one task.", metavar="KEY")
+    ] = None,
+    group_key: Annotated[
+        list[str] | None, typer.Option(help="Figures for each value; may be repeated.", metavar="KEY")
+    ] = None,
     invalid_is_wrong: Annotated[
         bool, typer.Option("--invalid-is-wrong", help="Count invalid replies as wrong, with the number they carry.")
     ] = False,
