@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 
 _QUOTES = {"‘": "'", "’": "'", "‚": "'", "‛": "'", "`": "'", "´": "'"}
 _QUOTES |= {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"'}
@@ -34,6 +34,8 @@ def fold(text: str) -> tuple[str, list[int]]:
         cluster = text[begin:end]
         if cluster.isspace():
             folded = "" if out and out[-1] == " " else " "
+        elif _is_invisible(cluster):
+            folded = ""
         else:
             plain = _SAME.get(cluster, cluster).translate(_STYLES)
             folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold())
@@ -46,10 +48,12 @@ def find_quotes(text: str, quotes: Sequence[str]) -> list[Place | None]:
     """Where each quote stands in `text`, as half-open code-point ranges; None where it does not.
 
     Whole words first ("Ann" is not looked for inside "Anniversary" where it also stands alone), the exact characters
-    before the folded forms. A quote that is given several times takes its occurrences in reading order. A quote
-    begins and ends with a whole character, its marks, emoji modifiers and joined emoji included.
+    before the folded forms, a free place before one that another quote has a part of. A quote that is given several
+    times takes its occurrences in reading order. A quote begins and ends with a whole character, its marks, emoji
+    modifiers and joined emoji included.
     """
     haystack = _Haystack(text)
+    taken = bytearray(len(text))  # 1 where a quote stands
     last: dict[str, tuple[Place, bool]] = {}  # folded quote -> its latest place, and whether whole words
     answers: list[Place | None] = []
     for quote in quotes:
@@ -58,11 +62,12 @@ def find_quotes(text: str, quotes: Sequence[str]) -> list[Place | None]:
         found = None
         if wanted:
             place, whole = last.get(wanted, ((0, 0), True))
-            found = haystack.find(exact, wanted, place[1], whole=True) if whole else None
+            found = haystack.find(exact, wanted, place[1], taken, whole=True) if whole else None
             if found is None and not (whole and wanted in last):
-                whole, found = False, haystack.find(exact, wanted, place[1], whole=False)
+                whole, found = False, haystack.find(exact, wanted, place[1], taken, whole=False)
             if found is not None:
                 last[wanted] = found, whole
+                taken[slice(*found)] = b"\1" * (found[1] - found[0])
         answers.append(found)
     return answers
 
@@ -81,12 +86,15 @@ class _Haystack:
     def _ends(self) -> dict[int, int]:
         return dict(_clusters(self._text))
 
-    def find(self, exact: str, wanted: str, start: int, *, whole: bool) -> Place | None:
-        for places in (self._exact(exact, start), self._as_folded(wanted, start)):
-            for begin, end in places:
-                if not whole or (_is_boundary(self._text, begin) and _is_boundary(self._text, end)):
+    def find(self, exact: str, wanted: str, start: int, taken: bytearray, *, whole: bool) -> Place | None:
+        """The first free place from `start` on, else the first one that is partly `taken`."""
+        first: Place | None = None
+        for begin, end in chain(self._exact(exact, start), self._as_folded(wanted, start)):
+            if not whole or (_is_boundary(self._text, begin) and _is_boundary(self._text, end)):
+                if taken.find(1, begin, end) < 0:
                     return begin, end
-        return None
+                first = first or (begin, end)
+        return first
 
     def _exact(self, quote: str, start: int) -> Iterator[Place]:
         at = self._text.find(quote, start)
@@ -124,6 +132,16 @@ def _continues(text: str, at: int) -> bool:
         or character in (_JOINER, _NON_JOINER)
         or "\U0001f3fb" <= character <= "\U0001f3ff"  # skin tones
         or (text[at - 1] == _JOINER and unicodedata.category(character)[0] in "LS")
+    )
+
+
+def _is_invisible(cluster: str) -> bool:
+    """A soft hyphen, a zero-width space, a mark of direction: models leave them out. Not the tags of a flag."""
+    return (
+        len(cluster) == 1
+        and cluster < "\U000e0000"
+        and cluster not in (_JOINER, _NON_JOINER)
+        and (unicodedata.category(cluster) == "Cf")
     )
 
 

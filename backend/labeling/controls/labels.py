@@ -109,7 +109,7 @@ class Labels(Control):
         placed = _placed(quotes, shown[self.to_name[0]])
         kept = self._within_usages(sorted(set(placed), key=lambda found: found[:2]))
         counts = {
-            "quoted passage(s) are not in the text": len(quotes) - len(placed),
+            "quoted passage(s) are not in the text, or not so often": len(quotes) - len(placed),
             "passage(s) with no known label": len(rejected),
             "passage(s) more than maxUsages allows": len(set(placed)) - len(kept),
         }
@@ -180,9 +180,16 @@ def _placed(quotes: Sequence[_Quote], shown: Shown) -> list[_Placed]:
     if passages is None:
         return []
     placed: list[_Placed] = []
+    standing: dict[str, tuple[int, int]] = {}  # where each quote stands first
     places = find_quotes(passages.text, [passages.without_name(quote.text) for quote in quotes])
-    for quote, place in zip(quotes, places, strict=True):
+    for quote, free in zip(quotes, places, strict=True):
+        # The same words under another label, and only there once: two labels of one passage.
+        place = free or standing.get(quote.text)
+        if place and any(found[:2] == place and found[2].labels == quote.labels for found in placed):
+            place = free
         position = passages.place(*place) if place else None
+        if place:
+            standing.setdefault(quote.text, place)
         if place and position:
             text = passages.text[place[0] : place[1]]
             placed.append((*place, Span(position=position, text=text, labels=quote.labels)))

@@ -148,3 +148,46 @@ def test_offsets_grow(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=()), max_size=40), st.lists(st.text(max_size=8), max_size=4))
 def test_no_text_makes_it_raise(text: str, quotes: list[str]) -> None:
     assert len(find_quotes(text, quotes)) == len(quotes)
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes", "places"),
+    [
+        ("New York and York", ["New York", "York"], [(0, 8), (13, 17)]),
+        ("York and New York", ["New York", "York"], [(9, 17), (0, 4)]),
+        ("Ann Lee met Lee", ["Ann Lee", "Lee"], [(0, 7), (12, 15)]),
+        ("only New York", ["New York", "York"], [(5, 13), (9, 13)]),  # nothing is free: one inside the other
+    ],
+)
+def test_a_free_place_comes_before_one_inside_another_quote(
+    text: str, quotes: list[str], places: list[tuple[int, int]]
+) -> None:
+    assert find_quotes(text, quotes) == places
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("die Do\u00adnau fließt", "Donau"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("\ufeffstart here", "start"),
+        ("a \u200fשלום\u200e b", "שלום"),
+        ("in \u2067שלום\u200f עולם\u2069", "שלום עולם"),
+    ],
+)
+def test_what_nobody_sees_does_not_part_a_quote_from_its_text(text: str, quote: str) -> None:
+    (place,) = find_quotes(text, [quote])
+    assert place is not None
+    assert "".join(c for c in text[slice(*place)] if c.isalnum() or c.isspace()) == quote
+
+
+def test_the_tags_of_a_flag_belong_to_it() -> None:
+    england = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+    (place,) = find_quotes(f"go {england} go", [england])
+    assert place == (3, 3 + len(england))
+
+
+def test_many_quotes_of_one_letter_are_found_quickly() -> None:
+    began = time.perf_counter()
+    assert find_quotes("ab " * 3_000, ["a", "b", "ab"] * 1_000).count(None) == 0
+    assert time.perf_counter() - began < 5

@@ -226,7 +226,17 @@ def test_usable_passages_are_kept_beside_unusable_ones() -> None:
     assert decoded.value == spans((0, 3, "p"))
     assert decoded.problem is None
     assert decoded.rejected == ("DOG", "Paris")
-    assert decoded.notes == ("1 quoted passage(s) are not in the text", "2 passage(s) with no known label")
+    assert decoded.notes == (
+        "1 quoted passage(s) are not in the text, or not so often",
+        "2 passage(s) with no known label",
+    )
+
+
+def test_the_same_words_under_two_labels_are_one_passage_with_two_spans() -> None:
+    quotes = [{"text": "Paris", "label": "LOC"}, {"text": "Paris", "label": "PER"}, {"text": "Paris", "label": "PER"}]
+    decoded = LABELS.decode(quotes, SHOWN)
+    assert [(s.text, s.labels) for s in decoded.value or ()] == [("Paris", ("LOC",)), ("Paris", ("p",))]
+    assert decoded.notes == ("1 quoted passage(s) are not in the text, or not so often",)
 
 
 def test_several_labels_of_one_passage() -> None:
@@ -270,7 +280,7 @@ def test_what_the_model_is_told_of_the_limits() -> None:
 
 def test_overlapping_passages_are_kept() -> None:
     quotes = [{"text": "Ann met Bob", "label": "PER"}, {"text": "Bob", "label": "LOC"}, {"text": "ann", "label": "PER"}]
-    assert [s.text for s in LABELS.decode(quotes, SHOWN).value] == ["Ann", "Ann met Bob", "Bob"]
+    assert [s.text for s in LABELS.decode(quotes, SHOWN).value] == ["Ann met Bob", "Bob", "Ann"]
 
 
 def test_passages_of_a_text_that_is_not_there_are_none() -> None:
