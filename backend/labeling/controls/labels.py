@@ -107,7 +107,7 @@ class Labels(Control):
             return Decoded(value=None, problem="is not a list of passages", rejected=(clip(raw),))
         quotes, steps, rejected = self._quotes(raw)
         placed = _placed(quotes, shown[self.to_name[0]])
-        kept = self._within_usages(sorted(set(placed), key=lambda found: found[:2]))
+        kept = self._within_usages(sorted(dict.fromkeys(placed), key=lambda found: found[:2]))
         counts = {
             "quoted passage(s) are not in the text, or not so often": len(quotes) - len(placed),
             "passage(s) with no known label": len(rejected),
