@@ -16,6 +16,7 @@ from backend.core.values import (
     JSON,
     Agent,
     FieldReading,
+    Media,
     Message,
     Outcome,
     Reply,
@@ -46,14 +47,17 @@ class Question:
     version: str
 
 
-def annotate(question: Question, task: Task) -> Dialogue:
-    """Annotate one task. A score of 0 marks, for Label Studio's sorting only, what a person must look at first."""
+def annotate(question: Question, task: Task, media: Media | None = None) -> Dialogue:
+    """Annotate one task, with what was loaded of its `media_sources`.
+
+    A score of 0 marks, for Label Studio's sorting only, what a person must look at first.
+    """
     config, agent = question.config.bind(task.data), question.agent
     notes = tuple(f"refused: {refusal}" for refusal in config.refusals)
     if not config.controls:
         reasons = "; ".join(str(refusal) for refusal in config.refusals)
         return _unasked("unsupported_config", f"No control of the labeling config can be answered: {reasons}.", notes)
-    shown = config.show(task.data)
+    shown = config.show(task.data, media)
     problems = tuple(s.problem for s in shown.values() if s.problem)
     blind = config.unanswerable(shown)
     config = config.without(blind)

@@ -81,6 +81,29 @@ class Settings(BaseSettings):
         alias="PRELABEL_PREDICT_DEADLINE_S",
         description="How long `/predict` waits for the one or two tasks that somebody has opened, in seconds.",
     )
+    media_root: Path | None = Field(
+        None, alias="PRELABEL_MEDIA_ROOT", description="Folder below which `file:` and relative image paths are read."
+    )
+    media_max_bytes: int = Field(
+        20_000_000, ge=1_000, alias="PRELABEL_MEDIA_MAX_BYTES", description="Largest image file that is read."
+    )
+    media_max_pixels: int = Field(
+        50_000_000,
+        ge=1_000,
+        le=89_000_000,
+        alias="PRELABEL_MEDIA_MAX_PIXELS",
+        description="Largest image that is decoded, in pixels.",
+    )
+    media_max_side: int = Field(
+        1_568,
+        ge=64,
+        le=8_192,
+        alias="PRELABEL_MEDIA_MAX_SIDE",
+        description="Longer images are scaled down to this side, in pixels, before they are sent.",
+    )
+    media_timeout_s: float = Field(
+        30.0, gt=0, alias="PRELABEL_MEDIA_TIMEOUT_S", description="Longest wait for one image, in seconds."
+    )
     basic_auth_user: str = Field(
         "", alias="PRELABEL_BASIC_AUTH_USER", description="With the password: Basic auth on every route."
     )
@@ -128,6 +151,7 @@ class Settings(BaseSettings):
             max_tokens=self.max_tokens,
             reasks=self.reasks,
             context_tokens=self.context_tokens,
+            image_side=self.media_max_side,
         )
 
 

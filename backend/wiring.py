@@ -7,18 +7,20 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 
 from backend.adapters.clock import utc_now
 from backend.adapters.label_studio import LabelStudioApi
+from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelBadRequest, ModelError, SettingsError
+from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
 from backend.core.values import JSON
 from backend.services.annotate import Caller
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
@@ -137,8 +139,27 @@ class Parts:
 
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
-        async with self.model() as model:
-            yield Caller(model=model, sleep=asyncio.sleep, random=random.random)
+        async with self.model() as model, self.media() as media:
+            yield Caller(model=model, media=media, sleep=asyncio.sleep, random=random.random)
+
+    def media(self) -> HttpMedia:
+        """A loader of images for one event loop."""
+        settings = self.settings
+        return HttpMedia(
+            label_studio_url=settings.label_studio_url,
+            authorization=self._authorization,
+            limits=Limits(
+                max_bytes=settings.media_max_bytes,
+                max_pixels=settings.media_max_pixels,
+                max_side=settings.media_max_side,
+                timeout_s=settings.media_timeout_s,
+            ),
+            root=settings.media_root,
+        )
+
+    def _authorization(self) -> str:
+        self.need_key()
+        return self.labels.authorization()
 
     def connect(self, project_id: int, backend_url: str, *, auto_start: bool | None) -> Connection:
         self.need_key()
@@ -192,5 +213,7 @@ class Parts:
             raise ModelBadRequest(unlisted)
         async with self.model() as model:
             found, usage = await model.probe(self.settings.model)
+            with suppress(ModelServerError, ModelTimeout):  # of an image; that text is answered is known
+                found = replace(found, images=await model.takes_images(self.settings.model))
         asked = f"asked one short question ({usage.prompt_tokens} tokens in, {usage.completion_tokens} out)"
         return {"model": f"{self.settings.model}, {asked}", **describe(found)}

@@ -45,8 +45,8 @@ TWO_OBJECTS = """
 
 ALL_REFUSED = """
 <View>
-  <Image name="image" value="$image"/>
-  <RectangleLabels name="boxes" toName="image"><Label value="cat"/></RectangleLabels>
+  <Audio name="sound" value="$sound"/>
+  <Labels name="calls" toName="sound"><Label value="cat"/></Labels>
 </View>
 """
 

@@ -56,6 +56,10 @@ class LabelStudioApi:
     def key_kind(self) -> str:
         return self._kind
 
+    def authorization(self) -> str:
+        """The header by which Label Studio knows the key now: that of a personal access token holds for minutes."""
+        return str(self._call("GET", "/api/current-user/whoami").request.headers["Authorization"])
+
     # --- projects and tasks ---------------------------------------------------------------------------------------
 
     def project(self, project_id: int) -> Project:

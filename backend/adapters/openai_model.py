@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import openai
 from openai.types.chat import ChatCompletion
 
+from backend.adapters.vision import colour_question, is_about_images, saw_the_colour
 from backend.core.errors import (
     ContextTooLong,
     ModelBadRequest,
@@ -109,6 +110,25 @@ class OpenAIModel:
             self._known[model] = known
             return known
 
+    async def takes_images(self, model: str) -> bool:
+        found = await self.capabilities(model)
+        async with self._probing:
+            found = self._known.get(model, found)
+            if found.images is None:
+                found = self._remember(model, replace(found, images=await self._sees_images(model, found)))
+        return bool(found.images)
+
+    async def _sees_images(self, model: str, found: Capabilities) -> bool:
+        try:
+            reply = await self._call(colour_question(model), found)
+        except ModelBadRequest:
+            return False
+        except ModelServerError as error:
+            if is_about_images(str(error.__cause__)):  # llama.cpp without a projector answers 500
+                return False
+            raise
+        return saw_the_colour(reply)
+
     async def probe(self, model: str) -> tuple[Capabilities, Usage]:
         """Ask a tiny question with everything switched on; switch off what is refused, one thing a call.
 
@@ -155,7 +175,7 @@ def parameters(request: Request, found: Capabilities) -> dict[str, Any]:
     """The keyword arguments of `chat.completions.create` for what the endpoint accepts."""
     call: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+        "messages": [{"role": m.role, "content": content(m)} for m in request.messages],
         found.max_tokens_name: request.max_tokens,
     }
     if found.sampling:
@@ -170,6 +190,17 @@ def parameters(request: Request, found: Capabilities) -> dict[str, Any]:
     elif found.structured == "json_object":
         call["response_format"] = {"type": "json_object"}
     return call
+
+
+def content(message: Message) -> str | list[dict[str, Any]]:
+    """A message's text, after its images where it has some, each with the number that the text calls it by."""
+    if not message.images:
+        return message.content
+    parts: list[dict[str, Any]] = []
+    for number, data_uri in enumerate(message.images, start=1):
+        parts.append({"type": "text", "text": f"Image {number}:"})
+        parts.append({"type": "image_url", "image_url": {"url": data_uri}})
+    return [*parts, {"type": "text", "text": message.content}]
 
 
 def lowered(found: Capabilities, message: str, *, guess: bool) -> Capabilities | None:
@@ -293,4 +324,5 @@ def describe(found: Capabilities) -> Mapping[str, JSON]:
         "answers": words[found.structured],
         "label probabilities": f"yes, {found.logprobs} alternatives" if found.logprobs else "no: scores stay empty",
         "sampling parameters": "yes" if found.sampling else "no",
+        "images": {True: "yes", False: "no", None: "not known"}[found.images],
     }

@@ -11,6 +11,7 @@ PrelabelError
 |  |- LabelStudioUnreachable   no answer at all, or a 5xx
 |  |- LabelStudioUnauthorized  401 or 403 because of the key
 |  `- LabelStudioNotFound      the project or task does not exist
+|- MediaUnreachable          an image could not be had this time: another run may have it
 |- ProjectUnknown            nothing is stored of this project
 `- ModelError                a model call failed
    |- ModelUnreachable         no connection: the job stops, nothing is lost
@@ -20,6 +21,7 @@ PrelabelError
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
    |- ContextTooLong           the prompt does not fit the model's window
+   |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
    `- ModelBadRequest          any other 4xx: asking again would not help
 """
 
@@ -73,6 +75,10 @@ class LabelStudioUnauthorized(LabelStudioError):
 
 class LabelStudioNotFound(LabelStudioError):
     """The project or task does not exist, or the key cannot see it."""
+
+
+class MediaUnreachable(PrelabelError):
+    """An image could not be had for now: no answer, a 5xx, or a key that Label Studio does not accept."""
 
 
 class ProjectUnknown(PrelabelError):
@@ -138,6 +144,13 @@ class ContextTooLong(ModelError):
     """The prompt does not fit the model's window."""
 
     kind = "context_too_long"
+
+
+class ModelTakesNoImages(ModelError):
+    """Every control is about an image, and the model refuses or ignores images."""
+
+    kind = "no_images"
+    stops_job = True
 
 
 class ModelBadRequest(ModelError):

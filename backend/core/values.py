@@ -41,6 +41,19 @@ class Message:
 
     role: str  # "system", "user" or "assistant"
     content: str
+    images: tuple[str, ...] = ()  # data URIs, in the order in which the text numbers them from 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image of a task, as it is sent to a model."""
+
+    data_uri: str
+    width: int  # of the original, in pixels, as an annotator's browser shows it
+    height: int
+
+
+Media = Mapping[str, "Picture | str"]  # where it comes from -> the image, or why there is none: one phrase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +98,7 @@ class Request:
         """Hash over everything that can change the answer."""
         return canonical_hash(
             {
-                "messages": [[m.role, m.content] for m in self.messages],
+                "messages": [[m.role, m.content, *m.images] for m in self.messages],
                 "schema": self.schema,
                 "model": self.model,
                 "temperature": self.temperature,
@@ -188,9 +201,12 @@ class Agent:
     seed: int | None = 0
     reasks: int = 1  # how often an unreadable reply is asked again, naming the error
     context_tokens: int = 128_000  # the model's window, prompt and answer together
+    image_side: int = 1_568  # the longest side of an image as it is sent, in pixels
 
 
-def version_of(agent: Agent, *, template_source: str, config_fingerprint: str, instructions: str) -> str:
+def version_of(
+    agent: Agent, *, template_source: str, config_fingerprint: str, instructions: str, with_images: bool = False
+) -> str:
     """The one version string: agent name and eight hex digits over everything that can change an answer.
 
     The same string stands in `/setup`, in every prediction, in the backend's title and in the project's
@@ -207,4 +223,6 @@ def version_of(agent: Agent, *, template_source: str, config_fingerprint: str, i
         "instructions": instructions,
         "confidence": "label_logprob",
     }
+    if with_images:
+        content["image_side"] = agent.image_side
     return f"{agent.name}@{canonical_hash(content)[:8]}"

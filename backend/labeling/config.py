@@ -14,7 +14,7 @@ from defusedxml.common import DefusedXmlException
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from backend.core.errors import ConfigError
-from backend.core.values import JSON, canonical_hash
+from backend.core.values import JSON, Media, canonical_hash
 from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control
@@ -100,9 +100,23 @@ class LabelingConfig:
 
         return frozenset(name for name in by_name if shown(name))
 
-    def show(self, data: Mapping[str, JSON]) -> dict[str, Shown]:
-        """Every object that a control asks about, as the model sees it."""
-        return {o.name: o.show(data) for o in self.objects}
+    def media_sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
+        """What must be loaded before the task can be shown."""
+        return tuple(dict.fromkeys(source for o in self.objects for source in o.sources(data)))
+
+    @property
+    def only_about_images(self) -> bool:
+        """Whether a model that sees no images can answer nothing of it."""
+        images = {o.name for o in self.objects if o.tag == "Image"}
+        return all(images.intersection(c.to_name) for c in self.controls)
+
+    def show(self, data: Mapping[str, JSON], media: Media | None = None) -> dict[str, Shown]:
+        """Every object of the task as the model sees it, with what was loaded of its `media_sources`."""
+        shown: dict[str, Shown] = {}
+        for o in self.objects:
+            first = 1 + sum(len(s.images) for s in shown.values())
+            shown[o.name] = o.show_loaded(data, media or {}, first)
+        return shown
 
     def unanswerable(self, shown: Mapping[str, Shown]) -> dict[str, str]:
         """The controls about something that this task does not show, with why: an answer would be made up."""
@@ -256,6 +270,7 @@ def _control(
             raise Refused(f"points to {found}")
         if found.tag not in control_class.object_tags:
             raise Refused(f'on {found.tag} "{target}" is not supported yet')
+        control = control.about(found)
     return control
 
 

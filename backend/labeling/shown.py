@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from backend.core.values import JSON
+from backend.core.values import JSON, Picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +117,22 @@ class NodeText(Passages):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownImage:
+    """One image of a task as the model sees it."""
+
+    number: int  # by which the model names it: counts from 1 over all objects of the task
+    picture: Picture
+    item: int | None = None  # its place in a list of images, from 0; None: the object's only image
+
+
+@dataclass(frozen=True, kw_only=True)
 class Shown:
     """One object of a task as the model sees it."""
 
     name: str  # the object tag's name
     text: str
     problem: str | None = None  # why there is nothing to show: one phrase, no task text
+    images: tuple[ShownImage, ...] = ()
     passages: Passages | None = None  # None where no region of text can be placed
 
     @property

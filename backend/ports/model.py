@@ -16,6 +16,7 @@ class Capabilities:
     logprobs: int  # how many alternatives a token it gives; 0: none
     max_tokens_name: str = "max_tokens"  # or "max_completion_tokens"
     sampling: bool = True  # False: temperature and seed are refused (reasoning models)
+    images: bool | None = None  # whether it sees images; None: not asked yet
 
 
 class Model(Protocol):
@@ -27,4 +28,8 @@ class Model(Protocol):
 
     async def capabilities(self, model: str) -> Capabilities:
         """From memory, from the store, or by probing. Raises a `ModelError`."""
+        ...
+
+    async def takes_images(self, model: str) -> bool:
+        """Whether it sees images: from memory, from the store, or by showing it one. Raises a `ModelError`."""
         ...

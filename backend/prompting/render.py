@@ -39,7 +39,12 @@ def render_messages(
         raise errors.TemplateError(
             f"The prompt template does not render ({type(error).__name__}): mend it, or use the default one."
         ) from error
-    return tuple(Message(role=role, content=text) for role, text in blocks.items() if text)
+    images = tuple(image.picture.data_uri for s in shown.values() for image in s.images)
+    return tuple(
+        Message(role=role, content=text, images=images if role == "user" else ())
+        for role, text in blocks.items()
+        if text
+    )
 
 
 def least_tokens(messages: tuple[Message, ...]) -> int:

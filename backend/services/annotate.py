@@ -6,15 +6,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from backend.core.errors import ContextTooLong, ModelError, PrelabelError
+from backend.core.errors import ContextTooLong, MediaUnreachable, ModelError, ModelTakesNoImages, PrelabelError
 from backend.core.retry import retry_delay
-from backend.core.values import Outcome, Reply, Request, Task, TaskState, Usage
+from backend.core.values import Media, Outcome, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Question, annotate
+from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +25,24 @@ class Caller:
     """How the model is called: the one retry loop, with its sleep and its randomness handed in."""
 
     model: Model
+    media: MediaSource
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
 
     async def ask(self, request: Request) -> Reply:
         """Ask until there is an answer or no sense in asking. Raises a `ModelError`."""
+        return await self._until_answered(lambda: self.model.ask(request))
+
+    async def takes_images(self, model: str) -> bool:
+        """Whether the model sees images. Raises a `ModelError`."""
+        return await self._until_answered(lambda: self.model.takes_images(model))
+
+    async def _until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
         attempt = 0
         while True:
             attempt += 1
             try:
-                return await self.model.ask(request)
+                return await call()
             except ModelError as error:
                 delay_s = retry_delay(error, attempt, self.random())
                 if delay_s is None:
@@ -82,7 +93,7 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
     """One task's outcome. Raises only a `ModelError` that stops the job; anything else becomes a failed outcome."""
     spent, latency_s = Usage(), 0.0
     try:
-        dialogue = annotate(question, task)
+        dialogue = annotate(question, task, await load_media(question, task, caller))
         try:
             request = next(dialogue)
             while True:
@@ -101,12 +112,33 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
             raise
         state = TaskState.SKIPPED if isinstance(error, ContextTooLong) else TaskState.FAILED
         return replace(_failed(error.kind, str(error)), state=state)
+    except MediaUnreachable as error:
+        return _failed("media_unreachable", str(error))
     except PrelabelError as error:
         return _failed("refused", str(error))
     except Exception as error:  # noqa: BLE001  - the unit of work: one bad task never voids its chunk
         _log.exception("annotating a task failed", extra={"task": task.id, "error": type(error).__name__})
         failed = _failed("internal", f"An internal error ({type(error).__name__}): the log has it under this task.")
         return replace(failed, usage=spent, latency_s=latency_s)
+
+
+async def load_media(question: Question, task: Task, caller: Caller) -> Media:
+    """What the task refers to. A model that sees no images still answers what is not asked about them.
+
+    Raises `ModelTakesNoImages` where that is nothing, and `MediaUnreachable`.
+    """
+    sources = question.config.media_sources(task.data)
+    if not sources:
+        return {}
+    model = question.agent.model
+    if await caller.takes_images(model):
+        return await caller.media.fetch(task.id, sources)
+    if question.config.only_about_images:
+        raise ModelTakesNoImages(
+            f"The model {model!r} takes no images: set PRELABEL_MODEL to one that does, "
+            "or remove the controls about images."
+        )
+    return dict.fromkeys(sources, f"the model {model!r} takes no images")
 
 
 def _failed(error_class: str, message: str) -> Outcome:

@@ -123,6 +123,7 @@ class Projects:
             template_source=self.template_source,
             config_fingerprint=config.fingerprint,
             instructions=instructions,
+            with_images=any(o.tag == "Image" for o in config.objects),
         )
 
 

@@ -106,8 +106,9 @@ class StoreCases:
         better = Capabilities(
             structured="json_object", logprobs=5, max_tokens_name="max_completion_tokens", sampling=False
         )
-        store.save_capabilities("http://a", "m", better)
-        assert store.capabilities("http://a", "m") == better
+        for found in (better, replace(better, images=False), replace(better, images=True)):
+            store.save_capabilities("http://a", "m", found)
+            assert store.capabilities("http://a", "m") == found
         assert store.capabilities("http://a", "other") is None
 
     # --- jobs ---------------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from backend.core.errors import ConfigError
-from backend.core.values import JSON, Outcome, TaskState
+from backend.core.values import JSON, Outcome, Picture, TaskState
 from backend.dialogue import annotate
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED, Control
 from backend.labeling.objects import SUPPORTED as OBJECTS
+from backend.labeling.shown import Shown
 from tests.conftest import NO_SHARED_DATA, SHARED_DATA
 from tests.samples import question, reply, task
 from tests.strict_schema import strict_faults
@@ -33,6 +34,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('choice="single-radio" required="true"', CHOICE, "t"),
         ('choice="multiple"', CHOICE, "d"),
         ('choice="multiple" required="true"', CHOICE, "h"),
+        ("", CHOICE, "g"),
     ],
     "DateTime": [
         ("", "", "t"),
@@ -55,9 +57,11 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('min="1" max="2" step="0.5"', "", "t"),
         ('max="-3" step="2"', "", "t"),
     ],
-    "Pairwise": [("", "", "t,h"), ("", "", "c,d")],
+    "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p")],
     "ParagraphLabels": [("", LABEL, "d"), ('choice="multiple" required="true"', LABEL, "d")],
     "Rating": [("", "", "t"), ('maxRating="1"', "", "b"), ('maxRating="10" required="true"', "", "t")],
+    "Rectangle": [("", "", "g"), ('required="true"', "", "p")],
+    "RectangleLabels": [("", LABEL, "g"), ('required="true" choice="multiple" maxUsages="1"', LABEL, "p")],
     "Taxonomy": [
         ("", TREE, "t"),
         ('leafsOnly="true" required="true"', TREE, "t"),
@@ -65,12 +69,15 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "TextArea": [("", "", "t"), ('required="true" placeholder="a &quot;{title}&quot;"', "", "h")],
 }
-DATA = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"} | {
+DATA: dict[str, JSON] = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"} | {
     "d": [{"author": "Ann", "text": "Hi 👍"}, {"author": "Bob", "text": "Hello"}],
     "c": [{"role": "user", "content": "Hi"}],
     "i": [{"id": 1, "title": "One", "html": "<b>first</b>"}],
     "b": {"weight": 3, "colour": "red"},
+    "g": "http://x/g.png",
+    "p": ["http://x/1.png", "http://x/2.png"],
 }
+PICTURE = Picture(data_uri="data:image/png;base64,AA==", width=640, height=480)
 CASES = [(tag, *way) for tag in sorted(SUPPORTED) for way in WAYS.get(tag, [])]
 
 
@@ -78,8 +85,13 @@ def config_of(tag: str, attributes: str, inside: str, to_name: str) -> LabelingC
     return parse_config(
         '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/><Paragraphs name="d" value="$d"/>'
         '<Chat name="c" value="$c"/><List name="i" value="$i"/><Table name="b" value="$b"/>'
+        '<Image name="g" value="$g"/><Image name="p" valueList="$p"/>'
         f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}></View>'
     )
+
+
+def shown_by(config: LabelingConfig) -> Mapping[str, Shown]:
+    return config.show(DATA, dict.fromkeys(config.media_sources(DATA), PICTURE))
 
 
 def test_every_supported_control_is_under_contract() -> None:
@@ -110,7 +122,7 @@ class TestControl:
 
     def test_its_example_is_an_answer(self, case: tuple[str, str, str, str]) -> None:
         config = config_of(*case)
-        shown = config.show(DATA)
+        shown = shown_by(config)
         (control,) = config.controls
         example = control.example(shown)
         jsonschema.validate({"it": example}, config.schema(), jsonschema.Draft202012Validator)
@@ -121,11 +133,13 @@ class TestControl:
 
     def test_its_regions_pass_the_servers_check(self, case: tuple[str, str, str, str]) -> None:
         config = config_of(*case)
-        shown = config.show(DATA)
+        shown = shown_by(config)
         (control,) = config.controls
         regions = control.regions(control.decode(control.example(shown), shown).value)
         assert regions
-        assert all(set(r) == {"from_name", "to_name", "type", "value"} for r in regions)
+        on_image = {"original_width", "original_height", "image_rotation"} if "Rectangle" in case[0] else set()
+        on_image |= {"item_index"} if on_image and case[3] == "p" else set()
+        assert all(set(r) == {"from_name", "to_name", "type", "value"} | on_image for r in regions)
         assert all(r["type"] == case[0].lower() for r in regions)
         assert json.loads(json.dumps(regions)) == regions
         with_ids = [{"id": str(i), "score": 0.5, **region} for i, region in enumerate(regions)]
@@ -134,7 +148,7 @@ class TestControl:
     def test_each_option_is_an_answer_of_its_own(self, case: tuple[str, str, str, str]) -> None:
         config = config_of(*case)
         (control,) = config.controls
-        shown = config.show(DATA)
+        shown = shown_by(config)
         values = [control.decode(_with_option(control, option.name, shown), shown) for option in control.options]
         assert [d.problem for d in values] == [None] * len(values)
         assert len({d.value for d in values}) == len(values)
@@ -160,9 +174,10 @@ def _with_option(control: Control, name: str, shown: Any) -> JSON:
 
 def _outcome_of_examples(config: LabelingConfig, data: Mapping[str, JSON]) -> Outcome:
     """Through a whole dialogue: every control answered with its example."""
-    dialogue = annotate(question(config.xml), task(**data))
+    media = dict.fromkeys(config.media_sources(data), PICTURE)
+    dialogue = annotate(question(config.xml), task(**data), media)
     request = next(dialogue)
-    shown = config.show(data)
+    shown = config.show(data, media)
     answer = {c.name: c.example(shown) for c in config.bind(data).controls}
     jsonschema.validate(answer, request.schema, jsonschema.Draft202012Validator)
     try:
@@ -186,7 +201,7 @@ def data_for(config: LabelingConfig) -> dict[str, JSON]:
     for shown in config.objects:
         text = f"Ann met Bob at the {shown.variable}."
         turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
-        data[shown.variable] = text if shown.tag in ("Text", "HyperText") else [turn]
+        data[shown.variable] = text if shown.tag in ("Text", "HyperText", "Image") else [turn]
     return data | {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable}
 
 

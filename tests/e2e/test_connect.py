@@ -152,8 +152,8 @@ def test_an_address_at_which_nobody_serves(stack: Stack) -> None:
 def test_a_config_of_which_nothing_is_supported_is_refused_by_name(stack: Stack) -> None:
     project = stack.project("Boxes", ALL_REFUSED)
     done = stack.prelabel("connect", "--project", project.id, "--backend-url", stack.product.url)
-    assert 'RectangleLabels "boxes" is not supported yet' in done.only_sentence
-    assert any('RectangleLabels "boxes"' in problem for problem in wrong(stack, project))
+    assert 'Labels "calls" points to Audio "sound" is not supported yet' in done.only_sentence
+    assert any('Labels "calls"' in problem for problem in wrong(stack, project))
     assert project.backends() == []
 
 

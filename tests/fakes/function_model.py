@@ -12,8 +12,9 @@ from backend.ports.model import Capabilities
 class FunctionModel:
     """`backend.ports.model.Model` from a function that gives a reply, or raises or gives a `ModelError`."""
 
-    def __init__(self, function: Callable[[Request], Reply | ModelError]) -> None:
+    def __init__(self, function: Callable[[Request], Reply | ModelError], *, images: bool = True) -> None:
         self._function = function
+        self.images = images
         self.requests: list[Request] = []
 
     async def ask(self, request: Request) -> Reply:
@@ -24,4 +25,7 @@ class FunctionModel:
         return answer
 
     async def capabilities(self, model: str) -> Capabilities:
-        return Capabilities(structured="json_schema", logprobs=20)
+        return Capabilities(structured="json_schema", logprobs=20, images=self.images)
+
+    async def takes_images(self, model: str) -> bool:
+        return self.images

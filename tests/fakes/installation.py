@@ -24,6 +24,7 @@ from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.memory_labels import MemoryLabels
+from tests.fakes.memory_media import MemoryMedia
 from tests.fakes.memory_queue import MemoryQueue, Message
 from tests.fakes.memory_service import MemoryService
 
@@ -84,6 +85,7 @@ class Installation:
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
+        self.media = MemoryMedia()
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
@@ -114,7 +116,7 @@ class Installation:
 
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
-        yield Caller(model=self.model, sleep=self.clock.sleep_async, random=lambda: 0.0)
+        yield Caller(model=self.model, media=self.media, sleep=self.clock.sleep_async, random=lambda: 0.0)
 
     def project(self, *texts: str, config: str = CONFIG, instructions: str = "") -> tuple[int, list[int]]:
         """A project with these texts as tasks: its id and theirs."""

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.pictures import seen_on
+
 JSON = Any
 
 _POSITIVE = frozenset(
@@ -52,6 +54,7 @@ _NEGATIVE = frozenset(
 _DATA = re.compile(r'^Data "(.*?)":\n(~{3,})\n(.*?)\n\2$', re.DOTALL | re.MULTILINE)
 _FIELD = re.compile(r'^"([^"\n]+)"(?: \(.*\))?(?: about "[^\n]*?")?: (.+?):?$')
 _TOKEN = re.compile(r"\w{1,4}|[^\w]+")
+_SEEN = re.compile(r"image (?P<number>\d+): (?P<colour>\w+) at (?P<box>.*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -72,10 +75,19 @@ class ScriptedReply:
     labels: tuple[LabelPlace, ...]
 
 
-def answer(messages: Sequence[Mapping[str, JSON]], response_format: Mapping[str, JSON] | None) -> ScriptedReply:
+def answer(
+    messages: Sequence[Mapping[str, JSON]],
+    response_format: Mapping[str, JSON] | None,
+    *,
+    sees_images: bool = True,
+) -> ScriptedReply:
     """The reply to a Chat Completions request."""
-    prompt = next((_content(m) for m in messages if m.get("role") == "user"), "")
+    asked = next((m for m in messages if m.get("role") == "user"), {})
+    prompt = _content(asked)
     data = data_in(prompt)
+    images = images_in(asked) if sees_images else []
+    if images:
+        data = [*images, *(data if _DATA.search(prompt) else [])]
     asks = fields_in(prompt)
     kind = (response_format or {}).get("type")
     if kind == "json_schema":
@@ -100,6 +112,17 @@ def answer(messages: Sequence[Mapping[str, JSON]], response_format: Mapping[str,
 def data_in(prompt: str) -> list[str]:
     """The texts between the fences of a prompt, or the whole prompt where it has none."""
     return [match[2] for match in _DATA.findall(prompt)] or [prompt]
+
+
+def images_in(message: Mapping[str, JSON]) -> list[str]:
+    """What is seen on the images of a message, in words."""
+    content = message.get("content")
+    parts = [part for part in content if part.get("type") == "image_url"] if isinstance(content, list) else []
+    seen = [seen_on(part["image_url"]["url"]) for part in parts]
+    return [
+        f"image {number}: {colour} at " + " ".join(f"{side:.3f}" for side in box)
+        for number, (colour, box) in enumerate(seen, start=1)
+    ]
 
 
 def fields_in(prompt: str) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -192,10 +215,27 @@ def _list(items: Mapping[str, JSON], data: Sequence[str]) -> list[JSON]:
         return [o for o in items["enum"] if _occurs(o, data)] or [items["enum"][0]]
     if items.get("type") != "object":
         return [_value(items, data, "")]
+    if "width" in items["properties"]:
+        return _boxes(items["properties"], data)
     words = [w for text in data for w in re.findall(r"\w+", text) if w[0].isupper() and len(w) > 1]
     word = words[1] if len(words) > 1 else words[0] if words else None
     label = items["properties"].get("label", {}).get("enum", ["label"])[0]
     return [{"text": word, "label": label}] if word else []
+
+
+def _boxes(properties: Mapping[str, JSON], data: Sequence[str]) -> list[JSON]:
+    """One box an image, with the label that is its colour's name, else the first."""
+    boxes: list[JSON] = []
+    for found in filter(None, map(_SEEN.fullmatch, data)):
+        box: dict[str, JSON] = {}
+        if "label" in properties:
+            labels = properties["label"]["enum"]
+            box["label"] = next((label for label in labels if label.casefold() == found["colour"]), labels[0])
+        if "image" in properties:
+            box["image"] = int(found["number"])
+        sides = zip(("x", "y", "width", "height"), found["box"].split(), strict=True)
+        boxes.append(box | {side: float(number) for side, number in sides})
+    return boxes
 
 
 def _number(ask: str, data: Sequence[str], *, nullable: bool) -> float | int | None:

@@ -14,8 +14,8 @@ Keys of a script (constructor arguments and `POST /script` alike; each one given
     latency_s        seconds before every answer
     fail             {"status": 429, "count": 2, "retry_after": 1.5, "body": {...}}, or a list of such; the next
                      `count` calls get it (null: all calls). Status 0 closes the connection without an answer.
-    refuse           any of json_schema, json_object, logprobs, max_tokens, temperature, seed: 400 naming it
-    ignore           ["logprobs"]: accepted and answered with null, as some gateways do
+    refuse           any of json_schema, json_object, logprobs, max_tokens, temperature, seed, images: 400 naming it
+    ignore           any of logprobs, images: accepted and left out, as some gateways do
     context_tokens   a longer prompt (4 characters a token) gets 400 "exceeds the available context size"
     reply            "scripted", "garbage", "cut" (finish_reason length), "filtered" (content_filter) or "empty"
     reply_count      how many replies that holds for; null: all
@@ -41,8 +41,9 @@ from tests.fakes.scripted_answers import JSON, ScriptedReply, answer, tokens
 from tests.strict_schema import strict_faults
 
 CHARACTERS_A_TOKEN = 4
+TOKENS_AN_IMAGE = 85
 MAX_KEPT_REQUESTS = 20_000
-_REFUSABLE = ("json_schema", "json_object", "logprobs", "max_tokens", "temperature", "seed")
+_REFUSABLE = ("json_schema", "json_object", "logprobs", "max_tokens", "temperature", "seed", "images")
 _GARBAGE = ("I'd rather not say.", '{"sentiment": ', "}{ \0 [1, 2", "It could be both, honestly.", "[]", "null")
 
 
@@ -197,7 +198,7 @@ class ScriptedModel:
         refusal = _refusal(body, self.script.refuse)
         if refusal is not None:
             return refusal
-        prompt_tokens = sum(len(str(m.get("content"))) for m in body["messages"]) // CHARACTERS_A_TOKEN + 1
+        prompt_tokens = sum(_prompt_tokens(m.get("content")) for m in body["messages"]) + 1
         limit = self.script.context_tokens
         if limit is not None and prompt_tokens > limit:
             return _error(
@@ -210,7 +211,8 @@ class ScriptedModel:
 
     def _completion(self, body: JSON, prompt_tokens: int) -> Answer:
         kind = self.script.next_reply()
-        reply = answer(body["messages"], body.get("response_format"))
+        sees = "images" not in self.script.ignore
+        reply = answer(body["messages"], body.get("response_format"), sees_images=sees)
         finish_reason = {"cut": "length", "filtered": "content_filter"}.get(kind, "stop")
         if self.script.text is not None:
             reply = ScriptedReply(text=self.script.text, labels=())
@@ -246,6 +248,18 @@ class ScriptedModel:
         )
 
 
+def _prompt_tokens(content: JSON) -> int:
+    if not isinstance(content, list):
+        return len(str(content)) // CHARACTERS_A_TOKEN
+    texts = sum(len(part.get("text", "")) // CHARACTERS_A_TOKEN for part in content)
+    return int(texts + TOKENS_AN_IMAGE * sum(part.get("type") == "image_url" for part in content))
+
+
+def _has_images(messages: Sequence[JSON]) -> bool:
+    lists = [m["content"] for m in messages if isinstance(m, dict) and isinstance(m.get("content"), list)]
+    return any(part.get("type") == "image_url" for parts in lists for part in parts)
+
+
 def _failure(failure: Mapping[str, JSON]) -> Answer:
     status = int(failure.get("status", 500))
     headers = {"Retry-After": str(failure["retry_after"])} if failure.get("retry_after") is not None else {}
@@ -258,6 +272,8 @@ def _refusal(body: JSON, refuse: Sequence[str]) -> Answer | None:
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list) or not messages or body.get("stream"):
         return _error(400, "Invalid request: messages are needed, and streaming is not offered.")
+    if "images" in refuse and _has_images(messages):
+        return _error(400, "Invalid content: this model does not support image input.", param="messages")
     response_format = body.get("response_format") or {}
     kind = response_format.get("type")
     if kind in refuse:
@@ -383,7 +399,7 @@ def main() -> None:
     parser.add_argument("--model", default="scripted")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--refuse", action="append", default=[], choices=_REFUSABLE)
-    parser.add_argument("--ignore", action="append", default=[], choices=["logprobs"])
+    parser.add_argument("--ignore", action="append", default=[], choices=["logprobs", "images"])
     parser.add_argument("--context-tokens", type=int)
     parser.add_argument("--reply", default="scripted", choices=["scripted", "garbage", "cut", "filtered", "empty"])
     parser.add_argument("--text", help="answer exactly this")

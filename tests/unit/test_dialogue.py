@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.errors import ContextTooLong
-from backend.core.values import Outcome, Reply, Request, Task, TaskState, TokenLogprob, Usage
+from backend.core.values import Outcome, Picture, Reply, Request, Task, TaskState, TokenLogprob, Usage
 from backend.dialogue import MAX_STORED_REPLY_CHARS, Question, annotate
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, SENTIMENT_AND_TOPIC, TWO_OBJECTS, question, reply, task
 
@@ -384,13 +384,33 @@ def test_a_filtered_reply_is_not_asked_again() -> None:
     assert stop.value.value.usage.calls == 1
 
 
+def test_an_image_is_sent_again_when_the_answer_is_asked_again() -> None:
+    xml = '<View><Image name="i" value="$i"/><Rectangle name="r" toName="i"/></View>'
+    media = {"u": Picture(data_uri="data:image/png;base64,AA==", width=10, height=10)}
+    dialogue = annotate(question(xml), task(i="u"), media)
+    first = next(dialogue)
+    again = dialogue.send(reply('{"r": [{"x": 0.1, "y": 0.1, "width": 0.5, "height": 0.5}]}'))
+    assert [len(m.images) for m in first.messages] == [0, 1]
+    assert [len(m.images) for m in again.messages] == [0, 1, 0, 0]
+    assert "fractions" in again.messages[-1].content
+    with pytest.raises(StopIteration) as stop:
+        dialogue.send(reply('{"r": [{"x": 10, "y": 10, "width": 50, "height": 50}, {"x": 99, "y": 0}]}'))
+    outcome: Outcome = stop.value.value
+    assert outcome.state is TaskState.DONE
+    assert outcome.score is None
+    assert outcome.fields[0].notes == ("1 box(es) that cannot be read",)
+    (region,) = outcome.result
+    assert region["original_width"] == 10
+    assert "score" not in region
+
+
 def test_a_config_of_which_nothing_can_be_answered_is_said_by_name() -> None:
-    outcome, requests = converse(question(ALL_REFUSED), task(image="x.png"))
+    outcome, requests = converse(question(ALL_REFUSED), task(sound="x.mp3"))
     assert requests == []
     assert outcome.state is TaskState.SKIPPED
     assert outcome.error_class == "unsupported_config"
     assert outcome.error is not None
-    assert 'RectangleLabels "boxes" is not supported yet' in outcome.error
+    assert 'Labels "calls" points to Audio "sound" is not supported yet' in outcome.error
 
 
 def test_what_is_refused_beside_what_is_answered_is_noted() -> None:

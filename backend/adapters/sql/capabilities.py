@@ -23,6 +23,7 @@ class SqlCapabilities(Database):
             logprobs=row["logprobs"],
             max_tokens_name=row["max_tokens_name"],
             sampling=row["sampling"],
+            images=row["images"],
         )
 
     def save_capabilities(self, endpoint: str, model: str, found: Capabilities) -> None:

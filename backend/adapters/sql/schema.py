@@ -113,5 +113,6 @@ capabilities = Table(
     Column("logprobs", Integer, nullable=False),
     Column("max_tokens_name", String(40), nullable=False),
     Column("sampling", Boolean, nullable=False),
+    Column("images", Boolean),  # null: not asked yet
     Column("checked_at", DateTime(timezone=True), nullable=False),
 )

@@ -11,13 +11,15 @@ from backend.labeling.controls.labels import HyperTextLabels, Labels, ParagraphL
 from backend.labeling.controls.number import Number
 from backend.labeling.controls.pairwise import Pairwise
 from backend.labeling.controls.rating import Rating
+from backend.labeling.controls.rectangle import Rectangle, RectangleLabels
 from backend.labeling.controls.taxonomy import Taxonomy
 from backend.labeling.controls.textarea import TextArea
 
 SUPPORTED: dict[str, type[Control]] = {
     control.tag: control
     for control in (
-        *(Choices, DateTime, HyperTextLabels, Labels, Number, Pairwise, ParagraphLabels, Rating, Taxonomy, TextArea),
+        *(Choices, DateTime, HyperTextLabels, Labels, Number, Pairwise, ParagraphLabels, Rating),
+        *(Rectangle, RectangleLabels, Taxonomy, TextArea),
     )
 }
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
@@ -14,8 +14,12 @@ from backend.labeling.conditions import Condition
 from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
 
+if TYPE_CHECKING:
+    from backend.labeling.objects.base import ObjectTag
+
 MAX_REJECTED_CHARS = 80
-READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table"})  # objects shown as text
+# Objects that a model takes in as a whole.
+READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,10 @@ class Control(ABC):
 
     def bind(self, data: Mapping[str, JSON]) -> Self:
         """The control with the options of one task. Raises `Refused` where the task's data holds none."""
+        return self
+
+    def about(self, target: ObjectTag) -> Self:
+        """The control as it asks about that very object."""
         return self
 
     def chosen(self, value: JSON) -> frozenset[str]:

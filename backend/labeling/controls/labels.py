@@ -68,7 +68,7 @@ class Labels(Control):
             question=question,
             options=options_of(element, "Label"),
             multiple=element.get("choice", "single").strip().lower() == "multiple",
-            max_usages=_max_usages(element),
+            max_usages=max_usages_of(element),
         )
 
     def schema(self) -> dict[str, JSON]:
@@ -196,7 +196,7 @@ def _placed(quotes: Sequence[_Quote], shown: Shown) -> list[_Placed]:
     return placed
 
 
-def _max_usages(element: Element) -> tuple[tuple[str, int], ...]:
+def max_usages_of(element: Element) -> tuple[tuple[str, int], ...]:
     """Of each label: its own `maxUsages`, or the control's. 0 and what is no number limit nothing, as in the editor."""
     limits: dict[str, int] = {}
     for child in element:

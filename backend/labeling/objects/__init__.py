@@ -3,11 +3,12 @@
 from backend.labeling.objects.base import ObjectTag
 from backend.labeling.objects.chat import Chat
 from backend.labeling.objects.hypertext import HyperText
+from backend.labeling.objects.image import Image
 from backend.labeling.objects.item_list import List
 from backend.labeling.objects.paragraphs import Paragraphs
 from backend.labeling.objects.table import Table
 from backend.labeling.objects.text import Text
 
-SUPPORTED: dict[str, type[ObjectTag]] = {o.tag: o for o in (Text, HyperText, Paragraphs, Chat, List, Table)}
+SUPPORTED: dict[str, type[ObjectTag]] = {o.tag: o for o in (Text, HyperText, Paragraphs, Chat, List, Table, Image)}
 
 __all__ = ["SUPPORTED", "ObjectTag"]

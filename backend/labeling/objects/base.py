@@ -11,13 +11,13 @@ from typing import Any, ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
-from backend.core.values import JSON
+from backend.core.values import JSON, Media
 from backend.labeling.controls.base import Refused
 from backend.labeling.shown import Passages, Shown
 
 _VARIABLE = re.compile(r"\$([^\s$]+)")
 _STEP = re.compile(r"[^.\[\]]+")
-_ABSENT = object()
+ABSENT = object()
 
 
 class NothingToShow(Exception):
@@ -44,14 +44,12 @@ class ObjectTag(ABC):
     @classmethod
     def parse(cls, element: Element) -> Self:
         """Read the tag. Raises `Refused` with the reason when its content cannot be shown."""
-        match = _VARIABLE.fullmatch((element.get("value") or "").strip())
-        if match is None or not _STEP.search(match[1]):
-            raise Refused('has no value of the form "$key"')
+        variable = variable_of(element.get("value") or "")
         if "url" in re.split(r"\W+", attribute(element, "valueType").lower()):
             raise Refused("loads its text from a URL, which is not supported yet")
         if attribute(element, "encoding").lower() not in ("", "none"):
             raise Refused(f"has encoding={attribute(element, 'encoding')!r}, which is not supported yet")
-        return cls(name=element.get("name", ""), variable=match[1], **cls.attributes(element))
+        return cls(name=element.get("name", ""), variable=variable, **cls.attributes(element))
 
     @classmethod
     def attributes(cls, element: Element) -> dict[str, Any]:
@@ -65,8 +63,8 @@ class ObjectTag(ABC):
 
     def show(self, data: Mapping[str, JSON]) -> Shown:
         """The object as the model sees it; a `problem` when the task has nothing to show."""
-        value = _look_up(data, self.variable)
-        if value is _ABSENT:
+        value = look_up(data, self.variable)
+        if value is ABSENT:
             return Shown(name=self.name, text="", problem=f"the data has no key {self.variable!r}")
         try:
             if value is None:
@@ -78,9 +76,25 @@ class ObjectTag(ABC):
             return Shown(name=self.name, text="", problem=f"the data's {self.variable!r} {nothing}")
         return Shown(name=self.name, text=content.text, passages=content.passages)
 
+    def sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
+        """What must be loaded before the object can be shown: URLs, paths."""
+        return ()
+
+    def show_loaded(self, data: Mapping[str, JSON], media: Media, first: int) -> Shown:
+        """As `show`, with what was loaded of `sources`; `first` is the number of its first image."""
+        return self.show(data)
+
     @abstractmethod
     def content_of(self, value: JSON) -> Content:
         """What to show of a value that is not null. Raises `NothingToShow`."""
+
+
+def variable_of(value: str) -> str:
+    """The key or path that a `value` names. Raises `Refused`."""
+    match = _VARIABLE.fullmatch(value.strip())
+    if match is None or not _STEP.search(match[1]):
+        raise Refused('has no value of the form "$key"')
+    return match[1]
 
 
 def attribute(element: Element, name: str) -> str:
@@ -107,7 +121,7 @@ def written(value: JSON) -> str:
         return ""
 
 
-def _look_up(data: Mapping[str, JSON], variable: str) -> JSON | object:
+def look_up(data: Mapping[str, JSON], variable: str) -> JSON | object:
     """The value of a variable: the key of that very name first, then the path, as the editor does."""
     value: JSON = data
     for step in (variable,) if variable in data else _STEP.findall(variable):
@@ -116,5 +130,5 @@ def _look_up(data: Mapping[str, JSON], variable: str) -> JSON | object:
         elif isinstance(value, list) and step.isdecimal() and len(step) < 10 and int(step) < len(value):
             value = value[int(step)]
         else:
-            return _ABSENT
+            return ABSENT
     return value

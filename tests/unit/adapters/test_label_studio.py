@@ -165,6 +165,11 @@ class TestPersonalAccessToken:
             assert labels.version() == "1.23.2"
         assert len(tokens.refreshed) == 3
 
+    def test_the_header_of_now_for_other_clients(self) -> None:
+        labels = api(Tokens(uses=1), PERSONAL)
+        assert [labels.authorization() for _ in range(2)] == ["Bearer access-1", "Bearer access-2"]
+        assert api(answering(200), LEGACY).authorization() == f"Token {LEGACY}"
+
     @pytest.mark.parametrize("status", [401, 403, 404, 500])
     def test_revoked(self, status: int) -> None:
         labels = api(Tokens(refresh_status=status), PERSONAL)

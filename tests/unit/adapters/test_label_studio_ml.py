@@ -18,6 +18,7 @@ from backend.core.values import Reply, Request
 from backend.services.annotate import Caller
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import AGENT, CONFIG, PROMPTS, by_mood
+from tests.fakes.memory_media import MemoryMedia
 
 TASKS = [{"id": 1, "data": {"text": "good"}}, {"id": 2, "data": {"text": "bad"}}, {"id": 3, "data": {}}]
 
@@ -39,7 +40,7 @@ def client(behaviour: dict[str, Any], tmp_path: Any, monkeypatch: pytest.MonkeyP
 
     @asynccontextmanager
     async def caller() -> AsyncIterator[Caller]:
-        yield Caller(model=FunctionModel(answer), sleep=sleep, random=lambda: 0.0)
+        yield Caller(model=FunctionModel(answer), media=MemoryMedia(), sleep=sleep, random=lambda: 0.0)
 
     monkeypatch.setattr(LabelStudioMLManager, "_current_model", {})
     app = api.init_app(

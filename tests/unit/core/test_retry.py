@@ -18,6 +18,7 @@ _FINAL = [
     errors.ModelQuotaExhausted,
     errors.ContextTooLong,
     errors.ModelBadRequest,
+    errors.ModelTakesNoImages,
 ]
 
 

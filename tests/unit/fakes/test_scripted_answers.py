@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from backend.core.values import Outcome, Reply, TaskState, TokenLogprob, Usage
 from backend.dialogue import annotate
+from tests.fakes.pictures import data_uri, drawn
 from tests.fakes.scripted_answers import answer, data_in, fields_in, tokens
 from tests.samples import EVERY_CONTROL, SENTIMENT, question, task
 
@@ -76,3 +78,19 @@ def test_what_the_prompt_asks_is_found_in_it() -> None:
     fields = fields_in(prompt)
     assert list(fields) == ["mood", "topics", "entities", "stars", "amount", "summary", "kind", "day", "better"]
     assert fields["kind"][1] == ("Animal", "Animal > Cat", "Animal > Dog", "Plant")
+
+
+def test_it_sees_the_colour_and_the_box_of_each_image() -> None:
+    images = [data_uri(drawn((100, 50), (10, 10, 40, 30), colour=colour)) for colour in ("blue", "green")]
+    parts = [{"type": "image_url", "image_url": {"url": uri}} for uri in images]
+    sides = {side: {"type": "number"} for side in ("x", "y", "width", "height")}
+    box = {"label": {"type": "string", "enum": ["Green", "Blue"]}, "image": {"type": "integer"}, **sides}
+    schema = {"properties": {"boxes": {"type": "array", "items": {"type": "object", "properties": box}}}}
+    message = {"role": "user", "content": [*parts, {"type": "text", "text": "Where?"}]}
+    form = {"type": "json_schema", "json_schema": {"schema": schema}}
+    place = {"x": 10.0, "y": 20.0, "width": 30.0, "height": 40.0}
+    assert json.loads(answer([message], form).text)["boxes"] == [
+        {"label": "Blue", "image": 1, **place},
+        {"label": "Green", "image": 2, **place},
+    ]
+    assert json.loads(answer([message], form, sees_images=False).text)["boxes"] == []

@@ -59,13 +59,25 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         (
             view(
                 '<Image name="i" value="$image"/>',
-                '<RectangleLabels name="r" toName="i"><Label value="x"/></RectangleLabels>',
+                '<BrushLabels name="r" toName="i"><Label value="x"/></BrushLabels>',
             ),
-            'RectangleLabels "r" is not supported yet',
+            'BrushLabels "r" is not supported yet',
         ),
         (
-            view('<Image name="i" value="$image"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
-            'Choices "c" points to Image "i" is not supported yet',
+            view('<Audio name="i" value="$sound"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
+            'Choices "c" points to Audio "i" is not supported yet',
+        ),
+        (
+            view('<Image name="i" value="photo.png"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
+            'Choices "c" points to Image "i" has no value of the form "$key"',
+        ),
+        (
+            view('<Image name="i" value="$image"/>', '<Labels name="l" toName="i"><Label value="x"/></Labels>'),
+            'Labels "l" on Image "i" is not supported yet',
+        ),
+        (
+            view(TEXT, '<Rectangle name="r" toName="t"/>'),
+            'Rectangle "r" on Text "t" is not supported yet',
         ),
         (
             view('<Paragraphs name="p" value="$turns"/>', '<Labels name="l" toName="p"><Label value="x"/></Labels>'),

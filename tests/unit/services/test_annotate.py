@@ -10,22 +10,25 @@ import pytest
 
 from backend.core.errors import (
     ContextTooLong,
+    MediaUnreachable,
     ModelBadRequest,
     ModelError,
     ModelQuotaExhausted,
     ModelRateLimited,
     ModelServerError,
+    ModelTakesNoImages,
     ModelTimeout,
     ModelUnauthorized,
     ModelUnreachable,
     StoreError,
 )
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
-from backend.core.values import Reply, Request, TaskState, Usage
+from backend.core.values import Picture, Reply, Request, TaskState, Usage
 from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import USAGE, Installation, by_mood, replying
+from tests.fakes.memory_media import MemoryMedia
 
 GOOD = json.dumps({"sentiment": "positive"})
 
@@ -275,6 +278,91 @@ def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task() -> None:
         annotate(installation, records)
 
 
+PHOTOS = (
+    '<View><Image name="photo" value="$text"/><Choices name="sentiment" toName="photo">'
+    '<Choice value="positive"/><Choice value="negative"/></Choices>{}</View>'
+)
+CAPTION = '<Text name="words" value="$words"/><Choices name="tone" toName="words"><Choice value="calm"/></Choices>'
+PICTURE = Picture(data_uri="data:image/png;base64,AAAA", width=2, height=1)
+
+
+def photos(installation: Installation, *sources: str, more: str = "") -> list[Record]:
+    """The claimed records of a project of photos; `text` holds each one's address."""
+    number, task_ids = installation.project(*sources, config=PHOTOS.format(more))
+    for task_id in task_ids:
+        installation.labels.projects[number].tasks[task_id]["words"] = "hello"
+    job = installation.store.job(installation.jobs.start_run(number))
+    assert job is not None
+    return installation.store.claim(job.version, number, task_ids, "test")
+
+
+def test_what_a_task_refers_to_is_fetched_first_and_sent_along() -> None:
+    installation = Installation()
+    installation.media.found = {"http://a": PICTURE, "http://b": "its server answers HTTP 404"}
+    records = photos(installation, "http://a", "http://b")
+    annotate(installation, records)
+    assert states(installation, records) == {"http://a": TaskState.DONE, "http://b": TaskState.SKIPPED}
+    assert sorted(installation.media.fetched) == [
+        (record.task_id, source) for record, source in zip(records, ("http://a", "http://b"), strict=True)
+    ]
+    (request,) = installation.model.requests
+    assert request.messages[-1].images == (PICTURE.data_uri,)
+    first = records[0]
+    found = installation.store.records(first.project_id, first.version, [r.task_id for r in records])
+    assert "HTTP 404" in str(found[records[1].task_id].error)
+
+
+def test_an_image_that_may_come_later_fails_its_task_and_the_next_run_asks_again() -> None:
+    installation = Installation()
+    installation.media.found = {"http://a": MediaUnreachable("It did not come in time."), "http://b": PICTURE}
+    records = photos(installation, "http://a", "http://b")
+    annotate(installation, records)
+    assert states(installation, records) == {"http://a": TaskState.FAILED, "http://b": TaskState.DONE}
+    project_id = records[0].project_id
+    assert installation.store.counts(project_id).errors == {"media_unreachable": 1}
+    installation.media.found["http://a"] = PICTURE
+    job = installation.store.job(installation.jobs.start_run(project_id))
+    assert job is not None
+    again = installation.store.claim(job.version, project_id, [r.task_id for r in records], "test")
+    assert [r.data["text"] for r in again] == ["http://a"]
+    annotate(installation, again)
+    assert states(installation, again) == {"http://a": TaskState.DONE}
+
+
+def test_a_model_that_sees_no_images_stops_the_job_before_anything_is_spent() -> None:
+    installation = Installation()
+    installation.model.images = False
+    records = photos(installation, "http://a", "http://b")
+    run = annotate(installation, records, concurrency=1)
+    assert isinstance(run.stopped_by, ModelTakesNoImages)
+    assert "takes no images" in str(run.stopped_by)
+    assert installation.model.requests == []
+    assert installation.media.fetched == []
+    assert set(states(installation, records).values()) == {TaskState.QUEUED}
+
+
+def test_a_model_that_sees_no_images_answers_what_is_about_text() -> None:
+    def answer(request: Request) -> Reply:
+        assert '"sentiment"' not in request.messages[-1].content
+        return replying('{"tone": "calm"}')
+
+    installation = Installation(answer)
+    installation.model.images = False
+    records = photos(installation, "http://a", more=CAPTION)
+    annotate(installation, records)
+    assert states(installation, records) == {"http://a": TaskState.DONE}
+    assert installation.model.requests[0].messages[-1].images == ()
+    assert installation.media.fetched == []
+
+
+def test_a_task_without_images_asks_nothing_about_them() -> None:
+    installation = Installation()
+    installation.model.images = False
+    records = enlisted(installation, "text")
+    annotate(installation, records)
+    assert states(installation, records) == {"text": TaskState.DONE}
+
+
 def test_a_caller_sleeps_as_its_randomness_says() -> None:
     slept: list[float] = []
 
@@ -283,6 +371,6 @@ def test_a_caller_sleeps_as_its_randomness_says() -> None:
 
     model = FunctionModel(in_turn(ModelTimeout("t")))
     request = Request(messages=(), schema={}, model="m", temperature=0, max_tokens=1, seed=None, logprobs=False)
-    reply = asyncio.run(Caller(model=model, sleep=sleep, random=lambda: 0.5).ask(request))
+    reply = asyncio.run(Caller(model=model, media=MemoryMedia(), sleep=sleep, random=lambda: 0.5).ask(request))
     assert reply.usage == Usage(prompt_tokens=10, completion_tokens=3, calls=1)
     assert slept == [pytest.approx(0.75)]

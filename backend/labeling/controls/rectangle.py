@@ -1,0 +1,236 @@
+"""`<RectangleLabels>` and `<Rectangle>`: boxes on an image, in per cent of it, from the top left corner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import (
+    Control,
+    Decoded,
+    Option,
+    attribute_is_true,
+    clip,
+    joined_steps,
+    options_of,
+)
+from backend.labeling.controls.labels import max_usages_of
+from backend.labeling.controls.number import as_number
+from backend.labeling.shown import Shown, ShownImage
+
+if TYPE_CHECKING:
+    from backend.labeling.objects.base import ObjectTag
+
+_DIGITS = 4  # of a per cent: below a pixel on the largest images
+_SIDES = ("x", "y", "width", "height")
+_FULL = 100.0
+_LEAST_INSIDE = 0.5  # of a box's area: of one that lies further outside it is not known what was meant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle in per cent of its image. It stands on no edge outside 0 and 100."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    original_width: int  # of the image, in pixels
+    original_height: int
+    item: int | None = None  # which image of a list
+    label: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RectangleLabels(Control):
+    """A value is a tuple of `Box`es in the model's order. What sticks out of the image is cut off and told."""
+
+    tag: ClassVar[str] = "RectangleLabels"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
+
+    max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many boxes may have it
+    listed: bool = False  # on a list of images: each box says on which
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        return cls(
+            name=element.get("name", ""),
+            to_name=tuple(element.get("toName", "").split(",")),
+            required=attribute_is_true(element, "required"),
+            question=question,
+            options=cls.labels_of(element),
+            max_usages=max_usages_of(element),
+        )
+
+    @classmethod
+    def labels_of(cls, element: Element) -> tuple[Option, ...]:
+        return options_of(element, "Label")
+
+    def about(self, target: ObjectTag) -> Self:
+        return replace(self, listed=getattr(target, "listed", False))
+
+    def schema(self) -> dict[str, JSON]:
+        properties: dict[str, JSON] = {}
+        if self.options:
+            properties["label"] = {"type": "string", "enum": [o.name for o in self.options]}
+        if self.listed:
+            properties["image"] = {"type": "integer"}
+        properties |= {side: {"type": "number"} for side in _SIDES}
+        item = {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+        return {"type": "array", "items": item}
+
+    def ask(self) -> str:
+        what = "everything that one of these labels names" if self.options else "everything that is asked for"
+        return (
+            f'a list with a box around {what} in "{self.to_name[0]}": x and y are the box\'s left and top edge, '
+            "each number a per cent of the image's width or height, from 0 to 100"
+            + ("; image is the number of the image" if self.listed else "")
+            + "; an empty list if there is none"
+        )
+
+    def shape(self) -> str:
+        parts = ['"label": "<label>"'] if self.options else []
+        parts += ['"image": <number>'] if self.listed else []
+        parts += [f'"{side}": <number>' for side in _SIDES]
+        return "[{" + ", ".join(parts) + "}, ...]"
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        box: dict[str, JSON] = {"label": self.options[0].name} if self.options else {}
+        if self.listed:
+            images = shown[self.to_name[0]].images
+            box["image"] = images[0].number if images else 1
+        return [box | {"x": 10, "y": 20.5, "width": 30, "height": 40}]
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        if not isinstance(raw, list):
+            return Decoded(value=None, problem="is not a list of boxes", rejected=(clip(raw),))
+        images = shown[self.to_name[0]].images
+        steps: list[str] = []
+        rejected: list[str] = []
+        read: list[Box] = []
+        for item in raw:
+            found = self._box(item, images)
+            if isinstance(found, str):
+                rejected.append(clip(found))
+                continue
+            box, step = found
+            read.append(box)
+            steps.append(step)
+        if read and all(max(b.x, b.y, b.width, b.height) <= 1 for b in read):
+            return Decoded(value=None, problem="has fractions where per cent, from 0 to 100, were asked")
+        placed = [_inside(box) for box in read]
+        different = tuple(dict.fromkeys(box for box in placed if box is not None))
+        boxes = self._within_usages(different)
+        cut = sum(after is not None and not _same(after, before) for after, before in zip(placed, read, strict=True))
+        notes = tuple(
+            note
+            for note, count in (
+                (f"{len(rejected)} box(es) that cannot be read", len(rejected)),
+                (f"{placed.count(None)} box(es) that are empty or not on the image", placed.count(None)),
+                (f"{cut} box(es) cut off at the image's edge", cut),
+                (f"{len(different) - len(boxes)} box(es) more than maxUsages allows", len(different) - len(boxes)),
+            )
+            if count
+        )
+        if raw and not boxes:
+            return Decoded(value=None, problem="holds no usable box", rejected=tuple(rejected), notes=notes)
+        if self.required and not boxes:
+            return Decoded(value=None, problem="is empty", notes=notes)
+        step = joined_steps(steps) or "exact"
+        return Decoded(value=boxes or None, step=step, rejected=tuple(rejected), notes=notes)
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self._region(box) for box in value]
+
+    def _region(self, box: Box) -> dict[str, JSON]:
+        value: dict[str, JSON] = {side: getattr(box, side) for side in _SIDES} | {"rotation": 0}
+        if box.label is not None:
+            value[self.tag.lower()] = [box.label]
+        region = self.region(value) | {
+            "original_width": box.original_width,
+            "original_height": box.original_height,
+            "image_rotation": 0,
+        }
+        return region if box.item is None else region | {"item_index": box.item}
+
+    def _within_usages(self, boxes: Sequence[Box]) -> tuple[Box, ...]:
+        limits, used = dict(self.max_usages), Counter[str | None]()
+        kept: list[Box] = []
+        for box in boxes:
+            used[box.label] += 1
+            if box.label is None or used[box.label] <= limits.get(box.label, len(boxes)):
+                kept.append(box)
+        return tuple(kept)
+
+    def _box(self, item: JSON, images: Sequence[ShownImage]) -> tuple[Box, str] | str:
+        """A box and the step that gave its label; or what cannot be used of it."""
+        if not isinstance(item, dict):
+            return repr(item)
+        numbers = [_number(item.get(side)) for side in _SIDES]
+        image = self._image(item.get("image"), images)
+        if image is None or any(number is None for number in numbers):
+            return repr(item)
+        x, y, width, height = (number or 0.0 for number in numbers)
+        label, step = None, "exact"
+        if self.options:
+            named = item.get("label")
+            match = self.match(named) if isinstance(named, str) else None
+            if match is None:
+                return named if isinstance(named, str) else repr(item)
+            label, step = match.value, match.step
+        box = Box(
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+            original_width=image.picture.width,
+            original_height=image.picture.height,
+            item=image.item,
+            label=label,
+        )
+        return box, step
+
+    def _image(self, number: JSON, images: Sequence[ShownImage]) -> ShownImage | None:
+        if len(images) == 1:
+            return images[0]
+        wanted = as_number(number)
+        return next((image for image in images if image.number == wanted), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rectangle(RectangleLabels):
+    """Boxes without a label."""
+
+    tag: ClassVar[str] = "Rectangle"
+
+    @classmethod
+    def labels_of(cls, element: Element) -> tuple[Option, ...]:
+        return ()
+
+
+def _number(raw: JSON) -> float | None:
+    number = as_number(raw.strip().removesuffix("%") if isinstance(raw, str) else raw)
+    return None if number is None or abs(number) > 1e9 else float(number)
+
+
+def _inside(box: Box) -> Box | None:
+    """The part of a box that is on its image; None for an empty one and for one that lies mostly outside."""
+    left, right = (round(min(max(edge, 0.0), _FULL), _DIGITS) for edge in (box.x, box.x + box.width))
+    top, bottom = (round(min(max(edge, 0.0), _FULL), _DIGITS) for edge in (box.y, box.y + box.height))
+    width, height = round(right - left, _DIGITS), round(bottom - top, _DIGITS)
+    if width <= 0 or height <= 0 or width * height < _LEAST_INSIDE * box.width * box.height:
+        return None
+    return replace(box, x=left, y=top, width=width, height=height)
+
+
+def _same(one: Box, other: Box) -> bool:
+    return all(abs(getattr(one, side) - getattr(other, side)) < 10 ** (1 - _DIGITS) for side in _SIDES)

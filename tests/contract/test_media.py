@@ -1,0 +1,80 @@
+"""What holds for every `MediaSource`: the one over HTTP, and the one in memory that other tests use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.adapters.media import HttpMedia, Limits
+from backend.core.errors import MediaUnreachable
+from backend.core.values import Media, Picture
+from backend.ports.media import MediaSource
+from tests.fakes.memory_media import MemoryMedia
+from tests.fakes.pictures import data_uri, drawn
+
+GOOD, GONE, ILL = "https://pictures.example/good.png", "https://pictures.example/gone.png", "https://ill.example/x.png"
+
+
+def over_http() -> MediaSource:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.headers["host"] == "ill.example":
+            return httpx.Response(503)
+        return (
+            httpx.Response(200, stream=httpx.ByteStream(drawn()))
+            if request.url.path == "/good.png"
+            else httpx.Response(404)
+        )
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["93.184.216.34"]
+
+    return HttpMedia(
+        label_studio_url="http://labels.example",
+        authorization=lambda: "Token key",
+        limits=Limits(max_bytes=100_000, max_pixels=1_000_000, max_side=500, timeout_s=5),
+        root=Path("/nowhere"),
+        transport=httpx.MockTransport(answer),
+        resolve=resolve,
+    )
+
+
+def in_memory() -> MediaSource:
+    picture = Picture(data_uri=data_uri(drawn()), width=200, height=100)
+    return MemoryMedia(
+        {GOOD: picture, ILL: MediaUnreachable("An image's server failed with HTTP 503: run again later.")}
+    )
+
+
+@pytest.fixture(params=[over_http, in_memory])
+def make(request: pytest.FixtureRequest) -> Callable[[], MediaSource]:
+    found: Callable[[], MediaSource] = request.param
+    return found
+
+
+def fetch(make: Callable[[], MediaSource], *sources: str) -> Media:
+    async def run() -> Media:
+        return await make().fetch(7, sources)
+
+    return asyncio.run(run())
+
+
+def test_every_source_has_its_image_or_a_phrase(make: Callable[[], MediaSource]) -> None:
+    found = fetch(make, GOOD, GONE, GOOD)
+    assert set(found) == {GOOD, GONE}
+    assert isinstance(found[GOOD], Picture)
+    assert (found[GOOD].width, found[GOOD].height) == (200, 100)
+    assert found[GOOD].data_uri.startswith("data:image/")
+    assert found[GONE] == "its server answers HTTP 404"
+
+
+def test_what_may_pass_is_an_error(make: Callable[[], MediaSource]) -> None:
+    with pytest.raises(MediaUnreachable, match="503"):
+        fetch(make, GOOD, ILL)
+
+
+def test_nothing_asked_is_nothing_fetched(make: Callable[[], MediaSource]) -> None:
+    assert fetch(make) == {}
