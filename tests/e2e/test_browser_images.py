@@ -57,7 +57,8 @@ def upload(project: Labeling, name: str, content: bytes) -> int:
 
 @pytest.fixture(scope="module")
 def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    yield from logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium"))
+    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")
