@@ -17,6 +17,7 @@ _SAME = _QUOTES | _DASHES
 _JOINER = "\u200d"
 _NON_JOINER = "\u200c"
 _STYLES = {0xFE0E: None, 0xFE0F: None}  # text or emoji style: models leave them out
+_TAKEN, _OWN = b"\1", b"\2"  # where a quote stands: another one, or one of those that are looked for
 
 Place = tuple[int, int]
 
@@ -48,28 +49,40 @@ def find_quotes(text: str, quotes: Sequence[str]) -> list[Place | None]:
     """Where each quote stands in `text`, as half-open code-point ranges; None where it does not.
 
     Whole words first ("Ann" is not looked for inside "Anniversary" where it also stands alone), the exact characters
-    before the folded forms, a free place before one that another quote has a part of. A quote that is given several
+    before the folded forms, a free place before one that a longer quote has a part of. A quote that is given several
     times takes its occurrences in reading order. A quote begins and ends with a whole character, its marks, emoji
     modifiers and joined emoji included.
     """
-    haystack = _Haystack(text)
-    taken = bytearray(len(text))  # 1 where a quote stands
-    last: dict[str, tuple[Place, bool]] = {}  # folded quote -> its latest place, and whether whole words
-    answers: list[Place | None] = []
-    for quote in quotes:
-        exact = quote.strip()
-        wanted = fold(exact)[0].strip()
-        found = None
+    same: dict[str, list[int]] = {}  # folded quote -> where it is given
+    for index, quote in enumerate(quotes):
+        wanted = fold(quote.strip())[0].strip()
         if wanted:
-            place, whole = last.get(wanted, ((0, 0), True))
-            found = haystack.find(exact, wanted, place[1], taken, whole=True) if whole else None
-            if found is None and not (whole and wanted in last):
-                whole, found = False, haystack.find(exact, wanted, place[1], taken, whole=False)
-            if found is not None:
-                last[wanted] = found, whole
-                taken[slice(*found)] = b"\1" * (found[1] - found[0])
-        answers.append(found)
+            same.setdefault(wanted, []).append(index)
+    haystack = _Haystack(text)
+    answers: list[Place | None] = [None] * len(quotes)
+    for wanted, given in sorted(same.items(), key=lambda group: -len(group[0])):
+        forms = [quotes[index].strip() for index in given]
+        for index, place in _dealt(given, forms, haystack.take(forms, wanted), text):
+            answers[index] = place
     return answers
+
+
+def _dealt(
+    given: Sequence[int], forms: Sequence[str], places: Sequence[Place], text: str
+) -> Iterator[tuple[int, Place]]:
+    """Each quote with its place: in reading order, but first those that stand in the text letter by letter."""
+    if len(set(forms)) == 1:
+        yield from zip(given, places, strict=False)  # fewer places than quotes: the last ones have none
+        return
+    left, other = list(places), list[int]()
+    for index, form in zip(given, forms, strict=True):
+        place = next((place for place in left if text[slice(*place)] == form), None)
+        if place is None:
+            other.append(index)
+        else:
+            left.remove(place)
+            yield index, place
+    yield from zip(other, left, strict=False)
 
 
 class _Haystack:
@@ -77,6 +90,7 @@ class _Haystack:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._taken = bytearray(len(text))
 
     @cached_property
     def _folded(self) -> tuple[str, list[int]]:
@@ -86,34 +100,55 @@ class _Haystack:
     def _ends(self) -> dict[int, int]:
         return dict(_clusters(self._text))
 
-    def find(self, exact: str, wanted: str, start: int, taken: bytearray, *, whole: bool) -> Place | None:
-        """The first free place from `start` on, else the first one that is partly `taken`."""
-        first: Place | None = None
-        for begin, end in chain(self._exact(exact, start), self._as_folded(wanted, start)):
-            if not whole or (_is_boundary(self._text, begin) and _is_boundary(self._text, end)):
-                if taken.find(1, begin, end) < 0:
-                    return begin, end
-                first = first or (begin, end)
-        return first
+    def take(self, forms: Sequence[str], wanted: str) -> list[Place]:
+        """Places for quotes of the folded form `wanted`, one each as far as there are any, in reading order."""
+        for whole in (True, False):
+            free: list[Place] = []
+            shared: dict[Place, None] = {}
+            for begin, end in chain(*map(self._exact, dict.fromkeys(forms)), self._as_folded(wanted)):
+                if whole and not (_is_boundary(self._text, begin) and _is_boundary(self._text, end)):
+                    continue
+                if not any(self._taken[begin:end]):
+                    self._taken[begin:end] = _OWN * (end - begin)
+                    free.append((begin, end))
+                elif _OWN not in self._taken[begin:end]:
+                    shared[begin, end] = None
+                if len(free) == len(forms):
+                    break
+            found = _apart(sorted([*free, *shared][: len(forms)]))
+            for begin, end in (*free, *found):
+                self._taken[begin:end] = _TAKEN * (end - begin)
+            if found:
+                return found
+        return []
 
-    def _exact(self, quote: str, start: int) -> Iterator[Place]:
-        at = self._text.find(quote, start)
+    def _exact(self, quote: str) -> Iterator[Place]:
+        at = self._text.find(quote)
         while at >= 0:
             end = at + len(quote)
             if not _continues(self._text, at) and not _continues(self._text, end):
                 yield at, end
             at = self._text.find(quote, at + 1)
 
-    def _as_folded(self, wanted: str, start: int) -> Iterator[Place]:
+    def _as_folded(self, wanted: str) -> Iterator[Place]:
         folded, origin = self._folded
         at = folded.find(wanted)
         while at >= 0:
             last = at + len(wanted) - 1
             begins_cluster = at == 0 or origin[at - 1] != origin[at]
             ends_cluster = last + 1 == len(origin) or origin[last + 1] != origin[last]
-            if origin[at] >= start and begins_cluster and ends_cluster:
+            if begins_cluster and ends_cluster:
                 yield origin[at], self._ends[origin[last]]
             at = folded.find(wanted, at + 1)
+
+
+def _apart(places: Sequence[Place]) -> list[Place]:
+    """Without those that begin inside the one before."""
+    kept: list[Place] = []
+    for place in places:
+        if not kept or place[0] >= kept[-1][1]:
+            kept.append(place)
+    return kept
 
 
 def _clusters(text: str) -> list[Place]:

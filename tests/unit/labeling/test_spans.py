@@ -191,3 +191,22 @@ def test_many_quotes_of_one_letter_are_found_quickly() -> None:
     began = time.perf_counter()
     assert find_quotes("ab " * 3_000, ["a", "b", "ab"] * 1_000).count(None) == 0
     assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "quotes", "places"),
+    [
+        # As many as there are: one of them stands inside a longer quote.
+        ("Ann, Ann Lee, Ann", ["Ann", "Ann Lee", "Ann", "Ann"], [(0, 3), (5, 12), (5, 8), (14, 17)]),
+        ("Ann, Ann Lee, Ann", ["Ann", "Ann Lee", "Ann"], [(0, 3), (5, 12), (14, 17)]),
+        ("York in New York", ["York", "New York"], [(0, 4), (8, 16)]),
+        ("New York, York", ["York", "New York"], [(10, 14), (0, 8)]),  # the longer one first
+        ("ann ANN Ann", ["Ann", "ann", "aNN"], [(8, 11), (0, 3), (4, 7)]),  # letter by letter first
+        ("ann ANN", ["Ann", "Ann", "Ann"], [(0, 3), (4, 7), None]),
+        ("aaaa", ["aa", "aa", "aa"], [(0, 2), (2, 4), None]),
+    ],
+)
+def test_occurrences_are_dealt_in_reading_order(
+    text: str, quotes: list[str], places: list[tuple[int, int] | None]
+) -> None:
+    assert find_quotes(text, quotes) == places
