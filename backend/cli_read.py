@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backend.cli_show import out as _out
+from backend.cli_show import print_json
 from backend.core.errors import InputError
 from backend.recorded import read_recorded
 from backend.services.read import Reading, Tally, read_rows
 
-_out = Console(highlight=False)
 _MOST_SHOWN = 10
 
 
@@ -39,7 +39,7 @@ def read_command(
     if out is not None:
         _write(reading, out)
     if as_json_object:
-        typer.echo(json.dumps(_as_json(reading, replies), ensure_ascii=False, indent=2))
+        print_json(_as_json(reading, replies))
         return
     _out.print(_figures(reading))
     if reading.total.invalid:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backend.cli_show import out as _out
+from backend.cli_show import print_json
 from backend.confidence.metrics import Quality
 from backend.core.errors import InputError
 from backend.recorded import read_recorded
 from backend.services.recorded_answers import Keys
 from backend.services.score import METHODS, GroupScores, as_json, score
-
-_out = Console(highlight=False)
 
 
 def score_command(
@@ -57,7 +55,7 @@ def score_command(
     if not report.groups:
         raise InputError(f'{replies} says of no row what is right: give "{gold_key}" or "{correct_key}" in its rows.')
     if as_json_object:
-        typer.echo(json.dumps({"file": str(replies), **as_json(report)}, ensure_ascii=False, indent=2))
+        print_json({"file": str(replies), **as_json(report)})
         return
     _out.print(_score_table(report.groups))
     if report.options_from_gold is not None:

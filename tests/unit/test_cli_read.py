@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backend.cli import main
+from tests.unit.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 MOODS = ["positive", "negative"]
 ROWS: list[dict[str, Any]] = [
     {"raw": '{"label": "positive"}', "options": MOODS, "gold": "positive", "model": "a"},
@@ -22,21 +19,6 @@ ROWS: list[dict[str, Any]] = [
     {"raw": '["x", "y"]', "options": ["x", "y", "z"], "multiple": True, "gold": ["y", "x"], "model": "b"},
     {"raw": '["x", "q"]', "options": ["x", "y", "z"], "multiple": True, "gold": ["x"], "model": "b"},
 ]
-
-
-@pytest.fixture
-def prelabel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line: exit code, what it printed, what it said on the error channel."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["prelabel", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        code = left.value.code
-        return (code if isinstance(code, int) else int(bool(code))), out, err
-
-    return run
 
 
 @pytest.fixture

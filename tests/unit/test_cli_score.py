@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from backend.cli import app, main
+from backend.cli import app
+from tests.unit.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 ROWS = [
     {"raw": '{"label": "yes", "confidence": 0.9}', "options": ["yes", "no"], "gold": "yes", "model": "m"},
     {"raw": '{"label": "no", "confidence": 0.6}', "options": ["yes", "no"], "gold": "yes", "model": "m"},
     {"raw": "dunno", "options": ["yes", "no"], "gold": "yes", "model": "[red]n[/]"},
 ]
-
-
-@pytest.fixture
-def prelabel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line: exit code, what it printed, what it said on the error channel."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["prelabel", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        code = left.value.code
-        return (code if isinstance(code, int) else int(bool(code))), out, err
-
-    return run
 
 
 @pytest.fixture
