@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +58,18 @@ class Settings(BaseSettings):
         _ROOT / "prompts", alias="PRELABEL_PROMPTS_DIR", description="Where the prompt templates are."
     )
     temperature: float = Field(0.0, ge=0, le=2, alias="PRELABEL_TEMPERATURE", description="Sampling temperature.")
+    confidence: Literal["auto", "logprob", "agreement", "prompt_variants", "self_reported"] = Field(
+        "auto",
+        alias="PRELABEL_CONFIDENCE",
+        description="Where a score comes from: `auto`, `logprob`, `agreement`, `prompt_variants` or `self_reported` "
+        "(docs/scores.md).",
+    )
+    samples: int = Field(
+        5, ge=2, le=20, alias="PRELABEL_SAMPLES", description="Answers to a task where the score is their agreement."
+    )
+    sample_temperature: float = Field(
+        0.7, gt=0, le=2, alias="PRELABEL_SAMPLE_TEMPERATURE", description="Temperature of all these but the first."
+    )
     max_tokens: int = Field(512, ge=1, alias="PRELABEL_MAX_TOKENS", description="Longest answer, in tokens.")
     context_tokens: int = Field(
         128_000,
@@ -150,6 +163,9 @@ class Settings(BaseSettings):
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             reasks=self.reasks,
+            confidence=self.confidence,
+            samples=self.samples,
+            sample_temperature=self.sample_temperature,
             context_tokens=self.context_tokens,
             image_side=self.media_max_side,
         )

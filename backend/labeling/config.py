@@ -17,7 +17,7 @@ from backend.core.errors import ConfigError
 from backend.core.values import JSON, Media, canonical_hash
 from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
-from backend.labeling.controls import Control
+from backend.labeling.controls import Control, Option
 from backend.labeling.controls.base import Refused, attribute_is_true, question_of
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
@@ -131,6 +131,13 @@ class LabelingConfig:
         """The config with those controls left out of what is asked."""
         return replace(self, controls=tuple(c for c in self.controls if c.name not in names)) if names else self
 
+    def reordered(self, turn: int) -> LabelingConfig:
+        """The same question with the options of each control in another order: `turn` 0 leaves them as they are.
+
+        Every second turn they come from the last to the first, and each begins with another one.
+        """
+        return replace(self, controls=tuple(replace(c, options=_turned(c.options, turn)) for c in self.controls))
+
     def schema(self) -> dict[str, JSON]:
         """JSON schema of the whole answer: one property a control, all required, nothing else."""
         return {
@@ -147,6 +154,13 @@ class LabelingConfig:
             prediction["score"] = score
         errors: list[str] = _interface(self.xml).validate_prediction(prediction, return_errors=True)  # type: ignore[no-untyped-call]
         return errors
+
+
+def _turned(options: tuple[Option, ...], turn: int) -> tuple[Option, ...]:
+    if turn % 2:
+        options = options[::-1]
+    first = turn // 2 % len(options) if options else 0
+    return options[first:] + options[:first]
 
 
 def _schema(control: Control) -> dict[str, JSON]:

@@ -18,6 +18,7 @@ class TextArea(Control):
 
     tag: ClassVar[str] = "TextArea"
     object_tags: ClassVar[frozenset[str]] = READABLE
+    has_confidence: ClassVar[bool] = False
 
     placeholder: str | None = None
 
