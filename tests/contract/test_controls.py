@@ -67,7 +67,11 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('leafsOnly="true" required="true"', TREE, "t"),
         ('maxUsages="1"', TREE, "i"),
     ],
-    "TextArea": [("", "", "t"), ('required="true" placeholder="a &quot;{title}&quot;"', "", "h")],
+    "TextArea": [
+        ("", "", "t"),
+        ('maxSubmissions="3"', "", "t"),
+        ('required="true" placeholder="a &quot;{title}&quot;"', "", "h"),
+    ],
 }
 DATA: dict[str, JSON] = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"} | {
     "d": [{"author": "Ann", "text": "Hi 👍"}, {"author": "Bob", "text": "Hello"}],
