@@ -45,7 +45,10 @@ def over_http() -> MediaSource:
 def in_memory() -> MediaSource:
     picture = Picture(data_uri=data_uri(drawn()), width=200, height=100)
     return MemoryMedia(
-        {GOOD: picture, ILL: MediaUnreachable("An image's server failed with HTTP 503: run again later.")}
+        {
+            GOOD: picture,
+            ILL: MediaUnreachable("The server of an image or document failed with HTTP 503: run again later."),
+        }
     )
 
 
