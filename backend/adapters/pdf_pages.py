@@ -121,14 +121,14 @@ def _limit(*, cpu_s: int, wall_s: int, memory_bytes: int, answer_bytes: int) -> 
     """The ends of this process. Nobody may be there to stop it: the worker that waits for it can be killed."""
     signal.alarm(wall_s)
     limits = {
-        resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_AS: memory_bytes,
-        resource.RLIMIT_FSIZE: answer_bytes,
-        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CPU: (cpu_s, cpu_s + 1),  # the first ends it with SIGXCPU, which tells why
+        resource.RLIMIT_AS: (memory_bytes, memory_bytes),
+        resource.RLIMIT_FSIZE: (answer_bytes, answer_bytes),
+        resource.RLIMIT_CORE: (0, 0),
     }
     for kind, most in limits.items():
-        with suppress(ValueError, OSError):  # macOS knows no limit of memory
-            resource.setrlimit(kind, (most, most))
+        with suppress(ValueError, OSError):  # macOS knows no limit of memory, and a lower one may be set already
+            resource.setrlimit(kind, most)
 
 
 def main(arguments: list[str]) -> None:

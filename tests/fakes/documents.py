@@ -35,39 +35,64 @@ def letter(text: str = "Dear Ann, thank you for the parcel.", *, lines: int = 6)
     return Sheet(text="\n".join([text] * lines))
 
 
-def pdf(*sheets: Sheet, password: bytes | None = None, to_open: bytes | None = None) -> bytes:
-    """A document. With a `password` it is encrypted (RC4, 40 bits); `to_open` is the one that opening it takes."""
-    objects: list[bytes] = [b"<</Type/Catalog/Pages 2 0 R%s>>", b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]
+def pdf(
+    *sheets: Sheet,
+    password: bytes | None = None,
+    to_open: bytes | None = None,
+    looks: bool = True,
+    more: Sequence[bytes] = (),
+) -> bytes:
+    """A document. With a `password` it is encrypted (RC4, 40 bits); `to_open` is the one that opening it takes.
+
+    Without `looks` its form fields leave it to the reader how they are drawn. `more` are objects numbered from 4 on
+    that each page's content can draw, as /X4, /X5, ...
+    """
+    objects = [b"", b"", b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>", *more]
+    named = b"".join(b"/X%d %d 0 R" % (number, number) for number in range(4, 4 + len(more)))
     fields: list[bytes] = []
     kids: list[bytes] = []
     for sheet in sheets:
-        drawing, resources, annotations = sheet.content, b"/Font<</F 3 0 R>>", b""
+        drawing, drawable, annotations = sheet.content, named, b""
         if sheet.text:
             drawing += _lines(sheet.text, sheet.size[1])
         if sheet.scan is not None:
-            head = b"/Type/XObject/Subtype/Image/Width 850/Height 1100/ColorSpace/DeviceRGB/BitsPerComponent 8"
-            objects.append(_stream(sheet.scan, head + b"/Filter/DCTDecode"))
-            resources += b"/XObject<</I %d 0 R>>" % len(objects)
+            objects.append(stream(sheet.scan, image_head(850, 1100) + b"/Filter/DCTDecode"))
+            drawable += b"/I %d 0 R" % len(objects)
             drawing += b"q %g 0 0 %g 0 0 cm /I Do Q" % sheet.size
         if sheet.field is not None:
-            form = b"/Type/XObject/Subtype/Form/BBox[0 0 300 20]/Resources<</Font<</F 3 0 R>>>>"
-            objects.append(_stream(b"/Tx BMC BT /F 12 Tf 2 6 Td (%s) Tj ET EMC" % _escaped(sheet.field), form))
-            objects.append(
-                b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/F 4/Rect[50 100 350 120]/V(%s)/AP<</N %d 0 R>>>>"
-                % (_escaped(sheet.field), len(objects))
-            )
+            objects.append(_field(sheet.field, objects, looks=looks))
             fields.append(b"%d 0 R" % len(objects))
             annotations = b"/Annots[%s]" % fields[-1]
-        objects.append(_stream(drawing))
+        objects.append(stream(drawing))
         objects.append(
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %g %g]/Contents %d 0 R/Resources<<%s>>%s>>"
-            % (*sheet.size, len(objects), resources, annotations)
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %g %g]/Contents %d 0 R%s"
+            b"/Resources<</Font<</F 3 0 R>>/XObject<<%s>>>>>>" % (*sheet.size, len(objects), annotations, drawable)
         )
         kids.append(b"%d 0 R" % len(objects))
-    acroform = b"/AcroForm<</Fields[%s]>>" % b" ".join(fields) if fields else b""
-    objects[0] %= acroform
+    own = b"/NeedAppearances true" if not looks else b""
+    form = b"/AcroForm<</Fields[%s]/DR<</Font<</F 3 0 R>>>>/DA(/F 12 Tf 0 g)%s>>" % (b" ".join(fields), own)
+    objects[0] = b"<</Type/Catalog/Pages 2 0 R%s>>" % (form if fields else b"")
     objects[1] = b"<</Type/Pages/Kids[%s]/Count %d>>" % (b" ".join(kids), len(kids))
     return _file(objects, password, to_open)
+
+
+def image_head(width: int, height: int) -> bytes:
+    """The dictionary of an image in three bytes a pixel, but for its filter."""
+    size = b"/Width %d/Height %d" % (width, height)
+    return b"/Type/XObject/Subtype/Image/ColorSpace/DeviceRGB/BitsPerComponent 8" + size
+
+
+def stream(content: bytes, head: bytes = b"") -> bytes:
+    return b"<<%s/Length %d>>stream\n%s\nendstream" % (head, len(content), content)
+
+
+def _field(text: str, objects: list[bytes], *, looks: bool) -> bytes:
+    look = b"/DA(/F 12 Tf 0 g)"
+    if looks:
+        form = b"/Type/XObject/Subtype/Form/BBox[0 0 300 20]/Resources<</Font<</F 3 0 R>>>>"
+        objects.append(stream(b"/Tx BMC BT /F 12 Tf 2 6 Td (%s) Tj ET EMC" % _escaped(text), form))
+        look = b"/AP<</N %d 0 R>>" % len(objects)
+    return b"<</Type/Annot/Subtype/Widget/FT/Tx/T(name)/F 4/Rect[50 100 350 120]/V(%s)%s>>" % (_escaped(text), look)
 
 
 def _lines(text: str, height: float) -> bytes:
@@ -77,10 +102,6 @@ def _lines(text: str, height: float) -> bytes:
 
 def _escaped(text: str) -> bytes:
     return b"".join(b"\\" + bytes([c]) if c in b"()\\" else bytes([c]) for c in text.encode("latin-1"))
-
-
-def _stream(content: bytes, head: bytes = b"") -> bytes:
-    return b"<<%s/Length %d>>stream\n%s\nendstream" % (head, len(content), content)
 
 
 def _file(objects: Sequence[bytes], password: bytes | None, to_open: bytes | None) -> bytes:

@@ -54,7 +54,7 @@ class Pdf(ObjectTag):
         partial = [str(number) for number, page in enumerate(document.pages, start=1) if page.partial]
         if not images and not any(page.text.strip() for page in document.pages):
             raise NothingToShow("holds no text, and the model takes no images" if partial else "has empty pages only")
-        notes = [f"of page {', '.join(partial)} only the text is shown"] if partial else []
+        notes = [f"shown without an image: page {', '.join(partial)}"] if partial else []
         last, count = len(document.pages), document.page_count
         if count > last:
             parts.append(f"(The document has {count} pages; the first {last} are given.)")
