@@ -30,7 +30,7 @@ def scanned(colour: str = "green") -> Sheet:
     return Sheet(scan=drawn((850, 1100), (85, 220, 340, 660), colour=colour, form="JPEG", quality=95))
 
 
-def letter(text: str = "Dear Ann, thank you for the parcel.", *, lines: int = 6) -> Sheet:
+def letter(text: str = "Dear Ann, thank you for the parcel.", *, lines: int = 12) -> Sheet:
     """A page with enough text to be read as text."""
     return Sheet(text="\n".join([text] * lines))
 
