@@ -95,6 +95,19 @@ def test_what_lies_outside_the_page_is_not_read() -> None:
     assert read(pdf(Sheet(text="seen", content=hidden))).pages[0].text == "seen"
 
 
+@pytest.mark.parametrize(
+    "box", [b"/Rotate 90/MediaBox[0 0 612 792]", b"/MediaBox[-9 -9 612 792]/CropBox[9 300 600 780]"]
+)
+def test_pages_that_are_turned_or_cut_to_size(box: bytes) -> None:
+    whole = b"/MediaBox[0 0 612 792]"
+    assert read(pdf(letter()).replace(whole, box)).pages[0].text == "\n".join(
+        ["Dear Ann, thank you for the parcel."] * 12
+    )
+    picture = image_of(read(pdf(scanned("blue")).replace(whole, box)))
+    assert picture.width > picture.height
+    assert seen_on(picture.data_uri)[0] == "blue"
+
+
 def test_of_a_long_document_the_first_pages() -> None:
     found = read(pdf(*(letter(f"page {n}") for n in range(12))), max_pages=3)
     assert found.page_count == 12
