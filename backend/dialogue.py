@@ -51,7 +51,7 @@ class Question:
 
 
 def annotate(question: Question, task: Task, media: Media | None = None) -> Dialogue:
-    """Annotate one task, with what was loaded of its `media_sources`.
+    """Annotate one task, with what was loaded of its sources.
 
     A score of 0 marks, for Label Studio's sorting only, what a person must look at first.
     """
@@ -66,7 +66,11 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
     config = config.without(blind)
     if not config.controls:
         return _unasked("nothing_to_show", f"Nothing to annotate: {'; '.join(problems)}.", notes)
-    notes += problems + tuple(f'"{name}" {why}' for name, why in blind.items())
+    notes += (
+        problems
+        + tuple(note for s in shown.values() for note in s.notes)
+        + tuple(f'"{name}" {why}' for name, why in blind.items())
+    )
     report = SelfReport.of(config) if agent.confidence == "self_reported" else None
     request = partial(_request, question, config, shown, report)
     first = request(0)

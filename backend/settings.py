@@ -95,10 +95,10 @@ class Settings(BaseSettings):
         description="How long `/predict` waits for the one or two tasks that somebody has opened, in seconds.",
     )
     media_root: Path | None = Field(
-        None, alias="PRELABEL_MEDIA_ROOT", description="Folder below which `file:` and relative image paths are read."
+        None, alias="PRELABEL_MEDIA_ROOT", description="Folder below which `file:` and relative paths are read."
     )
     media_max_bytes: int = Field(
-        20_000_000, ge=1_000, alias="PRELABEL_MEDIA_MAX_BYTES", description="Largest image file that is read."
+        20_000_000, ge=1_000, alias="PRELABEL_MEDIA_MAX_BYTES", description="Largest image or PDF file that is read."
     )
     media_max_pixels: int = Field(
         50_000_000,
@@ -114,8 +114,11 @@ class Settings(BaseSettings):
         alias="PRELABEL_MEDIA_MAX_SIDE",
         description="Longer images are scaled down to this side, in pixels, before they are sent.",
     )
+    media_max_pages: int = Field(
+        20, ge=1, le=200, alias="PRELABEL_MEDIA_MAX_PAGES", description="Of a longer PDF the first pages are shown."
+    )
     media_timeout_s: float = Field(
-        30.0, gt=0, alias="PRELABEL_MEDIA_TIMEOUT_S", description="Longest wait for one image, in seconds."
+        30.0, gt=0, alias="PRELABEL_MEDIA_TIMEOUT_S", description="Longest wait for one image or PDF, in seconds."
     )
     basic_auth_user: str = Field(
         "", alias="PRELABEL_BASIC_AUTH_USER", description="With the password: Basic auth on every route."
@@ -168,6 +171,7 @@ class Settings(BaseSettings):
             sample_temperature=self.sample_temperature,
             context_tokens=self.context_tokens,
             image_side=self.media_max_side,
+            document_pages=self.media_max_pages,
         )
 
 

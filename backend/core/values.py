@@ -53,7 +53,24 @@ class Picture:
     height: int
 
 
-Media = Mapping[str, "Picture | str"]  # where it comes from -> the image, or why there is none: one phrase
+@dataclass(frozen=True, kw_only=True)
+class DocumentPage:
+    """One page of a document, as it is shown to a model."""
+
+    text: str  # its text layer; empty: none that can be read
+    picture: Picture | None = None  # where the text may not be all, and images are wanted
+    partial: bool = False  # True: the text may not be all, and there is no picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A document of a task: its first pages, up to the limit."""
+
+    pages: tuple[DocumentPage, ...]
+    page_count: int  # of the whole document
+
+
+Media = Mapping[str, "Picture | Document | str"]  # where it comes from -> what it is, or why there is none: one phrase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,10 +229,17 @@ class Agent:
     confidence: str = "auto"  # or "logprob", "agreement", "prompt_variants", "self_reported": where a score comes from
     samples: int = 5  # answers to a task, where the score is their agreement
     sample_temperature: float = 0.7  # of all samples but the first
+    document_pages: int = 20  # of a document, as many as are shown
 
 
 def version_of(
-    agent: Agent, *, template_source: str, config_fingerprint: str, instructions: str, with_images: bool = False
+    agent: Agent,
+    *,
+    template_source: str,
+    config_fingerprint: str,
+    instructions: str,
+    with_images: bool = False,
+    with_documents: bool = False,
 ) -> str:
     """The one version string: agent name and eight hex digits over everything that can change an answer.
 
@@ -237,6 +261,8 @@ def version_of(
         content["samples"] = agent.samples
     if agent.confidence in ("auto", "agreement"):
         content["sample_temperature"] = agent.sample_temperature
-    if with_images:
+    if with_images or with_documents:
         content["image_side"] = agent.image_side
+    if with_documents:
+        content["document_pages"] = agent.document_pages
     return f"{agent.name}@{canonical_hash(content)[:8]}"

@@ -101,8 +101,12 @@ class LabelingConfig:
         return frozenset(name for name in by_name if shown(name))
 
     def media_sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
-        """What must be loaded before the task can be shown."""
+        """The images that must be loaded before the task can be shown."""
         return tuple(dict.fromkeys(source for o in self.objects for source in o.sources(data)))
+
+    def document_sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
+        """The documents that must be loaded before the task can be shown."""
+        return tuple(dict.fromkeys(source for o in self.objects for source in o.documents(data)))
 
     @property
     def only_about_images(self) -> bool:
@@ -111,7 +115,7 @@ class LabelingConfig:
         return all(images.intersection(c.to_name) for c in self.controls)
 
     def show(self, data: Mapping[str, JSON], media: Media | None = None) -> dict[str, Shown]:
-        """Every object of the task as the model sees it, with what was loaded of its `media_sources`."""
+        """Every object of the task as the model sees it, with what was loaded of its sources."""
         shown: dict[str, Shown] = {}
         for o in self.objects:
             first = 1 + sum(len(s.images) for s in shown.values())

@@ -134,6 +134,7 @@ class Shown:
     problem: str | None = None  # why there is nothing to show: one phrase, no task text
     images: tuple[ShownImage, ...] = ()
     passages: Passages | None = None  # None where no region of text can be placed
+    notes: tuple[str, ...] = ()  # what of it is not shown: phrases, no task text
 
     @property
     def is_empty(self) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_REJECTED_CHARS = 80
 # Objects that a model takes in as a whole.
-READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image"})
+READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image", "Pdf"})
 
 
 @dataclass(frozen=True, kw_only=True)

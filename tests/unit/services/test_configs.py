@@ -12,7 +12,8 @@ from tests.conftest import NO_SHARED_DATA, SHARED_DATA
 
 MIXED = (
     '<View><Text name="text" value="$text"/><Image name="photo" value="$photo"/>'
-    '<Rating name="stars" toName="text"/><BrushLabels name="mask" toName="photo"><Label value="a"/></BrushLabels></View>'
+    '<Rating name="stars" toName="text"/>'
+    '<BrushLabels name="mask" toName="photo"><Label value="a"/></BrushLabels></View>'
 )
 
 
