@@ -10,7 +10,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 
 from backend.confidence.task_score import task_score
-from backend.core.errors import ModelError
+from backend.core.errors import ContextTooLong, ModelError
 from backend.core.text import storable
 from backend.core.values import (
     JSON,
@@ -29,7 +29,10 @@ from backend.core.values import (
 from backend.fields import read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
+from backend.learning.similarity import ranking
 from backend.prompting.render import least_tokens, render_messages
+from backend.prompting.shortlist import shortlist
+from backend.prompting.tokens import estimated_tokens
 
 MAX_STORED_REPLY_CHARS = 20_000
 
@@ -64,23 +67,41 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
     if not config.controls:
         return _unasked("nothing_to_show", f"Nothing to annotate: {'; '.join(problems)}.", notes)
     notes += problems + tuple(f'"{name}" {why}' for name, why in blind.items())
-    messages = render_messages(question.template_source, config, shown, question.instructions)
-    least = least_tokens(messages)
-    if least + agent.max_tokens > agent.context_tokens:
-        message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
-        return _unasked("context_too_long", message, notes)
-    request = Request(
-        messages=messages,
-        schema=config.schema(),
+    lists = shortlist(config, shown, ranking, most=agent.max_options)
+    lists = lists.fitting(lambda asked: _fits(_request(question, asked, shown), agent))
+    while True:
+        request = _request(question, lists.asked, shown)
+        least = least_tokens(request.messages)
+        if least + agent.max_tokens > agent.context_tokens:
+            message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
+            return _unasked("context_too_long", message, notes + lists.notes)
+        try:
+            heard = yield from _ask(request, config, shown, reasks=agent.reasks)
+            break
+        except ContextTooLong:
+            shorter = lists.halved()
+            if shorter is None:
+                raise
+            lists = shorter
+    outcome = _outcome(config, heard.fields, heard.reply, notes + lists.notes + heard.notes)
+    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=request.key)
+
+
+def _request(question: Question, asked: LabelingConfig, shown: Mapping[str, Shown]) -> Request:
+    agent = question.agent
+    return Request(
+        messages=render_messages(question.template_source, asked, shown, question.instructions),
+        schema=asked.schema(),
         model=agent.model,
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
         seed=agent.seed,
-        logprobs=any(c.closed_options for c in config.controls),
+        logprobs=any(c.closed_options for c in asked.controls),
     )
-    heard = yield from _ask(request, config, shown, reasks=agent.reasks)
-    outcome = _outcome(config, heard.fields, heard.reply, notes + heard.notes)
-    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=request.key)
+
+
+def _fits(request: Request, agent: Agent) -> bool:
+    return estimated_tokens(request.messages) + agent.max_tokens <= agent.context_tokens
 
 
 @dataclass(frozen=True, kw_only=True)

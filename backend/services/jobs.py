@@ -196,6 +196,7 @@ def in_words(counts: Counts) -> dict[str, Any]:
         "labels": {control: dict(n) for control, n in counts.labels.items()},
         "rejected_answers": dict(counts.rejected),
         "reading_steps": dict(counts.steps),
+        "notes": dict(counts.notes),
         "errors": dict(counts.errors),
         "prompt_tokens": counts.usage.prompt_tokens,
         "completion_tokens": counts.usage.completion_tokens,
