@@ -75,7 +75,7 @@ def show_counts(told: Mapping[str, Any]) -> None:
         table.add_row("rejected", ", ".join(f"{n} {answer!r}" for answer, n in rejected))
     noted = [(note, n) for note, n in told["notes"].items() if not note.startswith(_REFUSED)]
     for row, (note, n) in enumerate(noted[:_MOST_NOTES]):
-        table.add_row("" if row else "notes", Text(f"{n:,} times {note}"))
+        table.add_row("" if row else "notes", Text(f"{note} ({n:,})"))
     if told["errors"]:
         table.add_row("reasons", _numbers(_in_words(told["errors"])))
     tokens = f"{told['prompt_tokens']:,} in, {told['completion_tokens']:,} out, {told['model_calls']:,} calls"
