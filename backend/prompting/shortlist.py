@@ -56,7 +56,7 @@ class Shortlist:
         """One for each shortened control."""
         pairs = zip(self.config.controls, self.asked.controls, strict=True)
         return tuple(
-            f'"{c.name}": {len(a.options)} of {len(c.options)} options shown, '
+            f'"{c.name}": {len(a.options):,} of {len(c.options):,} options shown, '
             + ("the most similar to the text" if compared_text(c, self.shown) else "the first: there is no text")
             for c, a in pairs
             if len(a.options) < len(c.options)

@@ -72,7 +72,7 @@ def times(options: Sequence[str], texts: Sequence[str]) -> list[Figure]:
     each = [milliseconds(partial(ranking, text, options)) for text in texts]
     name = f"{len(options):,} options"
     return [
-        Figure(name=f"{name}: the first task, which fits the weights", value=first, unit="ms"),
+        Figure(name=f"{name}: the first task, which fits the weights", value=first / 1000, unit="s"),
         Figure(name=f"{name}: a task after it, median", value=percentile(each, 0.5), unit="ms"),
         Figure(
             name=f"{name}: a task after it, 99th percentile", value=percentile(each, 0.99), unit="ms", limit=LIMIT_MS
