@@ -33,6 +33,9 @@ def run(asked: argparse.Namespace) -> Report:
     importing = milliseconds(load)
     figures = [Figure(name="import of scikit-learn, once a worker host", value=importing / 1000, unit="s")]
     options = sorted(set(gold))
+    timed = [
+        f for listed in (options, *(paths(texts, n) for n in LIST_LENGTHS)) for f in times(listed, texts[: asked.timed])
+    ]
     places = [ranking(text, options).index(options.index(label)) for text, label in zip(texts, gold, strict=True)]
     figures += [
         Figure(
@@ -42,9 +45,7 @@ def run(asked: argparse.Namespace) -> Report:
         )
         for most in WITHIN
     ]
-    for listed in (options, *(paths(texts, length) for length in LIST_LENGTHS)):
-        figures += times(listed, texts[: asked.timed])
-    return Report(figures=figures)
+    return Report(figures=[*figures, *timed])
 
 
 def read(most: int) -> tuple[list[str], list[str]]:
