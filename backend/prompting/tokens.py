@@ -4,7 +4,7 @@ The estimate is meant to be rarely too low and never far too high. Its weights a
 tokenizer, whose vocabulary grew out of OpenAI's cl100k (`tests/unit/prompting/token_counts.json`): whole
 prompts of the default template come out at 1.5 to 1.7 times the truth, English at 1.1 to 1.4, code, labels and JSON at
 1.4 to 1.7, other languages and scripts at 1.0 to 1.9. Too low are Finnish, with its long words in plain letters, by a
-quarter, and letters that make no words (keys, base64), by up to a half.
+quarter, and letters that make no words (keys, base64), by about a half.
 What is surely there, whatever the tokenizer, is `render.least_tokens`.
 """
 
