@@ -15,20 +15,19 @@ from backend.services.configs import ConfigFate, fate_of
 
 
 def config_command(
-    files: Annotated[list[Path], typer.Argument(help="Labeling configs: files of XML.", metavar="FILE...")],
+    file: Annotated[Path, typer.Option(help="A labeling config: a file of XML.", metavar="FILE")],
     as_json_object: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Say of each control of a labeling config what is asked of the model, or why it is not. Calls nothing.
 
-    Exit code 1: nothing can be answered in one of the files.
+    Exit code 1: nothing in it can be answered.
     """
-    fates = {file: fate_of(_text(file)) for file in files}
+    fate = fate_of(_text(file))
     if as_json_object:
-        print_json({str(file): fate.as_json() for file, fate in fates.items()})
+        print_json(fate.as_json())
     else:
-        for file, fate in fates.items():
-            _show(file, fate)
-    if not all(fate.answered for fate in fates.values()):
+        _show(file, fate)
+    if not fate.answered:
         raise typer.Exit(1)
 
 

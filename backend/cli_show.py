@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from backend.ports.store import JobRow
 from backend.services.projects import what_is_answered
@@ -15,6 +16,8 @@ from backend.services.projects import what_is_answered
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 _MOST_LABELS, _MOST_REJECTED = 12, 5
+_MOST_NOTES = 5
+_REFUSED = "refused: "  # notes of what `show_refusals` tells for all tasks
 _WRITTEN_EMPTY = ("skipped", "invalid", "failed")
 _COLOURS = {"ok": "green", "wrong": "red", "note": "yellow"}
 
@@ -66,10 +69,15 @@ def show_counts(told: Mapping[str, Any]) -> None:
         table.add_row("", f"{_numbers(empty)}: written empty with score 0, so that they come first")
     for control, labels in told["labels"].items():
         shown = _numbers(dict(list(labels.items())[:_MOST_LABELS]))
-        table.add_row(control, shown + (", ..." if len(labels) > _MOST_LABELS else ""))
+        table.add_row(Text(control), Text(shown + (", ..." if len(labels) > _MOST_LABELS else "")))
     if told["rejected_answers"]:
         rejected = list(told["rejected_answers"].items())[:_MOST_REJECTED]
-        table.add_row("rejected", ", ".join(f"{n} {answer!r}" for answer, n in rejected))
+        table.add_row("rejected", Text(", ".join(f"{n} {answer!r}" for answer, n in rejected)))
+    if told["scores_from"]:
+        table.add_row("scores from", _numbers(told["scores_from"]))
+    noted = [(note, n) for note, n in told["notes"].items() if not note.startswith(_REFUSED)]
+    for row, (note, n) in enumerate(noted[:_MOST_NOTES]):
+        table.add_row("" if row else "notes", Text(f"{note} ({n:,})"))
     if told["errors"]:
         table.add_row("reasons", _numbers(_in_words(told["errors"])))
     tokens = f"{told['prompt_tokens']:,} in, {told['completion_tokens']:,} out, {told['model_calls']:,} calls"

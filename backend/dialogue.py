@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from backend.confidence.task_score import task_score
-from backend.core.errors import ModelError
+from backend.core.errors import ContextTooLong, ModelError
 from backend.core.text import storable
 from backend.core.values import (
     JSON,
@@ -30,7 +30,10 @@ from backend.core.values import (
 from backend.fields import only_visible, read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
+from backend.learning.similarity import ranking
 from backend.prompting.render import least_tokens, render_messages
+from backend.prompting.shortlist import shortlist
+from backend.prompting.tokens import estimated_tokens
 from backend.sampling import Sampling, sampling_for
 from backend.self_report import SelfReport
 
@@ -72,34 +75,44 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
         + tuple(f'"{name}" {why}' for name, why in blind.items())
     )
     report = SelfReport.of(config) if agent.confidence == "self_reported" else None
-    request = partial(_request, question, config, shown, report)
-    first = request(0)
-    least = least_tokens(first.messages)
-    if least + agent.max_tokens > agent.context_tokens:
-        message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
-        return _unasked("context_too_long", message, notes)
+    request = partial(_request, question, shown, report)
 
     def read(reply: Reply) -> tuple[FieldReading, ...]:
         fields = read_reply(reply, config, shown)
         return report.scored(fields, reply) if report else fields
 
-    heard = yield from _ask(first, config, read, reasks=agent.reasks)
-    sampling = sampling_for(agent, config, heard.fields, request)
+    lists = shortlist(config, shown, ranking, most=agent.max_options)
+    lists = lists.fitting(lambda asked: _fits(request(asked, 0), agent))
+    while True:
+        first = request(lists.asked, 0)
+        least = least_tokens(first.messages)
+        if least + agent.max_tokens > agent.context_tokens:
+            message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
+            return _unasked("context_too_long", message, notes + lists.notes)
+        try:
+            heard = yield from _ask(first, config, read, reasks=agent.reasks)
+            break
+        except ContextTooLong:
+            shorter = lists.halved()
+            if shorter is None:
+                raise
+            lists = shorter
+    sampling = sampling_for(agent, config, heard.fields, partial(request, lists.asked))
     if sampling is not None:
         heard = yield from _sample(sampling, config, read, heard)
-    outcome = _outcome(config, heard.fields, heard.reply, notes + heard.notes)
+    outcome = _outcome(config, heard.fields, heard.reply, notes + lists.notes + heard.notes)
     return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key)
 
 
 def _request(
     question: Question,
-    config: LabelingConfig,
     shown: Mapping[str, Shown],
     report: SelfReport | None,
+    asked: LabelingConfig,
     variant: int,
 ) -> Request:
     """What is asked of a task, in one of the prompt's variants."""
-    agent, asked = question.agent, config.reordered(variant)
+    agent, asked = question.agent, asked.reordered(variant)
     return Request(
         messages=render_messages(
             question.template_source,
@@ -114,8 +127,12 @@ def _request(
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
         seed=agent.seed,
-        logprobs=agent.confidence in ("auto", "logprob") and any(c.has_confidence for c in config.controls),
+        logprobs=agent.confidence in ("auto", "logprob") and any(c.has_confidence for c in asked.controls),
     )
+
+
+def _fits(request: Request, agent: Agent) -> bool:
+    return estimated_tokens(request.messages) + agent.max_tokens <= agent.context_tokens
 
 
 _Read = Callable[[Reply], tuple[FieldReading, ...]]

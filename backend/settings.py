@@ -75,7 +75,15 @@ class Settings(BaseSettings):
         128_000,
         ge=256,
         alias="PRELABEL_CONTEXT_TOKENS",
-        description="The model's window: tasks that surely exceed it are skipped without a call.",
+        description="The model's window: long option lists are shortened to fit it; "
+        "tasks that surely exceed it are skipped without a call.",
+    )
+    max_options: int = Field(
+        200,
+        ge=8,
+        le=10_000,
+        alias="PRELABEL_MAX_OPTIONS",
+        description="Options of one control that a prompt lists; of longer lists the most similar to the text.",
     )
     reasks: int = Field(
         1, ge=0, le=5, alias="PRELABEL_REASKS", description="How often an unreadable reply is asked again."
@@ -170,6 +178,7 @@ class Settings(BaseSettings):
             samples=self.samples,
             sample_temperature=self.sample_temperature,
             context_tokens=self.context_tokens,
+            max_options=self.max_options,
             image_side=self.media_max_side,
             document_pages=self.media_max_pages,
         )

@@ -28,6 +28,7 @@ from rq.serializers import JSONSerializer
 import backend.worker  # noqa: F401  - what the messages call: imported before the forks, not after each
 from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, STARTED_WITH, RedisQueue
 from backend.core.errors import QueueError
+from backend.learning import similarity
 from backend.logs import configure_logging
 from backend.settings import Settings, load_settings
 from backend.wiring import Parts
@@ -53,6 +54,7 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.queue.ping()
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
+    similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
     stop, redis = _Stop(), _RedisWatch(parts.queue)
     team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER])
     _log.info("workers started", extra={"queues": dict(counts)})

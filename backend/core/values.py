@@ -225,6 +225,7 @@ class Agent:
     seed: int | None = 0
     reasks: int = 1  # how often an unreadable reply is asked again, naming the error
     context_tokens: int = 128_000  # the model's window, prompt and answer together
+    max_options: int = 200  # of a control, in the prompt; longer lists are shortened by similarity
     image_side: int = 1_568  # the longest side of an image as it is sent, in pixels
     confidence: str = "auto"  # or "logprob", "agreement", "prompt_variants", "self_reported": where a score comes from
     samples: int = 5  # answers to a task, where the score is their agreement
@@ -252,6 +253,7 @@ def version_of(
         "max_tokens": agent.max_tokens,
         "seed": agent.seed,
         "reasks": agent.reasks,
+        "max_options": agent.max_options,
         "template": template_source,
         "config": config_fingerprint,
         "instructions": instructions,

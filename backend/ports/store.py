@@ -75,6 +75,8 @@ class Counts:
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # control -> label -> n
     rejected: Mapping[str, int] = field(default_factory=dict)  # answer outside the label set -> n
     steps: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, int] = field(default_factory=dict)  # what was noted of the tasks -> n, the most frequent
+    methods: Mapping[str, int] = field(default_factory=dict)  # confidence method -> controls that it scored
     errors: Mapping[str, int] = field(default_factory=dict)  # error class -> n
     usage: Usage = field(default_factory=Usage)
 

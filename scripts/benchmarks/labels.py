@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from backend.confidence.metrics import quality
-from scripts.benchmarks.report import BenchError, Table
+from scripts.benchmarks.report import BenchError, SkippedError, Table
 from scripts.demo_project import Prediction, Project, create_project
 from scripts.product import Product, settings
 from scripts.services import LabelStudio, Redis, start_label_studio, start_local_model, start_redis
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> Table:
     given = os.environ.get("PRELABEL_TEST_DATA")
     if not given:
-        raise BenchError("PRELABEL_TEST_DATA is not set: set it to the folder with text/intent_banking77.jsonl")
+        raise SkippedError("PRELABEL_TEST_DATA is not set: set it to the folder with text/intent_banking77.jsonl")
     methods = asked.methods.split(",")
     unknown = [method for method in methods if method not in METHODS]
     if unknown:

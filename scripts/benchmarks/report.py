@@ -9,6 +9,10 @@ class BenchError(Exception):
     """The benchmark could not measure what it is for; the message says why."""
 
 
+class SkippedError(Exception):
+    """The benchmark lacks something that is not on every machine; the message says what."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """One measured value. Without a limit it is there to be read."""

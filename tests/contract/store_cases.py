@@ -522,7 +522,7 @@ class StoreCases:
 
     def test_counts(self, store: SqlStore) -> None:
         fields = (FieldReading(control="s", value=("yes",), step="strict_json+exact", rejected=("maybe",)),)
-        self.answer(store, task(1), task(2), outcome=done(fields=fields))
+        self.answer(store, task(1), task(2), outcome=done(fields=fields, notes=("shortened",)))
         failed = Outcome(state=TaskState.FAILED, score=0.0, error_class="timeout", usage=USAGE)
         self.answer(store, task(3), outcome=failed)
         job_id = self.enlist(store, task(4))
@@ -532,6 +532,7 @@ class StoreCases:
         assert counts.labels == {"s": {"yes": 2}}
         assert counts.rejected == {"maybe": 2}
         assert counts.steps == {"strict_json+exact": 2}
+        assert counts.notes == {"shortened": 2}
         assert counts.errors == {"timeout": 1}
         assert counts.usage == USAGE + USAGE + USAGE
         assert (counts.unfinished, counts.undelivered) == (1, 3)

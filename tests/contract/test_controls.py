@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,15 @@ class TestControl:
         assert len({d.value for d in values}) == len(values)
         if control.options:
             assert {o.name for o in control.closed_options} <= {o.name for o in control.options}
+
+    def test_it_can_be_asked_with_fewer_options(self, case: tuple[str, str, str, str]) -> None:
+        (control,) = config_of(*case).controls
+        indexes = range(len(control.options))
+        assert control.offering(indexes[::-1], len(indexes)) == control
+        fewer = control.offering(indexes, 1)
+        assert fewer.options == control.options[:1]
+        assert fewer.ask()
+        assert strict_faults(replace(config_of(*case), controls=(fewer,)).schema()) == []
 
     def test_its_words_are_one_line(self, case: tuple[str, str, str, str]) -> None:
         (control,) = config_of(*case).controls

@@ -61,6 +61,22 @@ def test_a_run_from_connecting_to_status(installation: Installation, prelabel: C
     assert rows["webhook events"] == "1 ANNOTATION_CREATED"
 
 
+def test_the_status_tells_of_shortened_lists(installation: Installation, prelabel: Command) -> None:
+    more = "".join(f'<Choice value="[/] {n}"/>' for n in range(300))
+    sound = '<Audio name="a" value="$a"/><Labels name="calls" toName="a"><Label value="cat"/></Labels>'
+    config = CONFIG.replace("</Choices>", f"{more}</Choices>{sound}")
+    project, _ = installation.project("good", "bad", config=config)
+    assert prelabel("run", "--project", project, "--wait")[0] == 0
+    note = '"sentiment": 200 of 302 options shown, the most similar to the text'
+    told = json.loads(prelabel("status", "--project", project, "--json")[1])
+    assert told["notes"][note] == 2
+    assert any(other.startswith("refused: ") for other in told["notes"])
+    _, out, _ = prelabel("status", "--project", project)
+    (row,) = [line for line in out.splitlines() if line.startswith("notes")]
+    assert row.partition("  ")[2].strip() == f"{note} (2)"
+    assert "refused: " not in out  # told once for all tasks
+
+
 def test_where_there_is_no_terminal_a_run_prints_no_empty_line(installation: Installation, prelabel: Command) -> None:
     project, _ = installation.project("good")
     _, out, err = prelabel("run", "--project", project, "--wait")

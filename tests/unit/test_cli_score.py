@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from backend.cli import app
 from tests.unit.conftest import Run
 
 ROWS = [
@@ -97,18 +96,3 @@ def test_without_a_file_it_says_which_option_is_missing(prelabel: Run) -> None:
     code, _, err = prelabel("score")
     assert code == 2
     assert "--replies" in err
-
-
-def test_the_readme_tells_every_command(repository: Path) -> None:
-    readme = (repository / "README.md").read_text(encoding="utf-8")
-    table = readme.partition("## Commands")[2].partition("\n## ")[0]
-    groups = [app, *(group.typer_instance for group in app.registered_groups)]
-    names = [
-        command.name or command.callback.__name__
-        for group in groups
-        if group
-        for command in group.registered_commands
-        if command.callback
-    ]
-    assert "score" in names
-    assert [name for name in names if f"`prelabel {name}" not in table] == []

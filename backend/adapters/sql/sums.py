@@ -18,7 +18,7 @@ from backend.ports.store import Counts
 class SqlSums(Database):
     def counts(self, project_id: int, *, version: str | None = None, job_id: int | None = None) -> Counts:
         query = sa.select(
-            *(records.c[name] for name in ("state", "delivery", "result", "fields", "error_class")),
+            *(records.c[name] for name in ("state", "delivery", "result", "fields", "notes", "error_class")),
             *(records.c[name] for name in ("prompt_tokens", "completion_tokens", "calls")),
         ).where(records.c.project_id == project_id)
         if version is not None:
@@ -65,6 +65,8 @@ class _Tally:
         self._labels: dict[str, Counter[str]] = {}
         self._rejected: Counter[str] = Counter()
         self._steps: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
+        self._methods: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._usage = Usage()
 
@@ -77,10 +79,13 @@ class _Tally:
             for region in row["result"]:
                 for label in _labels_of(region):
                     self._labels.setdefault(region["from_name"], Counter())[label] += 1
+        self._notes.update(row["notes"])
         for field in row["fields"]:
             self._rejected.update(field["rejected"])
             if field["step"]:
                 self._steps[field["step"]] += 1
+            if field.get("method"):  # records of earlier versions have none
+                self._methods[field["method"]] += 1
         self._usage += Usage(
             prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"], calls=row["calls"]
         )
@@ -92,6 +97,8 @@ class _Tally:
             labels={control: dict(n.most_common()) for control, n in self._labels.items()},
             rejected=dict(self._rejected.most_common(20)),
             steps=dict(self._steps.most_common()),
+            notes=dict(self._notes.most_common(20)),
+            methods=dict(self._methods.most_common()),
             errors=dict(self._errors.most_common()),
             usage=self._usage,
         )

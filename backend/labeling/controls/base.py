@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 from xml.etree.ElementTree import Element
 
@@ -76,6 +76,11 @@ class Control(ABC):
     def about(self, target: ObjectTag) -> Self:
         """The control as it asks about that very object."""
         return self
+
+    def offering(self, ranked: Sequence[int], most: int) -> Self:
+        """The control with only `most` of its options, those whose indexes are `ranked` first, in the old order."""
+        kept = sorted(ranked[:most])
+        return replace(self, options=tuple(self.options[index] for index in kept))
 
     def chosen(self, value: JSON) -> frozenset[str]:
         """The names and values of the classes that a decoded value chooses: what `visibleWhen` may ask for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -66,6 +66,19 @@ class Taxonomy(Control):
         if self.options_variable is None:
             return self
         nodes = _distinct(_nodes(given_options(data, self.options_variable), (), (), self.leafs_only))
+        return replace(self, nodes=nodes, options=tuple(n.option for n in nodes))
+
+    def offering(self, ranked: Sequence[int], most: int) -> Self:
+        """A node comes with those above it, so that the model can also choose the less specific."""
+        index_of = {node.path: index for index, node in enumerate(self.nodes)}
+        kept: set[int] = set()
+        for index in ranked:
+            path = self.nodes[index].path
+            line = [index_of[path[:depth]] for depth in range(len(path), 0, -1) if path[:depth] in index_of]
+            kept.update([i for i in line if i not in kept][: most - len(kept)])
+            if len(kept) == most:
+                break
+        nodes = tuple(self.nodes[index] for index in sorted(kept))
         return replace(self, nodes=nodes, options=tuple(n.option for n in nodes))
 
     def chosen(self, value: JSON) -> frozenset[str]:

@@ -44,7 +44,15 @@ def test_a_version_is_short_stable_and_begins_with_the_agents_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"model": "gpt-y"}, {"temperature": 0.1}, {"max_tokens": 1}, {"seed": None}, {"reasks": 0}]
+    "change",
+    [
+        {"model": "gpt-y"},
+        {"temperature": 0.1},
+        {"max_tokens": 1},
+        {"seed": None},
+        {"reasks": 0},
+        {"max_options": 50},
+    ],
 )
 def test_whatever_changes_an_answer_changes_the_version(change: dict[str, Any]) -> None:
     assert version_of(replace(AGENT, **change), **CONTENT) != version_of(AGENT, **CONTENT)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
+from scripts.benchmarks import shortlist
+from scripts.benchmarks.__main__ import main
 from scripts.benchmarks.report import Figure, Report, percentile
 
 
@@ -27,3 +31,19 @@ def test_a_value_at_its_limit_falls_short_and_is_named() -> None:
     report = Report(figures=[Figure(name="slow", value=100, unit="ms", limit=100)])
     assert not report.holds
     assert report.verdict() == "falls short: slow 100 ms, limit 100 ms"
+
+
+def test_a_benchmark_without_its_data_is_skipped_aloud(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(shortlist.DATA, raising=False)
+    monkeypatch.setattr(sys, "argv", ["bench", "shortlist"])
+    assert main() == 0
+    assert capsys.readouterr().out.startswith("bench shortlist: skipped: PRELABEL_TEST_DATA is not set")
+
+
+def test_longer_lists_are_the_same_each_time() -> None:
+    listed = shortlist.paths(["one two three", "four five six"], 20)
+    assert listed == shortlist.paths(["four five six", "one two three"], 20)
+    assert len(listed) == 20
+    assert all(path.count(" > ") == 2 for path in listed)

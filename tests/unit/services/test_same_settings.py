@@ -26,6 +26,7 @@ def told(agent: dict[str, Any] | None = None, template: str = "{{ a }}", databas
         ({"agent": {"name": "other", "reasks": 3}}, {"PRELABEL_AGENT", "PRELABEL_REASKS"}),
         ({"agent": {"temperature": 0.5}}, {"PRELABEL_TEMPERATURE"}),
         ({"agent": {"max_tokens": 7}}, {"PRELABEL_MAX_TOKENS"}),
+        ({"agent": {"max_options": 9}}, {"PRELABEL_MAX_OPTIONS"}),
         ({"template": "{{ b }}"}, {"PRELABEL_TEMPLATE"}),
         ({"database": "sqlite:////there/prelabel.sqlite3"}, {"DATABASE_URL"}),
         ({"database": "postgresql://db/prelabel"}, {"DATABASE_URL"}),
