@@ -157,10 +157,9 @@ def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Re
     for control, field in zip(config.controls, fields, strict=True):
         if field.value is not None:
             score = {} if field.confidence is None else {"score": round(field.confidence, 3)}
-            result += [
-                {**region, **score, "id": _region_id(control.name, index, region)}
-                for index, region in enumerate(control.regions(field.value))
-            ]
+            for index, group in enumerate(control.grouped(field.value)):
+                shared = _region_id(control.name, index, group[0])
+                result += [{**group[0], **score, "id": shared}, *({**region, "id": shared} for region in group[1:])]
     broken = [f for f in fields if f.problem]
     lowest = task_score(f.confidence for f in fields)
     error = "; ".join(f'"{f.control}" {f.problem}' for f in broken) or None
@@ -182,7 +181,8 @@ def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Re
 
 
 def _region_id(control: str, index: int, region: Mapping[str, JSON]) -> str:
-    """Ten characters, the same for the same region: Label Studio needs ids that are unique within a result."""
+    """Ten characters, the same for the same region: Label Studio needs ids that are unique within a result,
+    except that what belongs to one region shares its id."""
     return canonical_hash([control, index, region["value"]])[:10]
 
 

@@ -15,6 +15,7 @@ from backend.core.values import JSON, Outcome, Picture, TaskState
 from backend.dialogue import annotate
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED, Control
+from backend.labeling.controls.regions import RegionControl
 from backend.labeling.objects import SUPPORTED as OBJECTS
 from backend.labeling.shown import Shown
 from tests.conftest import NO_SHARED_DATA, SHARED_DATA
@@ -224,7 +225,17 @@ def test_a_real_config_is_answered_or_refused(name: str) -> None:
     outcome = _outcome_of_examples(config, data)
     assert outcome.state is TaskState.DONE, outcome.error
     hidden = {f.control for f in outcome.fields if f.step == "not_shown"}
-    assert {r["from_name"] for r in outcome.result} == {c.name for c in config.controls} - hidden
+    shown = config.show(data, dict.fromkeys(config.media_sources(data), PICTURE))
+    followed = {
+        control.name
+        for maker in config.bind(data).controls
+        if isinstance(maker, RegionControl)
+        for item in maker.example(shown)
+        for key, control in maker.keys.items()
+        if item[key] is not None
+    }
+    asked = {c.name for c in config.controls} - hidden
+    assert {r["from_name"] for r in outcome.result} == asked | followed
 
 
 @pytest.mark.skipif(SHARED_DATA is None, reason=NO_SHARED_DATA)
