@@ -1,4 +1,4 @@
-"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> outcome. Pure.
+"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> relate -> outcome. Pure.
 
 It yields `Request`s and is sent `Reply`s, or thrown the `ModelError` of a call; it returns an `Outcome`. An error of
 the first call comes back out: the caller decides about it. After that it closes with what was read.
@@ -30,6 +30,7 @@ from backend.fields import read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
 from backend.prompting.render import least_tokens, render_messages
+from backend.relating import relate
 
 MAX_STORED_REPLY_CHARS = 20_000
 
@@ -80,7 +81,8 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
     )
     heard = yield from _ask(request, config, shown, reasks=agent.reasks)
     outcome = _outcome(config, heard.fields, heard.reply, notes + heard.notes)
-    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=request.key)
+    outcome = replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=request.key)
+    return (yield from relate(outcome, request, config, shown, agent))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,10 +202,17 @@ class Agent:
     reasks: int = 1  # how often an unreadable reply is asked again, naming the error
     context_tokens: int = 128_000  # the model's window, prompt and answer together
     image_side: int = 1_568  # the longest side of an image as it is sent, in pixels
+    relations: bool = True  # whether relations between regions are asked for, where the labeling config has them
 
 
 def version_of(
-    agent: Agent, *, template_source: str, config_fingerprint: str, instructions: str, with_images: bool = False
+    agent: Agent,
+    *,
+    template_source: str,
+    config_fingerprint: str,
+    instructions: str,
+    with_images: bool = False,
+    with_relations: bool = False,
 ) -> str:
     """The one version string: agent name and eight hex digits over everything that can change an answer.
 
@@ -225,4 +232,6 @@ def version_of(
     }
     if with_images:
         content["image_side"] = agent.image_side
+    if with_relations:
+        content["relations"] = agent.relations
     return f"{agent.name}@{canonical_hash(content)[:8]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from xml.etree.ElementTree import Element, ParseError
@@ -27,6 +27,7 @@ from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
 from backend.labeling.objects.image import Image
 from backend.labeling.objects.text import Text
+from backend.labeling.relations import Relations
 from backend.labeling.schema import nullable, within_enum_limits
 from backend.labeling.shown import Shown
 
@@ -61,11 +62,13 @@ class LabelingConfig:
     controls: tuple[Control, ...]
     objects: tuple[ObjectTag, ...]
     refusals: tuple[Refusal, ...]
+    relations: Relations | None = None  # None: none are asked for, or no regions are made that could have any
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes when, and only when, an answer could: colours, layout and headers elsewhere do not matter."""
-        return canonical_hash([repr(self.controls), repr(self.objects)])
+        relations = [repr(self.relations)] if self.relations else []
+        return canonical_hash([repr(self.controls), repr(self.objects), *relations])
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -201,6 +204,7 @@ def parse_config(xml: str) -> LabelingConfig:
         controls=tuple(controls),
         objects=tuple(o for o in objects.values() if isinstance(o, ObjectTag)) if controls else (),
         refusals=tuple(refusals),
+        relations=_relations(root, controls),
     )
     if controls:
         _interface(xml)
@@ -285,6 +289,13 @@ def _control(
         if is_per_item(element) and isinstance(found, Image):  # on other objects it is an ordinary control
             control = PerItem.over(control, listed=found.listed)
     return control
+
+
+def _relations(root: Element, controls: Sequence[Control]) -> Relations | None:
+    """The last `Relations` of the config, as in the editor, where there can be regions."""
+    tags = [element for element in root.iter() if element.tag.lower() == "relations"]
+    makes_regions = any(isinstance(control, RegionControl) for control in controls)
+    return Relations.parse(tags[-1], None) if tags and makes_regions else None
 
 
 def _class_of(element: Element, objects: Mapping[str, ObjectTag | Refusal]) -> type[Control] | None:

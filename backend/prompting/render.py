@@ -110,7 +110,7 @@ def _field(control: Control, several: bool) -> dict[str, Any]:
 
 
 def _options(control: Control) -> list[dict[str, Any]]:
-    return [{"name": _one_line(o.name), "about": _about(o)} for o in control.options]
+    return [{"name": one_line(o.name), "about": _about(o)} for o in control.options]
 
 
 def _ask_attached(control: Control) -> str:
@@ -134,10 +134,10 @@ def _only_if(control: Control) -> str:
 def _about(option: Option) -> str | None:
     """What is known of a class: its hint, and its alias where it goes by another name too."""
     alias = f'also called "{option.value}"' if option.value != option.name else None
-    return _one_line("; ".join(part for part in (option.description, alias) if part)) or None
+    return one_line("; ".join(part for part in (option.description, alias) if part)) or None
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A line end in a class's name or hint must not look like another class."""
     return " ".join(text.split()) if "\n" in text or "\r" in text else text
 

@@ -124,6 +124,7 @@ class Projects:
             config_fingerprint=config.fingerprint,
             instructions=instructions,
             with_images=any(o.tag == "Image" for o in config.objects),
+            with_relations=config.relations is not None,
         )
 
 

@@ -33,6 +33,7 @@ def fingerprints(agent: Agent, *, template_source: str, database: str) -> dict[s
         "PRELABEL_TEMPERATURE": agent.temperature,
         "PRELABEL_MAX_TOKENS": agent.max_tokens,
         "PRELABEL_REASKS": agent.reasks,
+        "PRELABEL_RELATIONS": agent.relations,
         "DATABASE_URL": database if database.startswith("sqlite") else "postgresql",
         "Prelabel's own version": __version__,
     }
