@@ -111,8 +111,10 @@ def test_the_relations_are_drawn_and_listed(page: Page, project: Labeling) -> No
     open_editor(page, project, project.task_ids()[0])
     page.get_by_text("Relations", exact=False).first.click()
     listed = page.locator(".lsf-relations__item")
-    expect(listed).to_have_count(2)
+    page.wait_for_timeout(3000)
     keep_picture(page, "relations")
+    print(page.locator(".lsf-relations").first.inner_html())
+    expect(listed).to_have_count(2)
 
 
 def test_the_editor_writes_what_it_was_given(page: Page, stack: Stack, project: Labeling) -> None:

@@ -72,7 +72,7 @@ class RegionControl(Control):
 
     def and_attached(self) -> str:
         """What `ask` says of the attached controls."""
-        return f"; in each of them also {' and '.join(_quoted(key) for key in self.keys)}" if self.attached else ""
+        return f"; each item also with {' and '.join(_quoted(key) for key in self.keys)}" if self.attached else ""
 
     def attached_shape(self) -> str:
         return "".join(f", {_quoted(key)}: {control.shape()}" for key, control in self.keys.items())
