@@ -19,6 +19,7 @@ from tests.fakes.pictures import drawn
 CONFIG = """
 <View>
   <Relations><Relation value="works for"/><Relation value="knows"/></Relations>
+  <Header value="Who does what?"/>
   <Text name="note" value="$note"/>
   <Labels name="ner" toName="note"><Label value="PER" background="#d0a"/><Label value="ORG" background="#08c"/></Labels>
   <View visibleWhen="region-selected">
@@ -147,8 +148,9 @@ def test_the_relations_are_drawn_and_listed(page: Page, project: Labeling) -> No
     keep_picture(page, "relations")
 
 
-def test_the_editor_writes_what_it_was_given(page: Page, stack: Stack, project: Labeling) -> None:
+def test_the_editor_writes_what_it_was_given(page: Page, stack: Stack, sees_images: None) -> None:
     """What is submitted unchanged is the prediction, entry for entry."""
+    project = answered(stack, "Submitted", CONFIG, {"note": NOTE, "image": picture("green")}, ANSWER)
     opened(page, project, "Regions")
     expect(page.locator(".lsf-outliner-item")).to_have_count(4)
     assert entries(submitted(page, project)) == entries(predicted(stack, project))

@@ -38,7 +38,7 @@ class PerItem(Control):
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        raise NotImplementedError("it stands around a parsed control")
+        raise TypeError("PerItem stands around a parsed control: use PerItem.over")
 
     @property
     def tag(self) -> str:  # type: ignore[override]
