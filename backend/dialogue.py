@@ -1,4 +1,4 @@
-"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> outcome. Pure.
+"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> relate -> outcome. Pure.
 
 It yields `Request`s and is sent `Reply`s, or thrown the `ModelError` of a call; it returns an `Outcome`. An error of
 the first call comes back out: the caller decides about it. After that it closes with what was read.
@@ -34,6 +34,7 @@ from backend.learning.similarity import ranking
 from backend.prompting.render import least_tokens, render_messages
 from backend.prompting.shortlist import shortlist
 from backend.prompting.tokens import estimated_tokens
+from backend.relating import relate
 from backend.sampling import Sampling, sampling_for
 from backend.self_report import SelfReport
 
@@ -101,7 +102,8 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
     if sampling is not None:
         heard = yield from _sample(sampling, config, read, heard)
     outcome = _outcome(config, heard.fields, heard.reply, notes + lists.notes + heard.notes)
-    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key)
+    outcome = replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key)
+    return (yield from relate(outcome, first, config, shown, agent))
 
 
 def _request(
@@ -214,12 +216,11 @@ def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Re
     result: list[dict[str, JSON]] = []
     for control, field in zip(config.controls, fields, strict=True):
         if field.value is not None:
-            regions = control.regions(field.value)
-            scores = field.region_confidences or (field.confidence,) * len(regions)
-            result += [
-                {**region, **_score(score), "id": _region_id(control.name, index, region)}
-                for index, (region, score) in enumerate(zip(regions, scores, strict=True))
-            ]
+            groups = control.grouped(field.value)
+            scores = field.region_confidences or (field.confidence,) * len(groups)
+            for index, (group, score) in enumerate(zip(groups, scores, strict=True)):
+                shared = {"id": _region_id(control.name, index, group[0])}
+                result += [{**group[0], **_score(score), **shared}, *({**region, **shared} for region in group[1:])]
     broken = [f for f in fields if f.problem]
     lowest = task_score(f.confidence for f in fields)
     error = "; ".join(f'"{f.control}" {f.problem}' for f in broken) or None
@@ -245,7 +246,8 @@ def _score(confidence: float | None) -> dict[str, JSON]:
 
 
 def _region_id(control: str, index: int, region: Mapping[str, JSON]) -> str:
-    """Ten characters, the same for the same region: Label Studio needs ids that are unique within a result."""
+    """Ten characters, the same for the same region: Label Studio needs ids that are unique within a result,
+    except that what belongs to one region shares its id."""
     return canonical_hash([control, index, region["value"]])[:10]
 
 

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     reasks: int = Field(
         1, ge=0, le=5, alias="PRELABEL_REASKS", description="How often an unreadable reply is asked again."
     )
+    relations: bool = Field(
+        True,
+        alias="PRELABEL_RELATIONS",
+        description="Ask a second question about how regions are related, where the labeling config has `Relations`.",
+    )
     request_timeout_s: float = Field(
         120.0, gt=0, alias="PRELABEL_REQUEST_TIMEOUT_S", description="Longest wait for one model call, in seconds."
     )
@@ -181,6 +186,7 @@ class Settings(BaseSettings):
             max_options=self.max_options,
             image_side=self.media_max_side,
             document_pages=self.media_max_pages,
+            relations=self.relations,
         )
 
 

@@ -16,7 +16,8 @@ from backend.services.configs import ConfigFate, ControlFate, fate_of
 _HEAD = """# Labeling configs: what is answered, what is refused
 
 Made by `python -m tests.config_table FOLDER > docs/controls.md` from the folder that `PRELABEL_TEST_DATA` names; a test
-compares. `prelabel config --file FILE.xml` says the same of your own config, `prelabel doctor --project N` of a project.
+compares. `prelabel config --file FILE.xml` says the same of your own config, and `prelabel doctor --project N` of a
+project.
 
 A refused control stays empty in Label Studio, and its reason is in `prelabel doctor` and `prelabel status` before a
 token is spent; the other controls of the same config are answered.

@@ -81,6 +81,19 @@ EVERY_CONTROL = """
 </View>
 """
 
+REGIONS = """
+<View>
+  <Text name="note" value="$note"/>
+  <Labels name="ner" toName="note"><Label value="PER" hint="people"/><Label value="ORG"/></Labels>
+  <Header value="How does this person feel?"/>
+  <Choices name="mood" toName="note" perRegion="true" whenLabelValue="PER">
+    <Choice value="glad" hint="or proud"/><Choice value="sad" alias="s"/>
+  </Choices>
+  <TextArea name="why" toName="note" perRegion="true" visibleWhen="choice-selected" whenTagName="mood"/>
+  <Choices name="whole" toName="note"><Choice value="news"/><Choice value="letter"/></Choices>
+</View>
+"""
+
 
 def question(xml: str = SENTIMENT, *, instructions: str = "", template: str = TEMPLATE, **agent: Any) -> Question:
     """What stays the same over a version's tasks; keywords change the agent."""

@@ -45,7 +45,11 @@ class PrelabelModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml
             template_source=template_source,
             instructions="",
             version=version_of(
-                agent, template_source=template_source, config_fingerprint=config.fingerprint, instructions=""
+                agent,
+                template_source=template_source,
+                config_fingerprint=config.fingerprint,
+                instructions="",
+                with_relations=config.relations is not None,
             ),
         )
 

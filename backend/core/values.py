@@ -231,6 +231,7 @@ class Agent:
     samples: int = 5  # answers to a task, where the score is their agreement
     sample_temperature: float = 0.7  # of all samples but the first
     document_pages: int = 20  # of a document, as many as are shown
+    relations: bool = True  # whether relations between regions are asked for, where the labeling config has them
 
 
 def version_of(
@@ -241,6 +242,7 @@ def version_of(
     instructions: str,
     with_images: bool = False,
     with_documents: bool = False,
+    with_relations: bool = False,
 ) -> str:
     """The one version string: agent name and eight hex digits over everything that can change an answer.
 
@@ -267,4 +269,6 @@ def version_of(
         content["image_side"] = agent.image_side
     if with_documents:
         content["document_pages"] = agent.document_pages
+    if with_relations:
+        content["relations"] = agent.relations
     return f"{agent.name}@{canonical_hash(content)[:8]}"

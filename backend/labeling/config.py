@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from xml.etree.ElementTree import Element, ParseError
@@ -15,21 +15,28 @@ from label_studio_sdk.label_interface.interface import LabelInterface
 
 from backend.core.errors import ConfigError
 from backend.core.values import JSON, Media, canonical_hash
-from backend.labeling.conditions import BY_REGION, Condition, is_visible
+from backend.labeling.conditions import BY_REGION, Condition, visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control, Option
-from backend.labeling.controls.base import Refused, attribute_is_true, question_of
+from backend.labeling.controls.base import Refused, question_of
+from backend.labeling.controls.box_labels import BoxLabels
+from backend.labeling.controls.per_item import PerItem
+from backend.labeling.controls.regions import RegionControl
+from backend.labeling.following import conditions_of, every, is_per_item, is_per_region, settle
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
+from backend.labeling.objects.image import Image
 from backend.labeling.objects.text import Text
-from backend.labeling.schema import within_enum_limits
+from backend.labeling.relations import Relations
+from backend.labeling.schema import nullable, within_enum_limits
 from backend.labeling.shown import Shown
 
 MAX_CONFIG_CHARS = 2_000_000
 MAX_CONFIG_DEPTH = 200  # deeper nesting is no layout that a person wrote, and would exhaust the stack
 _DECLARATION = re.compile(r"\s*<\?xml\b.*?\?>", re.DOTALL)
 _VARIABLE = re.compile(r"\$\w+")
-_NO_CONTROLS = frozenset({"Filter"})  # have a name and a toName, and hold no answer
+_BY_NAME = {tag.lower(): control for tag, control in CONTROL_TAGS.items()}  # the editor takes tags in any case
+_NO_CONTROLS = frozenset({"Filter", "Relations"})  # have a name and a toName, and hold no answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,59 +53,59 @@ class Refusal:
 
 @dataclass(frozen=True)
 class LabelingConfig:
-    """The parts of a labeling config that can be answered, in their order in the XML."""
+    """The parts of a labeling config that can be answered, in their order in the XML.
+
+    `controls` are those that are answered by themselves; those of single regions are `attached` to them.
+    """
 
     xml: str
     controls: tuple[Control, ...]
     objects: tuple[ObjectTag, ...]
     refusals: tuple[Refusal, ...]
+    relations: Relations | None = None  # None: none are asked for, or no regions are made that could have any
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes when, and only when, an answer could: colours, layout and headers elsewhere do not matter."""
-        return canonical_hash([repr(self.controls), repr(self.objects)])
+        relations = [repr(self.relations)] if self.relations else []
+        return canonical_hash([repr(self.controls), repr(self.objects), *relations])
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The keys of the task's data that are shown or hold options."""
-        options = (c.options_variable for c in self.controls if c.options_variable)
+        options = (c.options_variable for c in every(self.controls) if c.options_variable)
         return tuple(dict.fromkeys([*(key for o in self.objects for key in o.keys), *options]))
 
     def bind(self, data: Mapping[str, JSON]) -> LabelingConfig:
         """The config with the options that this task brings along; a control without any is refused for it."""
-        if not any(c.options_variable for c in self.controls):
+        if not any(c.options_variable for c in every(self.controls)):
             return self
-        controls: list[Control] = []
-        refusals = list(self.refusals)
-        for control in self.controls:
+        refusals = {(r.tag, r.name): r for r in self.refusals}
+
+        def bound(control: Control) -> Control | None:
             try:
-                controls.append(control.bind(data))
+                return control.bind(data)
             except Refused as refused:
-                refusals.append(Refusal(tag=control.tag, name=control.name, reason=str(refused)))
-        return replace(self, controls=tuple(controls), refusals=tuple(refusals))
+                refusal = Refusal(tag=control.tag, name=control.name, reason=str(refused))
+                refusals[refusal.tag, refusal.name] = refusal
+                return None
+
+        controls: list[Control] = []
+        for control in filter(None, map(bound, self.controls)):
+            if isinstance(control, RegionControl) and control.attached:
+                control = replace(control, attached=tuple(filter(None, map(bound, control.attached))))
+            controls.append(control)
+        return replace(self, controls=tuple(controls), refusals=tuple(refusals.values()))
 
     def visible(self, values: Mapping[str, JSON | None]) -> frozenset[str]:
         """The names of the controls that are shown when `values` were read for them."""
         by_name = {c.name: c for c in self.controls}
-        decided: dict[str, bool] = {}
-
-        def shown(name: str) -> bool:
-            if name not in decided:
-                decided[name] = True  # controls that wait for each other: the editor shows them
-                control = by_name[name]
-                if control.conditions:
-                    decided[name] = is_visible(control.conditions, {n: chosen(n) for n in needed(control)})
-            return decided[name]
-
-        def needed(control: Control) -> list[str]:
-            named = {condition.control for condition in control.conditions}
-            return [n for n in by_name if n != control.name and (None in named or n in named)]
 
         def chosen(name: str) -> frozenset[str]:
             value = values.get(name)
-            return by_name[name].chosen(value) if value is not None and shown(name) else frozenset()
+            return frozenset() if value is None else by_name[name].chosen(value)
 
-        return frozenset(name for name in by_name if shown(name))
+        return visible({name: control.conditions for name, control in by_name.items()}, chosen)
 
     def media_sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
         """The images that must be loaded before the task can be shown."""
@@ -169,8 +176,7 @@ def _turned(options: tuple[Option, ...], turn: int) -> tuple[Option, ...]:
 
 def _schema(control: Control) -> dict[str, JSON]:
     """A control that may not be shown may be answered with null."""
-    schema = control.schema()
-    return {"anyOf": [schema, {"type": "null"}]} if control.conditions else schema
+    return nullable(control.schema()) if control.conditions else control.schema()
 
 
 @lru_cache(maxsize=64)
@@ -184,6 +190,7 @@ def parse_config(xml: str) -> LabelingConfig:
     objects = _objects(root)
     seen: set[str] = set()
     controls: list[Control] = []
+    followers: list[Control] = []
     asked: list[list[str]] = []  # what each control points to
     for element, question, conditions in _walk(root):
         if not (element.get("name") and element.get("toName")) or element.tag in _NO_CONTROLS:
@@ -194,9 +201,15 @@ def parse_config(xml: str) -> LabelingConfig:
         seen.add(name)
         asked.append([part.strip() for part in element.get("toName", "").split(",")])
         try:
-            controls.append(_control(element, question, conditions, objects))
+            control = _control(element, question, conditions, objects)
+            follows = is_per_region(element) or isinstance(control, BoxLabels)
+            (followers if follows else controls).append(control)
         except Refused as refused:
             refusals.append(Refusal(tag=element.tag, name=name, reason=str(refused)))
+    settled = settle(controls, followers)
+    tags = {c.name: c.tag for c in (*controls, *followers)}
+    refusals += [Refusal(tag=tags[name], name=name, reason=reason) for name, reason in settled.refusals.items()]
+    controls = list(settled.controls)
     if not controls and not refusals:
         raise ConfigError("The labeling config has no control (such as Choices or Labels): add one in the project.")
     refusals += [
@@ -209,6 +222,7 @@ def parse_config(xml: str) -> LabelingConfig:
         controls=tuple(controls),
         objects=tuple(o for o in objects.values() if isinstance(o, ObjectTag)) if controls else (),
         refusals=tuple(refusals),
+        relations=_relations(root, controls),
     )
     if controls:
         _interface(xml)
@@ -272,12 +286,13 @@ def _control(
     conditions: tuple[Condition, ...],
     objects: Mapping[str, ObjectTag | Refusal],
 ) -> Control:
-    control_class = CONTROL_TAGS.get(element.tag)
+    control_class = _class_of(element, objects)
     if control_class is None:
         raise Refused("is not supported yet")
-    if attribute_is_true(element, "perRegion") or attribute_is_true(element, "perItem"):
-        raise Refused("belongs to single regions or items (perRegion, perItem), which is not supported yet")
-    if any(condition.kind == BY_REGION for condition in conditions):
+    per_region = is_per_region(element)
+    if per_region or control_class is BoxLabels:
+        conditions = conditions_of(element, conditions)
+    elif any(condition.kind == BY_REGION for condition in conditions):
         raise Refused("is shown only while a region is selected")
     control = replace(control_class.parse(element, question), conditions=conditions)
     for target in control.to_name:
@@ -289,7 +304,22 @@ def _control(
         if found.tag not in control_class.object_tags:
             raise Refused(f'on {found.tag} "{target}" is not supported yet')
         control = control.about(found)
+        if is_per_item(element) and isinstance(found, Image):  # on other objects it is an ordinary control
+            control = PerItem.over(control, listed=found.listed)
     return control
+
+
+def _relations(root: Element, controls: Sequence[Control]) -> Relations | None:
+    """The last `Relations` of the config, as in the editor, where there can be regions."""
+    tags = [element for element in root.iter() if element.tag.lower() == "relations"]
+    makes_regions = any(isinstance(control, RegionControl) for control in controls)
+    return Relations.parse(tags[-1], None) if tags and makes_regions else None
+
+
+def _class_of(element: Element, objects: Mapping[str, ObjectTag | Refusal]) -> type[Control] | None:
+    control_class = _BY_NAME.get(element.tag.lower())
+    on_image = isinstance(objects.get(element.get("toName", "")), Image)
+    return BoxLabels if control_class is CONTROL_TAGS["Labels"] and on_image else control_class
 
 
 def _walk(root: Element) -> Iterator[tuple[Element, str | None, tuple[Condition, ...]]]:

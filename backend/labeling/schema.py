@@ -16,6 +16,11 @@ MAX_LONG_ENUM_CHARS = 15_000
 LONG_ENUM = 250
 
 
+def nullable(schema: dict[str, JSON]) -> dict[str, JSON]:
+    """The schema, with null as a further answer."""
+    return schema if "null" in schema.get("type", ()) else {"anyOf": [schema, {"type": "null"}]}
+
+
 def within_enum_limits(properties: Mapping[str, JSON]) -> dict[str, JSON]:
     """The properties, those with the longest enums without them, until the limits hold."""
     enums = {name: _enums(schema) for name, schema in properties.items()}
@@ -39,5 +44,6 @@ def _enums(schema: JSON) -> list[list[JSON]]:
 
 def _without_enums(schema: JSON) -> JSON:
     if isinstance(schema, dict):
-        return {key: _without_enums(value) for key, value in schema.items() if key != "enum"}
+        kept = {key: value for key, value in schema.items() if key != "enum" or not isinstance(value, list)}
+        return {key: _without_enums(value) for key, value in kept.items()}
     return [_without_enums(value) for value in schema] if isinstance(schema, list) else schema

@@ -19,6 +19,7 @@ from backend.core import errors
 from backend.core.values import Message
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Control, Option
+from backend.labeling.controls.regions import RegionControl
 from backend.labeling.shown import Shown
 
 _FENCE_CHARACTER = "~"
@@ -110,8 +111,27 @@ def _field(control: Control, several: bool) -> dict[str, Any]:
         "question": control.question,
         "about": " and ".join(f'"{name}"' for name in control.to_name) if several else None,
         "ask": control.ask() + _only_if(control),
-        "options": [{"name": _one_line(o.name), "about": _about(o)} for o in control.options],
+        "options": _options(control),
+        "attached": [
+            {"name": key, "question": one.question, "ask": _ask_attached(one), "options": _options(one)}
+            for key, one in (control.keys.items() if isinstance(control, RegionControl) else ())
+        ],
     }
+
+
+def _options(control: Control) -> list[dict[str, Any]]:
+    return [{"name": one_line(o.name), "about": _about(o)} for o in control.options]
+
+
+def _ask_attached(control: Control) -> str:
+    """What is asked in each region; null where the control's own words do not offer an empty answer."""
+    offered = control.required or {"null", "array"} & {*_types(control.schema())}
+    return control.ask() + ("" if offered else ", or null if none fits") + _only_if(control)
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    types = schema.get("type", [])
+    return types if isinstance(types, list) else [types]
 
 
 def _only_if(control: Control) -> str:
@@ -124,10 +144,10 @@ def _only_if(control: Control) -> str:
 def _about(option: Option) -> str | None:
     """What is known of a class: its hint, and its alias where it goes by another name too."""
     alias = f'also called "{option.value}"' if option.value != option.name else None
-    return _one_line("; ".join(part for part in (option.description, alias) if part)) or None
+    return one_line("; ".join(part for part in (option.description, alias) if part)) or None
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A line end in a class's name or hint must not look like another class."""
     return " ".join(text.split()) if "\n" in text or "\r" in text else text
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from backend.core.errors import ConfigError
 from backend.labeling.config import parse_config
+from backend.labeling.controls.regions import RegionControl
+from backend.labeling.following import every
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +45,24 @@ def fate_of(xml: str) -> ConfigFate:
     except ConfigError as error:
         return ConfigFate(controls=(), error=str(error))
     tags: Mapping[str, str] = {o.name: o.tag for o in config.objects}
+    where = {control.name: "" for control in config.controls}
+    for parent in config.controls:
+        if isinstance(parent, RegionControl):
+            for one in parent.attached:
+                where.setdefault(one.name, f", in each region of {parent.name}")
     answered = tuple(
         ControlFate(
             tag=control.tag,
             name=control.name,
             about=", ".join(f"{tags[target]} {target}" for target in control.to_name),
-            answered_as=control.ask(),
+            answered_as=control.ask() + where[control.name],
             refused=None,
         )
-        for control in config.controls
+        for control in every(config.controls)
     )
+    if config.relations is not None:
+        asked = "the relations between regions, in a second question"
+        answered += (ControlFate(tag="Relations", name="", about=None, answered_as=asked, refused=None),)
     refused = tuple(
         ControlFate(tag=r.tag, name=r.name, about=None, answered_as=None, refused=r.reason) for r in config.refusals
     )

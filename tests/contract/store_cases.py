@@ -520,6 +520,25 @@ class StoreCases:
 
     # --- sums ---------------------------------------------------------------------------------------------------
 
+    def test_what_belongs_to_regions_and_relates_them_is_counted(self, store: SqlStore) -> None:
+        box = {"id": "a", "to_name": "i"}
+        result = (
+            {**box, "from_name": "box", "type": "rectangle", "value": {"x": 1}},
+            {**box, "from_name": "thing", "type": "labels", "value": {"x": 1, "labels": ["Car"]}},
+            {**box, "from_name": "colour", "type": "choices", "value": {"x": 1, "choices": ["red"]}},
+            {
+                **box,
+                "from_name": "page",
+                "type": "hypertextlabels",
+                "value": {"start": "/p", "hypertextlabels": ["PER"]},
+            },
+            {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right", "labels": ["on"]},
+            {"type": "relation", "from_id": "b", "to_id": "a", "direction": "right"},
+        )
+        self.answer(store, task(1), outcome=done(result=result))
+        labels = {"thing": {"Car": 1}, "colour": {"red": 1}, "page": {"PER": 1}, "relations": {"on": 1}}
+        assert store.counts(PROJECT, version=VERSION).labels == labels
+
     def test_counts(self, store: SqlStore) -> None:
         fields = (FieldReading(control="s", value=("yes",), step="strict_json+exact", rejected=("maybe",)),)
         self.answer(store, task(1), task(2), outcome=done(fields=fields, notes=("shortened",)))

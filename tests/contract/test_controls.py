@@ -16,7 +16,9 @@ from backend.core.values import JSON, Document, DocumentPage, Media, Outcome, Pi
 from backend.dialogue import annotate
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED, Control
+from backend.labeling.controls.regions import RegionControl
 from backend.labeling.objects import SUPPORTED as OBJECTS
+from backend.labeling.relations import Mark
 from backend.labeling.shown import Shown
 from tests.conftest import NO_SHARED_DATA, SHARED_DATA
 from tests.samples import question, reply, task
@@ -35,12 +37,17 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('choice="single-radio" required="true"', CHOICE, "t"),
         ('choice="multiple"', CHOICE, "d"),
         ('choice="multiple" required="true"', CHOICE, "h"),
+        ('perItem="true"', CHOICE, "p"),
+        ('choice="multiple" perItem="true" required="true"', CHOICE, "p"),
+        ('perItem="true"', CHOICE, "g"),
+        ('perItem="true"', CHOICE, "t"),
         ("", CHOICE, "g"),
         ("", CHOICE, "f"),
     ],
     "DateTime": [
         ("", "", "f"),
         ('only="date" required="true" min="2020-02-03" max="2021"', "", "h"),
+        ('only="date" perItem="true"', "", "p"),
         ('only="time"', "", "t"),
         ('only="month,year" max="2019-05-01"', "", "t"),
         ('only="year" min="1990"', "", "t"),
@@ -56,17 +63,25 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
     "Number": [
         ("", "", "t"),
         ('required="true"', "", "f"),
+        ('required="true" perItem="true"', "", "p"),
         ('min="1" max="2" step="0.5"', "", "t"),
         ('max="-3" step="2"', "", "t"),
     ],
     "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p"), ("", "", "t,f")],
     "ParagraphLabels": [("", LABEL, "d"), ('choice="multiple" required="true"', LABEL, "d")],
-    "Rating": [("", "", "t"), ('maxRating="1"', "", "b"), ("", "", "f"), ('maxRating="10" required="true"', "", "t")],
+    "Rating": [
+        ("", "", "t"),
+        ("", "", "f"),
+        ('perItem="true"', "", "p"),
+        ('maxRating="1"', "", "b"),
+        ('maxRating="10" required="true"', "", "t"),
+    ],
     "Rectangle": [("", "", "g"), ('required="true"', "", "p")],
     "RectangleLabels": [("", LABEL, "g"), ('required="true" choice="multiple" maxUsages="1"', LABEL, "p")],
     "Taxonomy": [
         ("", TREE, "t"),
         ('leafsOnly="true" required="true"', TREE, "t"),
+        ('perItem="true"', TREE, "p"),
         ('maxUsages="1"', TREE, "i"),
         ("", TREE, "f"),
     ],
@@ -74,6 +89,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ("", "", "t"),
         ("", "", "f"),
         ('maxSubmissions="3"', "", "t"),
+        ('perItem="true"', "", "p"),
         ('required="true" placeholder="a &quot;{title}&quot;"', "", "h"),
     ],
 }
@@ -156,7 +172,8 @@ class TestControl:
         regions = control.regions(control.decode(control.example(shown), shown).value)
         assert regions
         on_image = {"original_width", "original_height", "image_rotation"} if "Rectangle" in case[0] else set()
-        on_image |= {"item_index"} if on_image and case[3] == "p" else set()
+        in_list = case[3] == "p" and ("Rectangle" in case[0] or "perItem" in case[1])
+        on_image |= {"item_index"} if in_list or ("perItem" in case[1] and case[3] == "g") else set()
         assert all(set(r) == {"from_name", "to_name", "type", "value"} | on_image for r in regions)
         assert all(r["type"] == case[0].lower() for r in regions)
         assert json.loads(json.dumps(regions)) == regions
@@ -209,11 +226,75 @@ def _outcome_of_examples(config: LabelingConfig, data: Mapping[str, JSON]) -> Ou
     answer = {c.name: c.example(shown) for c in config.bind(data).controls}
     jsonschema.validate(answer, request.schema, jsonschema.Draft202012Validator)
     try:
-        dialogue.send(reply(json.dumps(answer)))
+        request = dialogue.send(reply(json.dumps(answer)))
+        assert config.relations, "an example was asked again"
+        assert strict_faults(request.schema) == []
+        related = {"relations": config.relations.over([Mark(id=str(n), described="") for n in range(2)]).example(shown)}
+        jsonschema.validate(related, request.schema, jsonschema.Draft202012Validator)
+        dialogue.send(reply(json.dumps(related)))
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
-    raise AssertionError("an example was asked again")
+    raise AssertionError("asked a third time")
+
+
+# --- the ways of writing a control that follows the regions of another ---------------------------------------
+
+MAKERS = {
+    "t": f'<Labels name="maker" toName="t">{LABEL}</Labels>',
+    "h": f'<HyperTextLabels name="maker" toName="h" choice="multiple">{LABEL}</HyperTextLabels>',
+    "d": f'<ParagraphLabels name="maker" toName="d">{LABEL}</ParagraphLabels>',
+    "g": '<Rectangle name="maker" toName="g"/>',
+    "p": f'<RectangleLabels name="maker" toName="p">{LABEL}</RectangleLabels>',
+}
+FOLLOWERS = [
+    (tag, attributes, inside, to_name)
+    for tag, inside in (
+        *(("Choices", CHOICE), ("Taxonomy", TREE)),
+        *((tag, "") for tag in ("TextArea", "Rating", "Number", "DateTime", "Textarea")),
+    )
+    for attributes in (
+        'perRegion="true"',
+        'perRegion="true" required="true"',
+        'perregion="true" visibleWhen="region-selected" whenTagName="maker" whenLabelValue="one,2"',
+    )
+    for to_name in MAKERS
+    if not (to_name == "g" and "whenTagName" in attributes)
+] + [
+    ("Choices", 'perRegion="true" choice="multiple"', CHOICE, "t"),
+    ("Labels", "", LABEL, "g"),
+    ("Labels", 'choice="multiple" visibleWhen="region-selected"', LABEL, "g"),
+]
+
+
+@pytest.mark.parametrize("case", FOLLOWERS, ids=lambda case: f"{case[0]} {case[1]} {case[3]}")
+def test_a_control_that_follows_regions(case: tuple[str, str, str, str]) -> None:
+    tag, attributes, inside, to_name = case
+    xml = (
+        '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/><Paragraphs name="d" value="$d"/>'
+        '<Image name="g" value="$g"/><Image name="p" valueList="$p"/>'
+        f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}>{MAKERS[to_name]}</View>'
+    )
+    config = parse_config(xml)
+    assert config.refusals == ()
+    assert [c.name for c in config.controls] == ["maker"]
+    schema = config.schema()
+    assert strict_faults(schema) == []
+    item = schema["properties"]["maker"]["items"]
+    assert "it" in item["required"]
+    outcome = _outcome_of_examples(config, DATA)
+    assert (outcome.state, outcome.error) == (TaskState.DONE, None)
+    assert all(not f.notes for f in outcome.fields)
+    region, own = outcome.result
+    assert (region["from_name"], own["from_name"]) == ("maker", "it")
+    assert region["id"] == own["id"]
+    assert own["type"] == tag.lower()
+    assert {k: v for k, v in own.items() if k not in ("from_name", "type", "value")} == {
+        k: v for k, v in region.items() if k not in ("from_name", "type", "value")
+    }
+    key = {"Textarea": "text", "TextArea": "text"}.get(tag, tag.lower())
+    place = {k: v for k, v in region["value"].items() if not k.endswith("labels") and k != key}
+    assert {k: v for k, v in own["value"].items() if k != key} == place
 
 
 # --- every labeling config of the shared data ------------------------------------------------------------------
@@ -252,7 +333,17 @@ def test_a_real_config_is_answered_or_refused(name: str) -> None:
     outcome = _outcome_of_examples(config, data)
     assert outcome.state is TaskState.DONE, outcome.error
     hidden = {f.control for f in outcome.fields if f.step == "not_shown"}
-    assert {r["from_name"] for r in outcome.result} == {c.name for c in config.controls} - hidden
+    shown = config.show(data, dict.fromkeys(config.media_sources(data), PICTURE))
+    followed = {
+        control.name
+        for maker in config.bind(data).controls
+        if isinstance(maker, RegionControl)
+        for item in maker.example(shown)
+        for key, control in maker.keys.items()
+        if item[key] is not None
+    }
+    asked = {c.name for c in config.controls} - hidden
+    assert {r["from_name"] for r in outcome.result if r["type"] != "relation"} == asked | followed
 
 
 @pytest.mark.skipif(SHARED_DATA is None, reason=NO_SHARED_DATA)

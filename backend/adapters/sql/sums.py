@@ -78,7 +78,7 @@ class _Tally:
         if row["state"] != TaskState.DELETED.value:  # what is listed beside the tasks that are done is theirs
             for region in row["result"]:
                 for label in _labels_of(region):
-                    self._labels.setdefault(region["from_name"], Counter())[label] += 1
+                    self._labels.setdefault(region.get("from_name", "relations"), Counter())[label] += 1
         self._notes.update(row["notes"])
         for field in row["fields"]:
             self._rejected.update(field["rejected"])
@@ -105,10 +105,10 @@ class _Tally:
 
 
 def _labels_of(region: Mapping[str, Any]) -> list[str]:
-    """The classes that a region carries; free text and numbers are none."""
-    value = region["value"]
-    for key in ("choices", "labels"):
-        if key in value:
+    """The classes that a region or a relation carries; free text and numbers are none."""
+    value = region.get("value", region)
+    for key in value:
+        if key == "choices" or key.endswith("labels"):
             return [str(label) for label in value[key]]
     if "taxonomy" in value:
         return [" > ".join(path) for path in value["taxonomy"]]

@@ -54,7 +54,6 @@ class Control(ABC):
     tag: ClassVar[str]
     object_tags: ClassVar[frozenset[str]]  # the object tags that it can point to
     item_regions: ClassVar[bool] = False  # each item of a value is a region of its own, in the same order
-    has_confidence: ClassVar[bool] = True  # False: no answer is the same as another, as with free text
 
     name: str
     to_name: tuple[str, ...]
@@ -106,9 +105,18 @@ class Control(ABC):
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         """Label Studio regions of a decoded value, without ids."""
 
+    def grouped(self, value: JSON) -> list[list[dict[str, JSON]]]:
+        """The regions of a decoded value; those in one list are about one place and share an id."""
+        return [[region] for region in self.regions(value)]
+
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         """An answer that `decode` accepts: the first option, the smallest number, the first word."""
         return self.options[0].name if self.options else None
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether two answers can be the same at all, unlike free text."""
+        return True
 
     @property
     def is_set(self) -> bool:
@@ -142,7 +150,8 @@ class Refused(Exception):
 
 
 def attribute_is_true(element: Element, name: str) -> bool:
-    return str(element.get(name, "")).strip().lower() == "true"
+    """Whether an attribute is "true", whatever the case of its name: the editor reads them so."""
+    return any(key.lower() == name.lower() and value.strip().lower() == "true" for key, value in element.attrib.items())
 
 
 def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:

@@ -13,7 +13,6 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
-    Control,
     Decoded,
     attribute_is_true,
     clip,
@@ -21,6 +20,7 @@ from backend.labeling.controls.base import (
     option_of,
     options_of,
 )
+from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Position, Shown
 from backend.labeling.spans import find_quotes
 
@@ -32,6 +32,7 @@ class Span:
     position: Position
     text: str
     labels: tuple[str, ...]
+    answers: tuple[Answer, ...] = ()  # of the attached controls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,11 @@ class _Quote:
 
     text: str
     labels: tuple[str, ...]
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels(Control):
+class Labels(RegionControl):
     """A value is a tuple of `Span`s in reading order. They may overlap: the editor draws, and lets people draw, one
     region over another on each of these objects. The very same passage comes twice only with another label.
 
@@ -53,7 +55,7 @@ class Labels(Control):
 
     tag: ClassVar[str] = "Labels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
-    item_regions: ClassVar[bool] = True
+    own_keys: ClassVar[frozenset[str]] = frozenset({"text", "label", "labels"})
 
     within: ClassVar[str] = ""  # what else the model must know of where a passage may stand
 
@@ -72,20 +74,10 @@ class Labels(Control):
             max_usages=max_usages_of(element),
         )
 
-    @property
-    def is_set(self) -> bool:
-        return True
-
     def schema(self) -> dict[str, JSON]:
         one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
         label = {"labels": {"type": "array", "items": one}} if self.multiple else {"label": one}
-        item = {
-            "type": "object",
-            "properties": {"text": {"type": "string"}, **label},
-            "required": ["text", *label],
-            "additionalProperties": False,
-        }
-        return {"type": "array", "items": item}
+        return self.list_schema({"text": {"type": "string"}, **label})
 
     def ask(self) -> str:
         names = {option.value: option.name for option in self.options}
@@ -94,23 +86,26 @@ class Labels(Control):
             f'a list of every passage of "{self.to_name[0]}" that one of these labels names, '
             f"in reading order, copied letter by letter{self.within}"
             + (f" ({', '.join(limits)})" if limits else "")
+            + self.and_attached()
             + "; an empty list if there is none"
         )
 
     def shape(self) -> str:
         label = '"labels": ["<label>", ...]' if self.multiple else '"label": "<label>"'
-        return f'[{{"text": "<copied passage>", {label}}}, ...]'
+        return f'[{{"text": "<copied passage>", {label}{self.attached_shape()}}}, ...]'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         passages = shown[self.to_name[0]].passages
         words = passages.text.split() if passages else []
         name = self.options[0].name
-        return [{"text": words[0], **({"labels": [name]} if self.multiple else {"label": name})}] if words else []
+        label = {"labels": [name]} if self.multiple else {"label": name}
+        attached = self.attached_example((self.options[0].value,), shown)
+        return [{"text": words[0], **label, **attached}] if words else []
 
     def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
         if not isinstance(raw, list):
             return Decoded(value=None, problem="is not a list of passages", rejected=(clip(raw),))
-        quotes, steps, rejected = self._quotes(raw)
+        quotes, steps, rejected = self._quotes(raw, shown)
         placed = _placed(quotes, shown[self.to_name[0]])
         kept = self._within_usages(sorted(dict.fromkeys(placed), key=lambda found: found[:2]))
         counts = {
@@ -118,13 +113,15 @@ class Labels(Control):
             "passage(s) with no known label": len(rejected),
             "passage(s) more than maxUsages allows": len(set(placed)) - len(kept),
         }
-        notes = tuple(f"{count} {what}" for what, count in counts.items() if count)
+        spans = tuple(span for _, _, span in kept)
+        notes = tuple(f"{count} {what}" for what, count in counts.items() if count) + self.attached_notes(spans)
+        rejected += self.attached_rejected(spans)
         if raw and not kept:
             return Decoded(value=None, problem="holds no usable passage", rejected=tuple(rejected), notes=notes)
         if self.required and not kept:
             return Decoded(value=None, problem="is empty", notes=notes)
         return Decoded(
-            value=tuple(span for _, _, span in kept) or None,
+            value=spans or None,
             step=joined_steps(steps) or "exact",
             rejected=tuple(rejected),
             notes=notes,
@@ -135,7 +132,7 @@ class Labels(Control):
         key = self.tag.lower()
         return [self.region({**s.position.keys(), "text": s.text, key: list(s.labels)}) for s in value]
 
-    def _quotes(self, raw: Sequence[JSON]) -> tuple[list[_Quote], list[str], list[str]]:
+    def _quotes(self, raw: Sequence[JSON], shown: Mapping[str, Shown]) -> tuple[list[_Quote], list[str], list[str]]:
         """The items that can be looked for, how their labels were read, and what was no label."""
         quotes: list[_Quote] = []
         steps: list[str] = []
@@ -151,7 +148,8 @@ class Labels(Control):
                 rejected.append(clip(named if isinstance(named, str) else item))
                 continue
             labels = tuple(dict.fromkeys(match.value for match in found))
-            quotes.append(_Quote(text=text, labels=labels if self.multiple else labels[:1]))
+            labels = labels if self.multiple else labels[:1]
+            quotes.append(_Quote(text=text, labels=labels, answers=self.read_attached(item, labels, shown)))
             steps += [match.step for match in found]
         return quotes, steps, rejected
 
@@ -202,7 +200,8 @@ def _placed(quotes: Sequence[_Quote], shown: Shown) -> list[_Placed]:
             standing.setdefault(quote.text, place)
         if place and position:
             text = passages.text[place[0] : place[1]]
-            placed.append((*place, Span(position=position, text=text, labels=quote.labels)))
+            span = Span(position=position, text=text, labels=quote.labels, answers=quote.answers)
+            placed.append((*place, span))
     return placed
 
 

@@ -10,7 +10,6 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
-    Control,
     Decoded,
     Option,
     attribute_is_true,
@@ -18,8 +17,10 @@ from backend.labeling.controls.base import (
     joined_steps,
     options_of,
 )
+from backend.labeling.controls.box_labels import BoxLabels
 from backend.labeling.controls.labels import max_usages_of
 from backend.labeling.controls.number import as_number
+from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Shown, ShownImage
 
 if TYPE_CHECKING:
@@ -44,15 +45,16 @@ class Box:
     original_height: int
     item: int | None = None  # which image of a list
     label: str | None = None
+    answers: tuple[Answer, ...] = ()  # of the attached controls
 
 
 @dataclass(frozen=True, kw_only=True)
-class RectangleLabels(Control):
+class RectangleLabels(RegionControl):
     """A value is a tuple of `Box`es in the model's order. What sticks out of the image is cut off and told."""
 
     tag: ClassVar[str] = "RectangleLabels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
-    item_regions: ClassVar[bool] = True
+    own_keys: ClassVar[frozenset[str]] = frozenset({"label", "image", *_SIDES})
 
     max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many boxes may have it
     listed: bool = False  # on a list of images: each box says on which
@@ -75,14 +77,10 @@ class RectangleLabels(Control):
     def about(self, target: ObjectTag) -> Self:
         return replace(self, listed=getattr(target, "listed", False))
 
-    @property
-    def is_set(self) -> bool:
-        return True
-
     def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
         """Boxes of one label that mostly cover each other become the first of them."""
         known: list[Box] = []
-        return [None if value is None else tuple(_known(value, known)) for value in values]
+        return super().aligned([None if value is None else tuple(_known(value, known)) for value in values])
 
     def schema(self) -> dict[str, JSON]:
         properties: dict[str, JSON] = {}
@@ -90,36 +88,34 @@ class RectangleLabels(Control):
             properties["label"] = {"type": "string", "enum": [o.name for o in self.options]}
         if self.listed:
             properties["image"] = {"type": "integer"}
-        properties |= {side: {"type": "number"} for side in _SIDES}
-        item = {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
-        return {"type": "array", "items": item}
+        return self.list_schema(properties | {side: {"type": "number"} for side in _SIDES})
 
     def ask(self) -> str:
-        what = "everything that one of these labels names" if self.options else "everything that is asked for"
         return (
-            f'a list with a box around {what} in "{self.to_name[0]}": x and y are the box\'s left and top edge, '
+            f'a list with a box around {self._what()} in "{self.to_name[0]}": '
+            "x and y are the box's left and top edge, "
             "each number a per cent of the image's width or height, from 0 to 100"
             + ("; image is the number of the image" if self.listed else "")
+            + self.and_attached()
             + "; an empty list if there is none"
         )
+
+    def _what(self) -> str:
+        return "everything that one of these labels names"
 
     def shape(self) -> str:
         parts = ['"label": "<label>"'] if self.options else []
         parts += ['"image": <number>'] if self.listed else []
         parts += [f'"{side}": <number>' for side in _SIDES]
-        return "[{" + ", ".join(parts) + "}, ...]"
+        return "[{" + ", ".join(parts) + self.attached_shape() + "}, ...]"
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         box: dict[str, JSON] = {"label": self.options[0].name} if self.options else {}
         if self.listed:
             images = shown[self.to_name[0]].images
             box["image"] = images[0].number if images else 1
-        return [box | {"x": 10, "y": 20.5, "width": 30, "height": 40}]
+        labels = (self.options[0].value,) if self.options else ()
+        return [box | {"x": 10, "y": 20.5, "width": 30, "height": 40} | self.attached_example(labels, shown)]
 
     def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
         if not isinstance(raw, list):
@@ -129,7 +125,7 @@ class RectangleLabels(Control):
         rejected: list[str] = []
         read: list[Box] = []
         for item in raw:
-            found = self._box(item, images)
+            found = self._box(item, images, shown)
             if isinstance(found, str):
                 rejected.append(clip(found))
                 continue
@@ -151,7 +147,8 @@ class RectangleLabels(Control):
                 (f"{len(different) - len(boxes)} box(es) more than maxUsages allows", len(different) - len(boxes)),
             )
             if count
-        )
+        ) + self.attached_notes(boxes)
+        rejected += self.attached_rejected(boxes)
         if raw and not boxes:
             return Decoded(value=None, problem="holds no usable box", rejected=tuple(rejected), notes=notes)
         if self.required and not boxes:
@@ -183,7 +180,7 @@ class RectangleLabels(Control):
                 kept.append(box)
         return tuple(kept)
 
-    def _box(self, item: JSON, images: Sequence[ShownImage]) -> tuple[Box, str] | str:
+    def _box(self, item: JSON, images: Sequence[ShownImage], shown: Mapping[str, Shown]) -> tuple[Box, str] | str:
         """A box and the step that gave its label; or what cannot be used of it."""
         if not isinstance(item, dict):
             return repr(item)
@@ -208,6 +205,7 @@ class RectangleLabels(Control):
             original_height=image.picture.height,
             item=image.item,
             label=label,
+            answers=self.read_attached(item, () if label is None else (label,), shown),
         )
         return box, step
 
@@ -220,17 +218,23 @@ class RectangleLabels(Control):
 
 @dataclass(frozen=True, kw_only=True)
 class Rectangle(RectangleLabels):
-    """Boxes without a label."""
+    """Boxes without a label of their own; a `<Labels>` on the same image is attached to them."""
 
     tag: ClassVar[str] = "Rectangle"
+    own_keys: ClassVar[frozenset[str]] = frozenset({"image", *_SIDES})
 
     @classmethod
     def labels_of(cls, element: Element) -> tuple[Option, ...]:
         return ()
 
+    def _what(self) -> str:
+        labels = [key for key, control in self.keys.items() if isinstance(control, BoxLabels)]
+        named = " or ".join(f'"{key}"' for key in labels)
+        return f"everything that a label of {named} names" if labels else "everything that is asked for"
+
 
 def _known(boxes: Sequence[Box], known: list[Box]) -> Iterator[Box]:
-    """Each box as one of `known`, which none but it may be; a new one is added."""
+    """Each box in the place of one of `known`, where no other of them stands; a new one is added."""
     free = list(known)
     for box in boxes:
         alike = [(overlap(box, other), other) for other in free if (box.label, box.item) == (other.label, other.item)]
@@ -240,7 +244,7 @@ def _known(boxes: Sequence[Box], known: list[Box]) -> Iterator[Box]:
             yield box
         else:
             free.remove(found)
-            yield found
+            yield replace(found, answers=box.answers)
 
 
 def overlap(one: Box, other: Box) -> float:

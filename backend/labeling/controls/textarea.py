@@ -23,7 +23,6 @@ class TextArea(Control):
 
     tag: ClassVar[str] = "TextArea"
     object_tags: ClassVar[frozenset[str]] = READABLE
-    has_confidence: ClassVar[bool] = False
 
     placeholder: str | None = None
     most: int = 1  # how many texts are asked for at most
@@ -38,6 +37,10 @@ class TextArea(Control):
             placeholder=element.get("placeholder") or None,
             most=_most(element.get("maxSubmissions") or element.get("maxsubmissions") or ""),
         )
+
+    @property
+    def has_confidence(self) -> bool:
+        return False
 
     def schema(self) -> dict[str, JSON]:
         if self.most > 1:

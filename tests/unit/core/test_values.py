@@ -63,6 +63,12 @@ def test_prompt_config_and_instructions_change_the_version(name: str) -> None:
     assert version_of(AGENT, **{**CONTENT, name: "other"}) != version_of(AGENT, **CONTENT)
 
 
+def test_whether_relations_are_asked_for_counts_where_there_are_any() -> None:
+    without = replace(AGENT, relations=False)
+    assert version_of(without, **CONTENT) == version_of(AGENT, **CONTENT)
+    assert version_of(without, **CONTENT, with_relations=True) != version_of(AGENT, **CONTENT, with_relations=True)
+
+
 @pytest.mark.parametrize(
     ("change", "same"),
     [

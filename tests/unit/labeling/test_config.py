@@ -73,7 +73,7 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view('<Image name="i" value="$image"/>', '<Labels name="l" toName="i"><Label value="x"/></Labels>'),
-            'Labels "l" on Image "i" is not supported yet',
+            'Labels "l" has no Rectangle on its image, whose boxes it would label',
         ),
         (
             view(TEXT, '<Rectangle name="r" toName="t"/>'),
@@ -111,7 +111,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         (view(TEXT, '<Pairwise name="p" toName="t"/>'), 'Pairwise "p" must point to two objects'),
         (
             view(TEXT, '<Choices name="c" toName="t" perRegion="true"><Choice value="x"/></Choices>'),
-            'Choices "c" belongs to single regions or items (perRegion, perItem), which is not supported yet',
+            'Choices "c" belongs to single regions (perRegion), '
+            "and no control that is answered makes any on its object",
         ),
         (
             view(TEXT, f'<View visibleWhen="region-selected" whenLabelValue="x">{CHOICES}</View>'),

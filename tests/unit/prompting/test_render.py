@@ -15,7 +15,7 @@ from backend.core.errors import TemplateError
 from backend.core.values import Message
 from backend.labeling.config import parse_config
 from backend.prompting.render import fence_for, least_tokens, render_messages
-from tests.samples import EVERY_CONTROL, SENTIMENT, TEMPLATE, TWO_OBJECTS
+from tests.samples import EVERY_CONTROL, REGIONS, SENTIMENT, TEMPLATE, TWO_OBJECTS
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -34,6 +34,7 @@ def user_message(text: str, *, template: str = TEMPLATE, instructions: str = "")
             {"a": "Ann paid 3.50 for {{ parcel }}.\n~~~\n''' 👍", "b": "<p>Thanks &amp; bye</p>"},
             "Judge the writer only.\nUse {{ braces }} as they are.",
         ),
+        ("regions", REGIONS, {"note": "Ann is glad."}, ""),
         ("one_choice", SENTIMENT, {"text": "I love it"}, ""),
         ("one_of_two_missing", TWO_OBJECTS, {"question": "Where is it?", "reply": None}, " "),
     ],

@@ -1,0 +1,37 @@
+"""`<Labels>` on an Image: the labels of boxes that a `<Rectangle>` on it draws."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import options_of
+from backend.labeling.controls.choices import Choices
+
+
+class BoxLabels(Choices):
+    """It marks nothing by itself: the editor writes it as a second region of the box, of the same id.
+
+    A value is a tuple of option values. Every box needs one. `maxUsages` is left to the annotators.
+    """
+
+    tag: ClassVar[str] = "Labels"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        return cls(
+            name=element.get("name", ""),
+            to_name=tuple(element.get("toName", "").split(",")),
+            required=True,
+            question=question,
+            options=options_of(element, "Label"),
+            multiple=element.get("choice", "single").strip().lower() == "multiple",
+        )
+
+    def chosen(self, value: JSON) -> frozenset[str]:
+        return frozenset()  # a label is no choice that another control waits for
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self.region({"labels": list(value)})]

@@ -1,0 +1,191 @@
+"""What the controls that mark regions have in common: controls that are answered once in each region (`perRegion`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from backend.core.values import JSON
+from backend.labeling.conditions import BY_REGION, visible
+from backend.labeling.controls.base import Control
+from backend.labeling.controls.box_labels import BoxLabels
+from backend.labeling.schema import nullable
+from backend.labeling.shown import Shown
+from backend.reading.match import normalised
+
+_UNSEEN = "is answered although it is not shown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What was read in one region for a control that follows it."""
+
+    control: str
+    value: JSON | None
+    problem: str | None = None  # why there is no value
+    rejected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionControl(Control):
+    """A control that marks regions. A value is a tuple of regions, each with the `answers` of `attached`.
+
+    The model gives the attached controls' answers in the items of this control's list. What cannot be read of them is
+    left out and told; the region stays.
+    """
+
+    item_regions: ClassVar[bool] = True
+    own_keys: ClassVar[frozenset[str]]  # of an item
+
+    attached: tuple[Control, ...] = ()
+
+    @cached_property
+    def keys(self) -> dict[str, Control]:
+        """The property of an item under which each attached control is answered: its name, where that is free."""
+        keys: dict[str, Control] = {}
+        for control in self.attached:
+            key = control.name
+            while key in self.own_keys or key in keys or (key != control.name and key in self._names):
+                key += "_answer"
+            keys[key] = control
+        return keys
+
+    @property
+    def _names(self) -> frozenset[str]:
+        return frozenset(control.name for control in self.attached)
+
+    @property
+    def is_set(self) -> bool:
+        return True
+
+    def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
+        """The same region has the same answers everywhere: those that most of the values give for it."""
+        given: dict[Any, Counter[tuple[Answer, ...]]] = {}
+        for region in (region for value in values if value is not None for region in value):
+            given.setdefault(replace(region, answers=()), Counter())[region.answers] += 1
+        agreed = {place: replace(place, answers=found.most_common(1)[0][0]) for place, found in given.items()}
+        return [None if v is None else tuple(agreed[replace(region, answers=())] for region in v) for v in values]
+
+    def list_schema(self, own: Mapping[str, JSON]) -> dict[str, JSON]:
+        """The schema of a list of items with these properties and those of the attached controls."""
+        properties = dict(own) | {
+            key: nullable(control.schema()) if may_be_null(control) else control.schema()
+            for key, control in self.keys.items()
+        }
+        item = {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+        return {"type": "array", "items": item}
+
+    def and_attached(self) -> str:
+        """What `ask` says of the attached controls."""
+        return f"; each item also with {' and '.join(_quoted(key) for key in self.keys)}" if self.attached else ""
+
+    def attached_shape(self) -> str:
+        return "".join(f", {_quoted(key)}: {control.shape()}" for key, control in self.keys.items())
+
+    def attached_example(self, labels: Collection[str], shown: Mapping[str, Shown]) -> dict[str, JSON]:
+        """An answer of each attached control, null where it is not shown."""
+        given = {key: control.example(shown) for key, control in self.keys.items()}
+        answered = {answer.control for answer in self.read_attached(given, labels, shown) if answer.value is not None}
+        return {key: given[key] if control.name in answered else None for key, control in self.keys.items()}
+
+    def read_attached(
+        self, item: Mapping[str, JSON], labels: Collection[str], shown: Mapping[str, Shown]
+    ) -> tuple[Answer, ...]:
+        """What an item answers for each attached control; `labels` are the region's own. Never raises."""
+        read = {control.name: _read(control, _given(item, key), shown) for key, control in self.keys.items()}
+        visible = self._visible(read, labels)
+        return tuple(answer if name in visible else _unseen(answer) for name, answer in read.items())
+
+    def _visible(self, read: Mapping[str, Answer], labels: Collection[str]) -> frozenset[str]:
+        """The names of the attached controls that an annotator sees while that region is selected."""
+        by_name = {control.name: control for control in self.attached}
+        labelling = {self.name: self._names_of(self.options, labels)} if labels else {}
+        for control in self.attached:
+            given = read[control.name].value
+            if isinstance(control, BoxLabels) and given:
+                labelling[control.name] = self._names_of(control.options, given)
+        name, names = next(iter(labelling.items()), (None, frozenset()))  # the editor looks at the first that labels
+        asked = {
+            control.name: [c for c in control.conditions if c.kind != BY_REGION]
+            for control in self.attached
+            if all(c.holds_for(name, names) for c in control.conditions if c.kind == BY_REGION)
+        }
+
+        def chosen(control: str) -> frozenset[str]:
+            value = read[control].value
+            return frozenset() if value is None else by_name[control].chosen(value)
+
+        return visible(asked, chosen)
+
+    @staticmethod
+    def _names_of(options: Iterable[Any], values: Collection[str]) -> frozenset[str]:
+        return frozenset(option.name for option in options if option.value in values)
+
+    def attached_notes(self, value: Iterable[Any]) -> tuple[str, ...]:
+        """What was left out of these regions, and in how many."""
+        faults: Counter[tuple[str, str]] = Counter()
+        for region in value:
+            faults.update((answer.control, answer.problem) for answer in region.answers if answer.problem)
+        required = {control.name for control in self.attached if control.required}
+        return tuple(
+            f'"{name}" {problem}: left out of {count} region(s)'
+            + (", though it is required" if name in required and problem != _UNSEEN else "")
+            for (name, problem), count in faults.items()
+        )
+
+    def attached_rejected(self, value: Iterable[Any]) -> tuple[str, ...]:
+        return tuple(text for region in value for answer in region.answers for text in answer.rejected)
+
+    def grouped(self, value: JSON) -> list[list[dict[str, JSON]]]:
+        by_name = {control.name: control for control in self.attached}
+        groups: list[list[dict[str, JSON]]] = []
+        for region, read in zip(self.regions(value), value, strict=True):
+            # The editor writes each answer with the keys of its region's place, and nothing of the others.
+            place = {key: part for key, part in region["value"].items() if not key.endswith("labels")}
+            group = [region]
+            for answer in read.answers:
+                if answer.value is not None:
+                    group += [
+                        {**region, **one, "value": {**place, **one["value"]}}
+                        for one in by_name[answer.control].regions(answer.value)
+                    ]
+            groups.append(group)
+        return groups
+
+
+def may_be_null(control: Control) -> bool:
+    """Whether null is an answer in a region: it may be hidden there, or empty."""
+    return bool(control.conditions) or not control.required
+
+
+def _quoted(key: str) -> str:
+    return f'"{key}"'
+
+
+def _given(item: Mapping[str, JSON], key: str) -> JSON:
+    """An item's answer under a key, up to its case and punctuation."""
+    if key in item:
+        return item[key]
+    wanted = normalised(key)
+    similar = [value for name, value in item.items() if isinstance(name, str) and wanted == normalised(name)]
+    return similar[0] if len(similar) == 1 and wanted else None
+
+
+def _read(control: Control, raw: JSON, shown: Mapping[str, Shown]) -> Answer:
+    if raw is None:
+        return Answer(control=control.name, value=None, problem="is empty" if control.required else None)
+    decoded = control.decode(raw, shown)
+    problem = decoded.problem
+    return Answer(control=control.name, value=decoded.value, problem=problem, rejected=decoded.rejected)
+
+
+def _unseen(answer: Answer) -> Answer:
+    return Answer(control=answer.control, value=None, problem=_UNSEEN if answer.value is not None else None)

@@ -1,0 +1,176 @@
+"""`<Relations>`: which of the regions that were read belong together, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.values import JSON
+from backend.labeling.controls.base import Control, Decoded, Option, clip, joined_steps
+from backend.labeling.controls.number import as_number
+from backend.labeling.shown import Shown
+
+MAX_REGIONS = 200  # with more the question is longer than what it is about
+_MAX_QUOTE_CHARS = 200
+_SIDES = ("x", "y", "width", "height")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A region as it is named to the model."""
+
+    id: str
+    described: str  # one line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Related:
+    """Two marked regions, by their numbers from 1; `labels` is empty where the tag lists none."""
+
+    start: int
+    end: int
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relations(Control):
+    """Asked by itself, after the regions of a task are known. A value is a tuple of `Related` over `marks`.
+
+    All relations go from the first region to the second. The editor keeps one of a pair; where `choice` is not
+    "single", that one may have several labels.
+    """
+
+    tag: ClassVar[str] = "Relations"
+    object_tags: ClassVar[frozenset[str]] = frozenset()
+
+    multiple: bool = True
+    marks: tuple[Mark, ...] = ()
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        names = dict.fromkeys(c.get("value", "") for c in element if c.tag == "Relation" and c.get("value"))
+        return cls(
+            name="relations",
+            to_name=(),
+            options=tuple(Option(value=name, name=name) for name in names),
+            multiple=element.get("choice", "multiple").strip().lower() != "single",
+        )
+
+    def over(self, marks: Sequence[Mark]) -> Self:
+        return replace(self, marks=tuple(marks))
+
+    def schema(self) -> dict[str, JSON]:
+        number: dict[str, JSON] = {"type": "integer", "enum": list(range(1, len(self.marks) + 1))}
+        properties: dict[str, JSON] = {"from": number, "to": dict(number)}
+        if self.options:
+            properties["relation"] = {"type": "string", "enum": [o.name for o in self.options]}
+        item = {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+        return {"type": "array", "items": item}
+
+    def ask(self) -> str:
+        return (
+            "a list of every relation between two of them that the data states, "
+            "with the numbers of the region that it goes from and of the one that it goes to; "
+            "an empty list if there is none" + ("; each is one of these" if self.options else "")
+        )
+
+    def shape(self) -> str:
+        relation = ', "relation": "<relation>"' if self.options else ""
+        return f'[{{"from": <number>, "to": <number>{relation}}}, ...]'
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        if len(self.marks) < 2:
+            return []
+        return [{"from": 1, "to": 2, **({"relation": self.options[0].name} if self.options else {})}]
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        if not isinstance(raw, list):
+            return Decoded(value=None, problem="is not a list of relations", rejected=(clip(raw),))
+        found: dict[tuple[int, int], dict[str, None]] = {}
+        steps: list[str] = []
+        rejected: list[str] = []
+        for item in raw:
+            pair = self._pair(item)
+            named = item.get("relation") if isinstance(item, dict) else None
+            match = self.match(named) if isinstance(named, str) and self.options else None
+            if pair is None or (self.options and match is None):
+                rejected.append(clip(named if pair and isinstance(named, str) else item))
+                continue
+            labels = found.setdefault(pair, {})
+            if match is not None:
+                labels[match.value] = None
+                steps.append(match.step)
+        unclear = [] if self.multiple else [pair for pair, labels in found.items() if len(labels) > 1]
+        value = tuple(
+            Related(start=start, end=end, labels=tuple(labels))
+            for (start, end), labels in found.items()
+            if (start, end) not in unclear
+        )
+        counts = {
+            "relation(s) that cannot be read": len(rejected),
+            "pair(s) with more than one relation, where one is asked": len(unclear),
+        }
+        notes = tuple(f"{count} {what}" for what, count in counts.items() if count)
+        problem = "holds no usable relation" if raw and not value else None
+        step = None if problem else joined_steps(steps) or "exact"
+        return Decoded(value=value or None, step=step, problem=problem, rejected=tuple(rejected), notes=notes)
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [
+            {
+                "type": "relation",
+                "from_id": self.marks[related.start - 1].id,
+                "to_id": self.marks[related.end - 1].id,
+                "direction": "right",
+                **({"labels": list(related.labels)} if related.labels else {}),
+            }
+            for related in value
+        ]
+
+    def _pair(self, item: JSON) -> tuple[int, int] | None:
+        """The numbers of two different marks; None for anything else."""
+        if not isinstance(item, dict):
+            return None
+        numbers = [as_number(item.get(key)) for key in ("from", "to")]
+        start, end = (int(n) if n is not None and n in range(1, len(self.marks) + 1) else 0 for n in numbers)
+        return (start, end) if start and end and start != end else None
+
+
+def marks_of(
+    result: Sequence[Mapping[str, JSON]], controls: Iterable[Control], shown: Mapping[str, Shown]
+) -> tuple[Mark, ...]:
+    """The regions of a result that stand somewhere, each id once, in their order; `controls` are all that made it."""
+    names = {(c.name, o.value): o.name for c in controls for o in c.options}
+    by_id: dict[str, list[Mapping[str, JSON]]] = {}
+    for region in result:
+        if "start" in region["value"] or "x" in region["value"]:
+            by_id.setdefault(region["id"], []).append(region)
+    return tuple(Mark(id=key, described=_described(regions, names, shown)) for key, regions in by_id.items())
+
+
+def _described(
+    regions: Sequence[Mapping[str, JSON]], names: Mapping[tuple[str, str], str], shown: Mapping[str, Shown]
+) -> str:
+    first = regions[0]
+    value = first["value"]
+    labels = [
+        names[region["from_name"], label]
+        for region in regions
+        for key, given in region["value"].items()
+        if key.endswith("labels")
+        for label in given
+    ]
+    named = f'"{first["from_name"]}"' + (f" {', '.join(labels)}" if labels else "")
+    if "start" in value:
+        return f"{named}: {json.dumps(value['text'][:_MAX_QUOTE_CHARS], ensure_ascii=False)}"
+    numbers = [i.number for i in shown[first["to_name"]].images if i.item == first.get("item_index")]
+    where = f" of image {numbers[0]}" if numbers else ""
+    return f"{named}: the box " + ", ".join(f"{side} {value[side]:g}" for side in _SIDES) + where
