@@ -19,17 +19,20 @@ from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control
 from backend.labeling.controls.base import Refused, attribute_is_true, question_of
+from backend.labeling.data_values import keys_of
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
 from backend.labeling.objects.text import Text
 from backend.labeling.schema import within_enum_limits
 from backend.labeling.shown import Shown
+from backend.labeling.unsupported import why_not_on, why_not_shown, why_unsupported
 
 MAX_CONFIG_CHARS = 2_000_000
 MAX_CONFIG_DEPTH = 200  # deeper nesting is no layout that a person wrote, and would exhaust the stack
 _DECLARATION = re.compile(r"\s*<\?xml\b.*?\?>", re.DOTALL)
 _VARIABLE = re.compile(r"\$\w+")
 _NO_CONTROLS = frozenset({"Filter"})  # have a name and a toName, and hold no answer
+_TAGS = {tag.lower(): tag for tag in (*CONTROL_TAGS, *OBJECT_TAGS)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ class LabelingConfig:
     @property
     def variables(self) -> tuple[str, ...]:
         """The keys of the task's data that are shown or hold options."""
-        options = (c.options_variable for c in self.controls if c.options_variable)
+        options = (key for c in self.controls if c.options_variable for key in keys_of(c.options_variable))
         return tuple(dict.fromkeys([*(key for o in self.objects for key in o.keys), *options]))
 
     def bind(self, data: Mapping[str, JSON]) -> LabelingConfig:
@@ -208,6 +211,8 @@ def _root(xml: str) -> Element:
         raise ConfigError(f"The labeling config is not well-formed XML ({error}): mend it in the project.") from None
     if _depth(root) > MAX_CONFIG_DEPTH:
         raise ConfigError(f"The labeling config is nested deeper than {MAX_CONFIG_DEPTH} levels: flatten it.")
+    for element in root.iter():  # the editor, and Label Studio's own check, read tags in any case
+        element.tag = _TAGS.get(element.tag.lower(), element.tag)
     return root
 
 
@@ -238,7 +243,7 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
         object_class = OBJECT_TAGS.get(element.tag)
         try:
             if object_class is None:
-                raise Refused("is not supported yet")
+                raise Refused(why_not_shown(element.tag))
             objects[name] = object_class.parse(element)
         except Refused as refused:
             objects[name] = Refusal(tag=element.tag, name=name, reason=str(refused))
@@ -256,7 +261,7 @@ def _control(
 ) -> Control:
     control_class = CONTROL_TAGS.get(element.tag)
     if control_class is None:
-        raise Refused("is not supported yet")
+        raise Refused(why_unsupported(element.tag))
     if attribute_is_true(element, "perRegion") or attribute_is_true(element, "perItem"):
         raise Refused("belongs to single regions or items (perRegion, perItem), which is not supported yet")
     if any(condition.kind == BY_REGION for condition in conditions):
@@ -269,7 +274,7 @@ def _control(
         if isinstance(found, Refusal):
             raise Refused(f"points to {found}")
         if found.tag not in control_class.object_tags:
-            raise Refused(f'on {found.tag} "{target}" is not supported yet')
+            raise Refused(why_not_on(control_class.tag, found.tag, target))
         control = control.about(found)
     return control
 

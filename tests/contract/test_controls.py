@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('choice="multiple"', CHOICE, "d"),
         ('choice="multiple" required="true"', CHOICE, "h"),
         ("", CHOICE, "g"),
+        ('value="$options"', "", "t"),
+        ('value="$meta.options[0]" choice="multiple"', "", "t"),
     ],
     "DateTime": [
         ("", "", "t"),
@@ -44,12 +47,18 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('only="year" min="1990"', "", "t"),
         ('only="date" format="%d. %B %Y"', "", "t"),
     ],
-    "HyperTextLabels": [("", LABEL, "h"), ('choice="multiple" maxUsages="2"', LABEL, "h")],
+    "HyperTextLabels": [
+        ("", LABEL, "h"),
+        ('choice="multiple" maxUsages="2"', LABEL, "h"),
+        ('value="$options"', "", "h"),
+    ],
     "Labels": [
         ("", LABEL, "t"),
         ('required="true"', LABEL, "t"),
         ('choice="multiple"', LABEL, "t"),
         ('maxUsages="1"', LABEL, "h"),
+        ('value="$options" maxUsages="1"', "", "t"),
+        ('value="$meta.options[0]" choice="multiple"', "", "t"),
     ],
     "Number": [
         ("", "", "t"),
@@ -58,22 +67,38 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('max="-3" step="2"', "", "t"),
     ],
     "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p")],
-    "ParagraphLabels": [("", LABEL, "d"), ('choice="multiple" required="true"', LABEL, "d")],
+    "ParagraphLabels": [
+        ("", LABEL, "d"),
+        ('choice="multiple" required="true"', LABEL, "d"),
+        ('value="$options"', "", "d"),
+    ],
+    "Ranker": [
+        ("", "", "i"),
+        ("", '<Bucket name="best" title="Best of all"/><Bucket name="{it}" default="true"/>', "i"),
+        ("", '<Bucket name="it"/><Bucket name="é &quot;x&quot;" title="Ads"/>', "i"),
+    ],
     "Rating": [("", "", "t"), ('maxRating="1"', "", "b"), ('maxRating="10" required="true"', "", "t")],
     "Rectangle": [("", "", "g"), ('required="true"', "", "p")],
-    "RectangleLabels": [("", LABEL, "g"), ('required="true" choice="multiple" maxUsages="1"', LABEL, "p")],
+    "RectangleLabels": [
+        ("", LABEL, "g"),
+        ('required="true" choice="multiple" maxUsages="1"', LABEL, "p"),
+        ('value="$options" maxUsages="2"', "", "g"),
+    ],
     "Taxonomy": [
         ("", TREE, "t"),
         ('leafsOnly="true" required="true"', TREE, "t"),
         ('maxUsages="1"', TREE, "i"),
+        ('value="$meta.options[0]"', "", "t"),
     ],
     "TextArea": [("", "", "t"), ('required="true" placeholder="a &quot;{title}&quot;"', "", "h")],
 }
 DATA: dict[str, JSON] = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"} | {
     "d": [{"author": "Ann", "text": "Hi 👍"}, {"author": "Bob", "text": "Hello"}],
     "c": [{"role": "user", "content": "Hi"}],
-    "i": [{"id": 1, "title": "One", "html": "<b>first</b>"}],
+    "i": [{"id": 1, "title": "One", "html": "<b>first</b>"}, {"id": '"x" {y}', "title": "Two", "body": "second"}],
     "b": {"weight": 3, "colour": "red"},
+    "options": [{"value": "one", "hint": "the first"}, {"value": "two", "alias": "2", "html": "<b>The</b> second"}],
+    "meta": {"options": [[{"value": "é", "children": [{"value": "below"}]}, {"value": "'q' \"x\" {y}"}]]},
     "g": "http://x/g.png",
     "p": ["http://x/1.png", "http://x/2.png"],
 }
@@ -87,7 +112,7 @@ def config_of(tag: str, attributes: str, inside: str, to_name: str) -> LabelingC
         '<Chat name="c" value="$c"/><List name="i" value="$i"/><Table name="b" value="$b"/>'
         '<Image name="g" value="$g"/><Image name="p" valueList="$p"/>'
         f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}></View>'
-    )
+    ).bind(DATA)
 
 
 def shown_by(config: LabelingConfig) -> Mapping[str, Shown]:
@@ -166,10 +191,14 @@ class TestControl:
 
 
 def _with_option(control: Control, name: str, shown: Any) -> JSON:
-    """The control's example with that option in the place of its own."""
+    """The control's example with that option and its own first one exchanged."""
     written = json.dumps(control.example(shown), ensure_ascii=False)
-    own = [o.name for o in control.options if json.dumps(o.name, ensure_ascii=False) in written]
-    return json.loads(written.replace(json.dumps(own[0], ensure_ascii=False), json.dumps(name, ensure_ascii=False)))
+    own = next(o.name for o in control.options if json.dumps(o.name, ensure_ascii=False) in written)
+    pairs = {
+        json.dumps(a, ensure_ascii=False): json.dumps(b, ensure_ascii=False) for a, b in ((own, name), (name, own))
+    }
+    either = "|".join(map(re.escape, pairs))
+    return json.loads(re.sub(either, lambda match: pairs[match[0]], written))
 
 
 def _outcome_of_examples(config: LabelingConfig, data: Mapping[str, JSON]) -> Outcome:
@@ -202,7 +231,7 @@ def data_for(config: LabelingConfig) -> dict[str, JSON]:
         text = f"Ann met Bob at the {shown.variable}."
         turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
         data[shown.variable] = text if shown.tag in ("Text", "HyperText", "Image") else [turn]
-    return data | {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable}
+    return {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable} | data
 
 
 @pytest.mark.parametrize("name", _FILES or [_UNSET])

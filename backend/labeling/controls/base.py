@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.conditions import Condition
+from backend.labeling.refused import Refused as Refused
 from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
 
@@ -120,18 +121,12 @@ class Control(ABC):
         return match_option(text, [o.spelled for o in self.options])
 
 
-class Refused(Exception):
-    """This tag cannot be answered; the message is the reason, a phrase that follows the tag's name."""
-
-
 def attribute_is_true(element: Element, name: str) -> bool:
     return str(element.get(name, "")).strip().lower() == "true"
 
 
 def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:
     """The direct children as options. Raises `Refused` for none and for two of one name."""
-    if (element.get("value") or "").startswith("$") or element.get("apiUrl"):
-        raise Refused("takes its options from the task's data, which is supported on Choices and Taxonomy only")
     return distinct(option_of(child) for child in _children(element, child_tag) if child.get("value"))
 
 

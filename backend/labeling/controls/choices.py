@@ -16,11 +16,10 @@ from backend.labeling.controls.base import (
     Refused,
     attribute_is_true,
     clip,
-    distinct,
     joined_steps,
     options_of,
 )
-from backend.labeling.controls.dynamic import given_options, variable_of
+from backend.labeling.controls.dynamic import bound_options, variable_of
 from backend.labeling.shown import Shown
 
 
@@ -54,7 +53,7 @@ class Choices(Control):
     def bind(self, data: Mapping[str, JSON]) -> Self:
         if self.options_variable is None:
             return self
-        return replace(self, options=distinct(given.option for given in given_options(data, self.options_variable)))
+        return replace(self, options=bound_options(data, self.options_variable))
 
     def chosen(self, value: JSON) -> frozenset[str]:
         return frozenset(text for o in self.options if o.value in value for text in (o.value, o.name))

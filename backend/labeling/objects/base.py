@@ -12,12 +12,9 @@ from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON, Media
-from backend.labeling.controls.base import Refused
+from backend.labeling.data_values import ABSENT, keys_of, look_up, variable_of
+from backend.labeling.refused import Refused
 from backend.labeling.shown import Passages, Shown
-
-_VARIABLE = re.compile(r"\$([^\s$]+)")
-_STEP = re.compile(r"[^.\[\]]+")
-ABSENT = object()
 
 
 class NothingToShow(Exception):
@@ -59,7 +56,7 @@ class ObjectTag(ABC):
     @property
     def keys(self) -> tuple[str, ...]:
         """The top keys of the data under which the value may stand: the whole name, and the first step of a path."""
-        return tuple(dict.fromkeys((self.variable, _STEP.findall(self.variable)[0])))
+        return keys_of(self.variable)
 
     def show(self, data: Mapping[str, JSON]) -> Shown:
         """The object as the model sees it; a `problem` when the task has nothing to show."""
@@ -89,14 +86,6 @@ class ObjectTag(ABC):
         """What to show of a value that is not null. Raises `NothingToShow`."""
 
 
-def variable_of(value: str) -> str:
-    """The key or path that a `value` names. Raises `Refused`."""
-    match = _VARIABLE.fullmatch(value.strip())
-    if match is None or not _STEP.search(match[1]):
-        raise Refused('has no value of the form "$key"')
-    return match[1]
-
-
 def attribute(element: Element, name: str) -> str:
     """An attribute as the editor reads it, whatever the case of its name."""
     return next((value.strip() for key, value in element.attrib.items() if key.lower() == name.lower()), "")
@@ -119,16 +108,3 @@ def written(value: JSON) -> str:
         return str(storable(json.dumps(value, ensure_ascii=False)))
     except (RecursionError, ValueError, TypeError):
         return ""
-
-
-def look_up(data: Mapping[str, JSON], variable: str) -> JSON | object:
-    """The value of a variable: the key of that very name first, then the path, as the editor does."""
-    value: JSON = data
-    for step in (variable,) if variable in data else _STEP.findall(variable):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and len(step) < 10 and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return ABSENT
-    return value

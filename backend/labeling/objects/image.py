@@ -9,15 +9,8 @@ from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON, Media, Picture
-from backend.labeling.objects.base import (
-    ABSENT,
-    Content,
-    NothingToShow,
-    ObjectTag,
-    attribute,
-    look_up,
-    variable_of,
-)
+from backend.labeling.data_values import ABSENT, look_up, variable_of
+from backend.labeling.objects.base import Content, NothingToShow, ObjectTag, attribute
 from backend.labeling.shown import Shown, ShownImage
 
 MAX_IMAGES = 20  # of one object: more fill a model's window, and most endpoints refuse them

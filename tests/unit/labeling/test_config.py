@@ -61,7 +61,7 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
                 '<Image name="i" value="$image"/>',
                 '<BrushLabels name="r" toName="i"><Label value="x"/></BrushLabels>',
             ),
-            'BrushLabels "r" is not supported yet',
+            'BrushLabels "r" paints areas of an image pixel by pixel, which no model of text or images is asked for',
         ),
         (
             view('<Audio name="i" value="$sound"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
@@ -73,19 +73,19 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view('<Image name="i" value="$image"/>', '<Labels name="l" toName="i"><Label value="x"/></Labels>'),
-            'Labels "l" on Image "i" is not supported yet',
+            'Labels "l" on Image "i" names what another control draws, which is not supported: use RectangleLabels',
         ),
         (
             view(TEXT, '<Rectangle name="r" toName="t"/>'),
-            'Rectangle "r" on Text "t" is not supported yet',
+            'Rectangle "r" on Text "t" is not supported',
         ),
         (
             view('<Paragraphs name="p" value="$turns"/>', '<Labels name="l" toName="p"><Label value="x"/></Labels>'),
-            'Labels "l" on Paragraphs "p" is not supported yet',
+            'Labels "l" on Paragraphs "p" is not supported: use ParagraphLabels',
         ),
         (
             view(TEXT, '<HyperTextLabels name="l" toName="t"><Label value="x"/></HyperTextLabels>'),
-            'HyperTextLabels "l" on Text "t" is not supported yet',
+            'HyperTextLabels "l" on Text "t" is not supported: use Labels',
         ),
         (
             view('<Text name="t" value="Title: $title"/>', CHOICES),
@@ -99,7 +99,20 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             view('<Table name="t" value="$text" valuetype="csv|url|separator=,"/>', CHOICES),
             'Choices "c" points to Table "t" loads its text from a URL, which is not supported yet',
         ),
-        (view(TEXT, '<Ranker name="r" toName="t"/>'), 'Ranker "r" is not supported yet'),
+        (
+            view(TEXT, '<Ranker name="r" toName="t"/>'),
+            'Ranker "r" on Text "t" has no items to rank: the editor ranks those of a List only',
+        ),
+        (view(TEXT, '<HtmlEditor name="e" toName="t"/>'), 'HtmlEditor "e" is no tag that Label Studio\'s editor has'),
+        (
+            view(TEXT, '<Text name="u" toName="t" value="$u"/>'),
+            'Text "u" is an object, which holds no answer: its toName has no meaning',
+        ),
+        (
+            view('<Video name="v" value="$v"/>', '<VideoRectangle name="box" toName="v"/>'),
+            'VideoRectangle "box" follows things through the frames of a video, which no model of text or images is '
+            "asked for",
+        ),
         (
             view('<Choices name="c" toName="t"><Choice value="x"/></Choices>'),
             "Choices \"c\" points to 't', which is not in the config",
@@ -122,8 +135,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'Choices "c" loads its options from a URL, which Prelabel does not call',
         ),
         (
-            view(TEXT, '<Labels name="l" toName="t" value="$options"/>'),
-            'Labels "l" takes its options from the task\'s data, which is supported on Choices and Taxonomy only',
+            view(TEXT, '<Labels name="l" toName="t" value="$options"><Label value="a"/></Labels>'),
+            "Labels \"l\" lists options beside those of the task's data, which Label Studio's own check then refuses",
         ),
         (
             view(TEXT, '<Taxonomy name="x" toName="t" apiUrl="https://example.com/items"/>'),
@@ -204,6 +217,13 @@ def test_what_cannot_be_shown_is_named() -> None:
     config = parse_config(view(TEXT, '<Audio name="a" value="$sound"/>', CHOICES))
     assert [str(r) for r in config.refusals] == ['Audio "a" is not shown to the model: it is not supported yet']
     assert [c.name for c in config.controls] == ["c"]
+
+
+def test_tags_are_read_in_any_case_as_the_editor_does() -> None:
+    config = parse_config(view('<hypertext name="t" value="$t"/>', '<Textarea name="a" toName="t"/>'))
+    assert [(c.tag, c.name) for c in config.controls] == [("TextArea", "a")]
+    assert [o.tag for o in config.objects] == ["HyperText"]
+    assert config.validate([{"id": "1", **config.controls[0].regions(("x",))[0]}], None) == []
 
 
 def test_two_objects_of_one_name_are_an_error() -> None:
@@ -309,7 +329,21 @@ _ATTRIBUTES = st.dictionaries(
     ),
 )
 _TAGS = st.sampled_from(
-    [*SUPPORTED, "Text", "HyperText", "Image", "Choice", "Label", "Header", "View", "Filter", "Ranker", "Style"]
+    [
+        *SUPPORTED,
+        "Text",
+        "HyperText",
+        "Image",
+        "Choice",
+        "Label",
+        "Header",
+        "View",
+        "Filter",
+        "Bucket",
+        "List",
+        "Audio",
+        "Style",
+    ]
 )
 
 
