@@ -19,7 +19,7 @@ from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control
 from backend.labeling.controls.base import Refused, attribute_is_true, question_of
-from backend.labeling.data_values import keys_of
+from backend.labeling.data_values import is_template, keys_of, variables_in
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
 from backend.labeling.objects.text import Text
@@ -30,7 +30,6 @@ from backend.labeling.unsupported import why_not_on, why_not_shown, why_unsuppor
 MAX_CONFIG_CHARS = 2_000_000
 MAX_CONFIG_DEPTH = 200  # deeper nesting is no layout that a person wrote, and would exhaust the stack
 _DECLARATION = re.compile(r"\s*<\?xml\b.*?\?>", re.DOTALL)
-_VARIABLE = re.compile(r"\$\w+")
 _NO_CONTROLS = frozenset({"Filter"})  # have a name and a toName, and hold no answer
 _TAGS = {tag.lower(): tag for tag in (*CONTROL_TAGS, *OBJECT_TAGS)}
 
@@ -231,8 +230,8 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
     objects: dict[str, ObjectTag | Refusal] = {}
     headers: list[str] = []
     for element in root.iter():
-        if element.tag == "Header" and _VARIABLE.fullmatch(element.get("value") or ""):
-            headers.append(element.get("value", "")[1:])
+        if element.tag == "Header":
+            headers.append(element.get("value") or (element.text or "").strip())
         name = element.get("name")
         if not name or element.get("toName") or not (element.get("value") or element.get("valueList")):
             continue
@@ -247,10 +246,21 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
             objects[name] = object_class.parse(element)
         except Refused as refused:
             objects[name] = Refusal(tag=element.tag, name=name, reason=str(refused))
-    for key in headers:
-        if key not in objects and not any(isinstance(o, ObjectTag) and o.variable == key for o in objects.values()):
-            objects[key] = Text(name=key, variable=key)
+    for value in headers:
+        header = _shown_header(value)
+        shown = {o.variable for o in objects.values() if isinstance(o, ObjectTag)}
+        if header is not None and header.name not in objects and not shown.issuperset(header.variables):
+            objects[header.name] = header
     return objects
+
+
+def _shown_header(value: str) -> Text | None:
+    """A Header whose text comes from the task's data, named after its keys; None for one of words alone."""
+    if not is_template(value):
+        variable = value.strip()[1:]
+        return Text(name=variable, variable=variable)
+    name = " ".join(value.replace("$", "").split())
+    return Text(name=name, variable="", template=value) if variables_in(value) and name else None
 
 
 def _control(

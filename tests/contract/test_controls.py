@@ -38,6 +38,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ("", CHOICE, "g"),
         ('value="$options"', "", "t"),
         ('value="$meta.options[0]" choice="multiple"', "", "t"),
+        ("", CHOICE, "l"),
     ],
     "DateTime": [
         ("", "", "t"),
@@ -57,6 +58,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('required="true"', LABEL, "t"),
         ('choice="multiple"', LABEL, "t"),
         ('maxUsages="1"', LABEL, "h"),
+        ("", LABEL, "l"),
         ('value="$options" maxUsages="1"', "", "t"),
         ('value="$meta.options[0]" choice="multiple"', "", "t"),
     ],
@@ -110,7 +112,7 @@ def config_of(tag: str, attributes: str, inside: str, to_name: str) -> LabelingC
     return parse_config(
         '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/><Paragraphs name="d" value="$d"/>'
         '<Chat name="c" value="$c"/><List name="i" value="$i"/><Table name="b" value="$b"/>'
-        '<Image name="g" value="$g"/><Image name="p" valueList="$p"/>'
+        '<Text name="l" value="Read $t by $meta.who"/><Image name="g" value="$g"/><Image name="p" valueList="$p"/>'
         f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}></View>'
     ).bind(DATA)
 
@@ -228,9 +230,10 @@ def data_for(config: LabelingConfig) -> dict[str, JSON]:
     """Data that each object of a config can show."""
     data: dict[str, JSON] = {}
     for shown in config.objects:
-        text = f"Ann met Bob at the {shown.variable}."
-        turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
-        data[shown.variable] = text if shown.tag in ("Text", "HyperText", "Image") else [turn]
+        for variable in shown.variables:
+            text = f"Ann met Bob at the {variable}."
+            turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
+            data[variable] = text if shown.tag in ("Text", "HyperText", "Image") else [turn]
     return {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable} | data
 
 

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.conditions import Condition
+from backend.labeling.data_values import is_template, variables_in
 from backend.labeling.refused import Refused as Refused
 from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
@@ -30,6 +31,7 @@ class Option:
     value: str  # what the region holds: the alias where there is one, as the editor writes it
     name: str  # what the model is shown and answers
     description: str | None = None  # the `hint` attribute
+    selected: bool = False  # the editor preselects it in a task without a prediction
 
     @property
     def spelled(self) -> Spelled:
@@ -153,7 +155,19 @@ def distinct(given_options: Iterable[Option]) -> tuple[Option, ...]:
 
 def option_of(child: Element) -> Option:
     name = child.get("value", "")
-    return Option(value=child.get("alias") or name, name=name, description=child.get("hint") or None)
+    return Option(
+        value=child.get("alias") or name,
+        name=name,
+        description=child.get("hint") or None,
+        selected=child.tag == "Choice" and child.get("selected") == "true",
+    )
+
+
+def preselected(options: Iterable[Option]) -> str:
+    """What the model is told of the options that the project preselects. A prediction without them takes them away."""
+    names = [f'"{" ".join(o.name.split())}"' for o in options if o.selected]
+    kept = "it unless another is right" if len(names) == 1 else "them unless others are right"
+    return f" ({' and '.join(names)} preselected: keep {kept})" if names else ""
 
 
 def clip(value: object) -> str:
@@ -169,4 +183,4 @@ def joined_steps(steps: list[str]) -> str | None:
 
 def question_of(text: str | None) -> str | None:
     """A Header's text, unless it comes from the task's data."""
-    return text.strip() if text and text.strip() and not text.startswith("$") else None
+    return text.strip() if text and text.strip() and is_template(text) and not variables_in(text) else None

@@ -18,6 +18,7 @@ from backend.labeling.controls.base import (
     clip,
     joined_steps,
     options_of,
+    preselected,
 )
 from backend.labeling.controls.dynamic import bound_options, variable_of
 from backend.labeling.shown import Shown
@@ -38,7 +39,10 @@ class Choices(Control):
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
         if attribute_is_true(element, "allowNested"):
-            raise Refused("has allowNested, whose answers Label Studio's own check refuses: use a Taxonomy")
+            raise Refused(
+                "has allowNested: its answers are paths, which Label Studio's own check of predictions refuses, and "
+                "the editor shows no others there: use a Taxonomy"
+            )
         variable = variable_of(element)
         return cls(
             name=element.get("name", ""),
@@ -68,8 +72,9 @@ class Choices(Control):
 
     def ask(self) -> str:
         if not self.multiple:
-            return "exactly one of these"
-        return "a list of all of these that apply" + ("" if self.required else ", or an empty list")
+            return "exactly one of these" + preselected(self.options)
+        empty = "" if self.required else ", or an empty list"
+        return f"a list of all of these that apply{empty}{preselected(self.options)}"
 
     def shape(self) -> str:
         return '["<label>", ...]' if self.multiple else '"<label>"'

@@ -82,7 +82,12 @@ def _given(items: list[JSON], variable: str, budget: Iterator[int], *, depth: in
         children = item.get("children")
         name = storable(name)
         yield Given(
-            option=Option(value=_text(item, "alias") or name, name=name, description=_text(item, "hint")),
+            option=Option(
+                value=_text(item, "alias") or name,
+                name=name,
+                description=_text(item, "hint"),
+                selected=item.get("selected") is True,
+            ),
             html=_text(item, "html"),
             children=tuple(_given(children, variable, budget, depth=depth + 1)) if isinstance(children, list) else (),
         )

@@ -12,13 +12,17 @@ from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON, Media
-from backend.labeling.data_values import ABSENT, keys_of, look_up, variable_of
+from backend.labeling.data_values import ABSENT, filled, is_template, keys_of, look_up, variable_of, variables_in
 from backend.labeling.refused import Refused
 from backend.labeling.shown import Passages, Shown
 
 
 class NothingToShow(Exception):
     """This task's data cannot be shown; the message is a phrase that follows the key's name."""
+
+
+class NoSuchKey(Exception):
+    """The data has none of the keys; the message names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,19 +38,23 @@ class ObjectTag(ABC):
     """An object tag of one labeling config."""
 
     tag: ClassVar[str]
+    takes_text: ClassVar[bool] = False  # whether a value may be text beside, or without, variables
 
     name: str
-    variable: str  # the key of the task's data, without the `$`, or a path in it (`ticket.turns[0]`)
+    variable: str  # the key of the task's data, without the `$`, or a path in it (`ticket.turns[0]`); "": `template`
+    template: str | None = None  # a value that is text, with any number of variables in it
 
     @classmethod
     def parse(cls, element: Element) -> Self:
         """Read the tag. Raises `Refused` with the reason when its content cannot be shown."""
-        variable = variable_of(element.get("value") or "")
+        value = element.get("value") or ""
+        template = value if cls.takes_text and is_template(value) else None
+        variable = "" if template is not None else variable_of(value)
         if "url" in re.split(r"\W+", attribute(element, "valueType").lower()):
-            raise Refused("loads its text from a URL, which is not supported yet")
+            raise Refused('loads what it shows from a URL of the data (valueType="url"), which Prelabel does not call')
         if attribute(element, "encoding").lower() not in ("", "none"):
             raise Refused(f"has encoding={attribute(element, 'encoding')!r}, which is not supported yet")
-        return cls(name=element.get("name", ""), variable=variable, **cls.attributes(element))
+        return cls(name=element.get("name", ""), variable=variable, template=template, **cls.attributes(element))
 
     @classmethod
     def attributes(cls, element: Element) -> dict[str, Any]:
@@ -56,22 +64,45 @@ class ObjectTag(ABC):
     @property
     def keys(self) -> tuple[str, ...]:
         """The top keys of the data under which the value may stand: the whole name, and the first step of a path."""
-        return keys_of(self.variable)
+        return tuple(dict.fromkeys(key for variable in self.variables for key in keys_of(variable)))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Each key or path that its value names."""
+        return (self.variable,) if self.template is None else variables_in(self.template)
 
     def show(self, data: Mapping[str, JSON]) -> Shown:
         """The object as the model sees it; a `problem` when the task has nothing to show."""
-        value = look_up(data, self.variable)
-        if value is ABSENT:
-            return Shown(name=self.name, text="", problem=f"the data has no key {self.variable!r}")
         try:
-            if value is None:
-                raise NothingToShow("is null")
-            content = self.content_of(value)
+            content = self.content_of(self.value_in(data))
             if not content.text.strip():
                 raise NothingToShow("is empty")
         except NothingToShow as nothing:
-            return Shown(name=self.name, text="", problem=f"the data's {self.variable!r} {nothing}")
+            return Shown(name=self.name, text="", problem=f"the data's {self._named} {nothing}")
+        except NoSuchKey as missing:
+            return Shown(name=self.name, text="", problem=f"the data has no key {missing}")
         return Shown(name=self.name, text=content.text, passages=content.passages)
+
+    def value_in(self, data: Mapping[str, JSON]) -> JSON:
+        """What the value stands for in a task's data, as the editor puts it together: never null.
+
+        Raises `NothingToShow` for null, and for a structure in the midst of text, and `NoSuchKey`.
+        """
+        values = {variable: look_up(data, variable) for variable in self.variables}
+        if values and all(value is ABSENT for value in values.values()):
+            raise NoSuchKey(" and no ".join(map(repr, values)))
+        if values and all(value is None or value is ABSENT for value in values.values()):
+            raise NothingToShow("is null")
+        if self.template is None:
+            return values[self.variable]
+        for value in values.values():
+            if isinstance(value, dict | list):
+                raise NothingToShow("is not text")
+        return filled(self.template, values)
+
+    @property
+    def _named(self) -> str:
+        return " and ".join(map(repr, self.variables)) or f'text in "{self.name}"'
 
     def sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
         """What must be loaded before the object can be shown: URLs, paths."""

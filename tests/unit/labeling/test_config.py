@@ -68,7 +68,9 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'Choices "c" points to Audio "i" is not supported yet',
         ),
         (
-            view('<Image name="i" value="photo.png"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
+            view(
+                '<Image name="i" valueList="photo.png"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'
+            ),
             'Choices "c" points to Image "i" has no value of the form "$key"',
         ),
         (
@@ -88,8 +90,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'HyperTextLabels "l" on Text "t" is not supported: use Labels',
         ),
         (
-            view('<Text name="t" value="Title: $title"/>', CHOICES),
-            'Choices "c" points to Text "t" has no value of the form "$key"',
+            view('<List name="t" value="Items: $items"/>', CHOICES),
+            'Choices "c" points to List "t" has no value of the form "$key"',
         ),
         (
             view('<Text name="t" value="$text" encoding="base64"/>', CHOICES),
@@ -97,7 +99,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view('<Table name="t" value="$text" valuetype="csv|url|separator=,"/>', CHOICES),
-            'Choices "c" points to Table "t" loads its text from a URL, which is not supported yet',
+            'Choices "c" points to Table "t" loads what it shows from a URL of the data (valueType="url"), which '
+            "Prelabel does not call",
         ),
         (
             view(TEXT, '<Ranker name="r" toName="t"/>'),
@@ -157,7 +160,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view(TEXT, '<Choices name="c" toName="t" allowNested="true"><Choice value="a"/></Choices>'),
-            'Choices "c" has allowNested, whose answers Label Studio\'s own check refuses: use a Taxonomy',
+            'Choices "c" has allowNested: its answers are paths, which Label Studio\'s own check of predictions '
+            "refuses, and the editor shows no others there: use a Taxonomy",
         ),
         (
             view(TEXT, '<Rating name="r" toName="t" maxRating="many"/>'),
@@ -169,12 +173,13 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'Number "n" has min=5, which is above max=1',
         ),
         (
-            view('<Text name="t" value="fixed"/>', CHOICES),
-            'Choices "c" points to Text "t" has no value of the form "$key"',
+            view('<Paragraphs name="t" value="fixed"/>', CHOICES),
+            'Choices "c" points to Paragraphs "t" has no value of the form "$key"',
         ),
         (
             view('<Text name="t" value="$url" valueType="url"/>', CHOICES),
-            'Choices "c" points to Text "t" loads its text from a URL, which is not supported yet',
+            'Choices "c" points to Text "t" loads what it shows from a URL of the data (valueType="url"), which '
+            "Prelabel does not call",
         ),
     ],
 )
@@ -217,6 +222,33 @@ def test_what_cannot_be_shown_is_named() -> None:
     config = parse_config(view(TEXT, '<Audio name="a" value="$sound"/>', CHOICES))
     assert [str(r) for r in config.refusals] == ['Audio "a" is not shown to the model: it is not supported yet']
     assert [c.name for c in config.controls] == ["c"]
+
+
+@pytest.mark.parametrize("options", ['<Choice value="a"><Choice value="b"/></Choice>', ""])
+def test_label_studios_check_refuses_the_paths_of_nested_choices(options: str) -> None:
+    """The reason why `allowNested` is refused: when this fails, it can be supported."""
+    value = "" if options else ' value="$options"'
+    nested = f'<Choices name="n" toName="t" allowNested="true"{value}>{options}</Choices>'
+    config = parse_config(view(TEXT, CHOICES, nested))
+    region = {"id": "1", "from_name": "n", "to_name": "t", "type": "choices", "value": {"choices": [["a", "b"]]}}
+    assert config.validate([region], None) != []
+
+
+def test_headers_with_keys_are_shown_and_ask_nothing() -> None:
+    header = '<Header value="$title by $who.name"/><Header>$note</Header><Header value="Really?"/>'
+    config = parse_config(view(TEXT, header, CHOICES))
+    assert [(o.name, o.variables) for o in config.objects] == [
+        ("t", ("text",)),
+        ("title by who.name", ("title", "who.name")),
+        ("note", ("note",)),
+    ]
+    assert config.controls[0].question == "Really?"
+    assert config.variables == ("text", "title", "who.name", "who", "note")
+    shown = config.show({"text": "x", "title": "Dune", "who": {"name": "Herbert"}, "note": "n"})
+    assert [s.text for s in shown.values()] == ["x", "Dune by Herbert", "n"]
+    assert parse_config(view(TEXT, '<Header value="$text"/><Header value="Is it: $text"/>', CHOICES)).variables == (
+        "text",
+    )
 
 
 def test_tags_are_read_in_any_case_as_the_editor_does() -> None:

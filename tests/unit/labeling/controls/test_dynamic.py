@@ -135,3 +135,28 @@ def test_options_that_cannot_be_read_are_refused(html: str, reason: str) -> None
     assert [r.reason for r in config.refusals] == [reason]
     tree = parse_config(TAXONOMY).bind({"options": [{"value": "a", "html": html}]})
     assert [o.name for o in tree.controls[0].options] == ["a"]  # the editor shows a Taxonomy's values
+
+
+@pytest.mark.parametrize(
+    ("selected", "told"),
+    [
+        ([], ""),
+        (["a"], ' ("a" preselected: keep it unless another is right)'),
+        (["a", "b"], ' ("a" and "b" preselected: keep them unless others are right)'),
+    ],
+)
+def test_the_model_is_told_what_is_preselected(selected: list[str], told: str) -> None:
+    options: list[dict[str, Any]] = [{"value": v, "selected": v in selected} for v in "abc"]
+    listed = "".join(f'<Choice value="{v}" selected="{str(v in selected).lower()}"/>' for v in "abc")
+    for xml in (CHOICES, TAXONOMY):
+        dynamic = parse_config(xml).bind({"options": options}).controls[0]
+        tag = dynamic.tag
+        fixed = xml.replace(' value="$options"/>', f">{listed}</{tag}>")
+        for control in (dynamic, parse_config(fixed).controls[0]):
+            assert control.ask().endswith(told or "these" if tag == "Choices" else told or "right")
+
+
+def test_a_preselected_path_is_named_whole() -> None:
+    tree = [{"value": "Animal", "children": [{"value": "Cat", "selected": True}]}]
+    (control,) = parse_config(TAXONOMY).bind({"options": tree}).controls
+    assert '("Animal > Cat" preselected: keep it unless another is right)' in control.ask()
