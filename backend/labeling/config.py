@@ -19,10 +19,10 @@ from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control
 from backend.labeling.controls.base import Refused, attribute_is_true, question_of
-from backend.labeling.data_values import is_template, keys_of, variables_in
+from backend.labeling.data_values import keys_of
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
-from backend.labeling.objects.text import Text
+from backend.labeling.objects.headers import shown_headers
 from backend.labeling.schema import within_enum_limits
 from backend.labeling.shown import Shown
 from backend.labeling.unsupported import why_not_on, why_not_shown, why_unsupported
@@ -62,9 +62,15 @@ class LabelingConfig:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The keys of the task's data that are shown or hold options."""
+        """The keys of the task's data that may be shown or hold options."""
         options = (key for c in self.controls if c.options_variable for key in keys_of(c.options_variable))
-        return tuple(dict.fromkeys([*(key for o in self.objects for key in o.keys), *options]))
+        return tuple(dict.fromkeys([*(key for o in self.objects for key in o.kept), *options]))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys that the labeling config itself names: those that every task is meant to have."""
+        named = {key for o in self.objects for key in o.kept} - {key for o in self.objects for key in o.keys}
+        return tuple(key for key in self.variables if key not in named)
 
     def bind(self, data: Mapping[str, JSON]) -> LabelingConfig:
         """The config with the options that this task brings along; a control without any is refused for it."""
@@ -118,15 +124,18 @@ class LabelingConfig:
         for o in self.objects:
             first = 1 + sum(len(s.images) for s in shown.values())
             shown[o.name] = o.show_loaded(data, media or {}, first)
-        return shown
+        tells = any(
+            o.keys and shown[o.name].text and not shown[o.name].unseen for o in self.objects if o.tag != "Image"
+        )
+        return shown if tells else {name: _without_placeholder(s) for name, s in shown.items()}
 
     def unanswerable(self, shown: Mapping[str, Shown]) -> dict[str, str]:
         """The controls about something that this task does not show, with why: an answer would be made up."""
         return {
-            c.name: f"has nothing to look at: {shown[target].problem}"
+            c.name: f"has nothing to look at: {problem}"
             for c in self.controls
             for target in c.to_name
-            if shown[target].problem
+            if (problem := c.unanswerable(shown[target]))
         }
 
     def without(self, names: Collection[str]) -> LabelingConfig:
@@ -149,6 +158,11 @@ class LabelingConfig:
             prediction["score"] = score
         errors: list[str] = _interface(self.xml).validate_prediction(prediction, return_errors=True)  # type: ignore[no-untyped-call]
         return errors
+
+
+def _without_placeholder(shown: Shown) -> Shown:
+    """Where nothing else of the task can be read, an object that is only named leaves nothing to look at."""
+    return replace(shown, text="", problem=shown.unseen, unseen=None) if shown.unseen else shown
 
 
 def _schema(control: Control) -> dict[str, JSON]:
@@ -246,21 +260,12 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
             objects[name] = object_class.parse(element)
         except Refused as refused:
             objects[name] = Refusal(tag=element.tag, name=name, reason=str(refused))
-    for value in headers:
-        header = _shown_header(value)
-        shown = {o.variable for o in objects.values() if isinstance(o, ObjectTag)}
-        if header is not None and header.name not in objects and not shown.issuperset(header.variables):
-            objects[header.name] = header
-    return objects
-
-
-def _shown_header(value: str) -> Text | None:
-    """A Header whose text comes from the task's data, named after its keys; None for one of words alone."""
-    if not is_template(value):
-        variable = value.strip()[1:]
-        return Text(name=variable, variable=variable)
-    name = " ".join(value.replace("$", "").split())
-    return Text(name=name, variable="", template=value) if variables_in(value) and name else None
+    understood = [o for o in objects.values() if isinstance(o, ObjectTag)]
+    objects |= {name: o for name, o in shown_headers(headers, understood).items() if name not in objects}
+    return {
+        name: o.beside([other for other in understood if other is not o]) if isinstance(o, ObjectTag) else o
+        for name, o in objects.items()
+    }
 
 
 def _control(

@@ -28,6 +28,8 @@ CHOICE = (
 LABEL = CHOICE.replace("<Choice", "<Label")
 TREE = f'<Choice value="top">{CHOICE}</Choice><Choice value="other" alias="o"/>'
 
+RECORDINGS = ("Audio", "AudioPlus", "Video", "TimeSeries")
+
 # Each way of writing a tag that asks for another answer: attributes, what is inside, and where it points.
 WAYS: dict[str, list[tuple[str, str, str]]] = {
     "Choices": [
@@ -233,7 +235,9 @@ def data_for(config: LabelingConfig) -> dict[str, JSON]:
         for variable in shown.variables:
             text = f"Ann met Bob at the {variable}."
             turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
-            data[variable] = text if shown.tag in ("Text", "HyperText", "Image") else [turn]
+            data[variable] = text if shown.tag in ("Text", "HyperText", "Image", *RECORDINGS) else [turn]
+            if shown.tag in RECORDINGS:
+                data[f"{variable}_transcript"] = text
     return {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable} | data
 
 

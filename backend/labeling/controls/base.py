@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from backend.labeling.objects.base import ObjectTag
 
 MAX_REJECTED_CHARS = 80
-# Objects that a model takes in as a whole.
-READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image"})
+# Objects that a model takes in as a whole, and those of which it may read what was said in them.
+READABLE = frozenset(
+    [
+        *("Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image"),
+        *("Audio", "AudioPlus", "Video", "TimeSeries"),
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,10 @@ class Control(ABC):
     def about(self, target: ObjectTag) -> Self:
         """The control as it asks about that very object."""
         return self
+
+    def unanswerable(self, target: Shown) -> str | None:
+        """Why it is not asked about an object as a task shows it: a phrase; None where it is."""
+        return target.problem
 
     def chosen(self, value: JSON) -> frozenset[str]:
         """The names and values of the classes that a decoded value chooses: what `visibleWhen` may ask for."""

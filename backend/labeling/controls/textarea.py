@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -10,6 +11,8 @@ from xml.etree.ElementTree import Element
 from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, attribute_is_true, clip
 from backend.labeling.shown import Shown
+
+_TRANSCRIBE = re.compile(r"transcri|subtitle|\basr\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,11 @@ class TextArea(Control):
     object_tags: ClassVar[frozenset[str]] = READABLE
 
     placeholder: str | None = None
+
+    def unanswerable(self, target: Shown) -> str | None:
+        """A transcript of what is not shown would be made up, whatever else is shown."""
+        transcribes = any(_TRANSCRIBE.search(text) for text in (self.name, self.question, self.placeholder) if text)
+        return target.unseen if target.unseen and transcribes else super().unanswerable(target)
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:

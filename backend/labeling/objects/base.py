@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -61,10 +61,19 @@ class ObjectTag(ABC):
         """Fields of this very tag."""
         return {}
 
+    def beside(self, others: Sequence[ObjectTag]) -> Self:
+        """The object among the others of its labeling config."""
+        return self
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The top keys of the data under which the value may stand: the whole name, and the first step of a path."""
         return tuple(dict.fromkeys(key for variable in self.variables for key in keys_of(variable)))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The top keys of the data that showing it may need."""
+        return self.keys
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -64,8 +64,12 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'BrushLabels "r" paints areas of an image pixel by pixel, which no model of text or images is asked for',
         ),
         (
-            view('<Audio name="i" value="$sound"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
-            'Choices "c" points to Audio "i" is not supported yet',
+            view('<Audio name="i" value="$sound"/>', '<Labels name="l" toName="i"><Label value="x"/></Labels>'),
+            'Labels "l" on Audio "i" marks moments of a recording, which no model of text or images is asked for',
+        ),
+        (
+            view('<TimeSeries name="i" value="$csv"/>', '<TimeSeriesLabels name="l" toName="i"/>'),
+            'TimeSeriesLabels "l" marks stretches of a time series, which no model of text or images is asked for',
         ),
         (
             view(
@@ -219,8 +223,11 @@ def test_what_no_control_points_to_is_shown_all_the_same() -> None:
 
 
 def test_what_cannot_be_shown_is_named() -> None:
-    config = parse_config(view(TEXT, '<Audio name="a" value="$sound"/>', CHOICES))
-    assert [str(r) for r in config.refusals] == ['Audio "a" is not shown to the model: it is not supported yet']
+    config = parse_config(view(TEXT, '<ReactCode name="a" value="$x"/><Video2 name="b" value="$y"/>', CHOICES))
+    assert [str(r) for r in config.refusals] == [
+        'ReactCode "a" is not shown to the model: it is not supported yet',
+        'Video2 "b" is not shown to the model: it is no tag that Label Studio\'s editor has',
+    ]
     assert [c.name for c in config.controls] == ["c"]
 
 
