@@ -175,8 +175,8 @@ def option_of(child: Element) -> Option:
 def preselected(options: Iterable[Option]) -> str:
     """What the model is told of the options that the project preselects. A prediction without them takes them away."""
     names = [f'"{" ".join(o.name.split())}"' for o in options if o.selected]
-    kept = "it unless another is right" if len(names) == 1 else "them unless others are right"
-    return f" ({' and '.join(names)} preselected: keep {kept})" if names else ""
+    kept = "is preselected: keep it unless another" if len(names) == 1 else "are preselected: keep them unless another"
+    return f" ({' and '.join(names)} {kept} is right)" if names else ""
 
 
 def clip(value: object) -> str:

@@ -106,11 +106,11 @@ class Ranker(Control):
                 f'a list of the ids of all {len(self.options)} items of "{self.to_name[0]}", each exactly once, '
                 "from the first place to the last"
             )
-        rest = f"{json.dumps(self.default, ensure_ascii=False)} takes" if self.default else "no list takes"
+        rest = f"goes into {json.dumps(self.default, ensure_ascii=False)}" if self.default else "is left out"
         return (
             f"an object with a list for each of {', '.join(bucket.described for bucket in self.buckets)}: the ids of "
             f'the items of "{self.to_name[0]}" that belong there, from the first place to the last, none twice; '
-            f"{rest} what belongs nowhere else"
+            f"what belongs in none of them {rest}"
         )
 
     def shape(self) -> str:

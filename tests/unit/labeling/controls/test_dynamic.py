@@ -141,8 +141,8 @@ def test_options_that_cannot_be_read_are_refused(html: str, reason: str) -> None
     ("selected", "told"),
     [
         ([], ""),
-        (["a"], ' ("a" preselected: keep it unless another is right)'),
-        (["a", "b"], ' ("a" and "b" preselected: keep them unless others are right)'),
+        (["a"], ' ("a" is preselected: keep it unless another is right)'),
+        (["a", "b"], ' ("a" and "b" are preselected: keep them unless another is right)'),
     ],
 )
 def test_the_model_is_told_what_is_preselected(selected: list[str], told: str) -> None:
@@ -159,4 +159,4 @@ def test_the_model_is_told_what_is_preselected(selected: list[str], told: str) -
 def test_a_preselected_path_is_named_whole() -> None:
     tree = [{"value": "Animal", "children": [{"value": "Cat", "selected": True}]}]
     (control,) = parse_config(TAXONOMY).bind({"options": tree}).controls
-    assert '("Animal > Cat" preselected: keep it unless another is right)' in control.ask()
+    assert '("Animal > Cat" is preselected: keep it unless another is right)' in control.ask()
