@@ -27,7 +27,7 @@ class Audio(ObjectTag):
     tag: ClassVar[str] = "Audio"
     what: ClassVar[str] = "recording"
 
-    taken: frozenset[str] = frozenset()  # keys that other objects show: no transcript of this one
+    taken: tuple[str, ...] = ()  # keys that other objects show: no transcript of this one
     alone: bool = True  # the only recording: a key that names none means it
 
     @classmethod
@@ -38,7 +38,7 @@ class Audio(ObjectTag):
         return cls(name=element.get("name", ""), variable=variable, template=template)
 
     def beside(self, others: Sequence[ObjectTag]) -> Self:
-        taken = frozenset(key for other in others for key in other.keys)
+        taken = tuple(dict.fromkeys(key for other in others for key in other.keys))
         return replace(self, taken=taken, alone=not any(isinstance(other, Audio) for other in others))
 
     @property

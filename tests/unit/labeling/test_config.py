@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from backend.core.errors import ConfigError
 from backend.labeling.config import MAX_CONFIG_CHARS, parse_config
 from backend.labeling.controls import SUPPORTED
+from backend.labeling.unsupported import another_tag_would_do
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, TWO_OBJECTS
 
 CHOICES = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
@@ -407,3 +408,19 @@ def test_any_tree_of_tags_is_read_or_refused(elements: list[str]) -> None:
 def test_any_other_text_is_a_config_error(xml: str) -> None:
     with pytest.raises(ConfigError):
         parse_config(xml)
+
+
+@pytest.mark.parametrize(
+    ("control", "another"),
+    [
+        ('<BrushLabels name="r" toName="t"/>', True),
+        ('<HtmlEditor name="r" toName="t"/>', True),
+        ('<Ranker name="r" toName="t"/>', True),
+        ('<HyperTextLabels name="r" toName="t"><Label value="a"/></HyperTextLabels>', True),
+        ('<Pairwise name="r" toName="t"/>', False),
+        ('<Number name="r" toName="t" min="a"/>', False),
+    ],
+)
+def test_it_is_known_whether_another_tag_would_do(control: str, another: bool) -> None:
+    (refusal,) = parse_config(view(TEXT, control)).refusals
+    assert another_tag_would_do(str(refusal)) is another
