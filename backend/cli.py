@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend import __version__
+from backend.cli_config import config_command
 from backend.cli_read import read_command
 from backend.cli_score import score_command
 from backend.cli_show import (
@@ -39,6 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables call an option's type <bool> and <int range>
     pretty_exceptions_enable=False,
 )
+app.command("config", short_help="What of a labeling config would be answered.")(config_command)
 app.command("read", short_help="Read recorded replies as the service does.")(read_command)
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)
 _POLL_S = 0.5

@@ -6,8 +6,9 @@ the first call comes back out: the caller decides about it. After that it closes
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from backend.confidence.task_score import task_score
 from backend.core.errors import ModelError
@@ -26,10 +27,12 @@ from backend.core.values import (
     Usage,
     canonical_hash,
 )
-from backend.fields import read_reply
+from backend.fields import only_visible, read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
 from backend.prompting.render import least_tokens, render_messages
+from backend.sampling import Sampling, sampling_for
+from backend.self_report import SelfReport
 
 MAX_STORED_REPLY_CHARS = 20_000
 
@@ -48,7 +51,7 @@ class Question:
 
 
 def annotate(question: Question, task: Task, media: Media | None = None) -> Dialogue:
-    """Annotate one task, with what was loaded of its `media_sources`.
+    """Annotate one task, with what was loaded of its sources.
 
     A score of 0 marks, for Label Studio's sorting only, what a person must look at first.
     """
@@ -63,24 +66,59 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
     config = config.without(blind)
     if not config.controls:
         return _unasked("nothing_to_show", f"Nothing to annotate: {'; '.join(problems)}.", notes)
-    notes += problems + tuple(f'"{name}" {why}' for name, why in blind.items())
-    messages = render_messages(question.template_source, config, shown, question.instructions)
-    least = least_tokens(messages)
+    notes += (
+        problems
+        + tuple(note for s in shown.values() for note in s.notes)
+        + tuple(f'"{name}" {why}' for name, why in blind.items())
+    )
+    report = SelfReport.of(config) if agent.confidence == "self_reported" else None
+    request = partial(_request, question, config, shown, report)
+    first = request(0)
+    least = least_tokens(first.messages)
     if least + agent.max_tokens > agent.context_tokens:
         message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
         return _unasked("context_too_long", message, notes)
-    request = Request(
-        messages=messages,
-        schema=config.schema(),
+
+    def read(reply: Reply) -> tuple[FieldReading, ...]:
+        fields = read_reply(reply, config, shown)
+        return report.scored(fields, reply) if report else fields
+
+    heard = yield from _ask(first, config, read, reasks=agent.reasks)
+    sampling = sampling_for(agent, config, heard.fields, request)
+    if sampling is not None:
+        heard = yield from _sample(sampling, config, read, heard)
+    outcome = _outcome(config, heard.fields, heard.reply, notes + heard.notes)
+    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key)
+
+
+def _request(
+    question: Question,
+    config: LabelingConfig,
+    shown: Mapping[str, Shown],
+    report: SelfReport | None,
+    variant: int,
+) -> Request:
+    """What is asked of a task, in one of the prompt's variants."""
+    agent, asked = question.agent, config.reordered(variant)
+    return Request(
+        messages=render_messages(
+            question.template_source,
+            asked,
+            shown,
+            question.instructions,
+            variant=variant,
+            confidence_key=report.key if report else None,
+        ),
+        schema=report.schema(asked.schema()) if report else asked.schema(),
         model=agent.model,
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
         seed=agent.seed,
-        logprobs=any(c.closed_options for c in config.controls),
+        logprobs=agent.confidence in ("auto", "logprob") and any(c.has_confidence for c in config.controls),
     )
-    heard = yield from _ask(request, config, shown, reasks=agent.reasks)
-    outcome = _outcome(config, heard.fields, heard.reply, notes + heard.notes)
-    return replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=request.key)
+
+
+_Read = Callable[[Reply], tuple[FieldReading, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +132,7 @@ class _Heard:
     notes: tuple[str, ...]
 
 
-def _ask(
-    request: Request, config: LabelingConfig, shown: Mapping[str, Shown], *, reasks: int
-) -> Generator[Request, Reply, _Heard]:
+def _ask(request: Request, config: LabelingConfig, read: _Read, *, reasks: int) -> Generator[Request, Reply, _Heard]:
     """Ask, and ask again while something cannot be used. What was once read well stays."""
     heard: _Heard | None = None
     for asked in range(1, reasks + 2):
@@ -107,7 +143,7 @@ def _ask(
                 raise
             return replace(heard, notes=(*heard.notes, f"asking again failed: {error.kind}"))
         reply = replace(reply, text=storable(reply.text))
-        now = read_reply(reply, config, shown)
+        now = read(reply)
         best = now if heard is None else tuple(map(_better, heard.fields, now))
         heard = _Heard(
             fields=best,
@@ -124,19 +160,24 @@ def _ask(
     return replace(heard, fields=only_visible(heard.fields, config))
 
 
+def _sample(
+    sampling: Sampling, config: LabelingConfig, read: _Read, heard: _Heard
+) -> Generator[Request, Reply, _Heard]:
+    """Ask for further answers and let all of them vote. After one that fails those that are there do."""
+    samples = [heard.fields]
+    for request in sampling.requests:
+        try:
+            reply = yield request
+        except ModelError as error:
+            heard = replace(heard, notes=(*heard.notes, f"a further sample failed: {error.kind}"))
+            break
+        samples.append(only_visible(read(replace(reply, text=storable(reply.text))), config))
+        heard = replace(heard, usage=heard.usage + reply.usage, latency_s=heard.latency_s + reply.latency_s)
+    return replace(heard, fields=only_visible(sampling.voted(samples), config))
+
+
 def _better(before: FieldReading, now: FieldReading) -> FieldReading:
     return before if now.problem and not before.problem else now
-
-
-def only_visible(fields: tuple[FieldReading, ...], config: LabelingConfig) -> tuple[FieldReading, ...]:
-    """The readings; where an annotator would not see the control with the other answers as they are, an empty one."""
-    visible = config.visible({f.control: f.value for f in fields})
-    return tuple(f if f.control in visible else _hidden(f) for f in fields)
-
-
-def _hidden(field: FieldReading) -> FieldReading:
-    dropped = ("answered although it is not shown: dropped",) if field.value is not None else ()
-    return FieldReading(control=field.control, value=None, step="not_shown", notes=dropped)
 
 
 def _reask(request: Request, reply: Reply, broken: list[FieldReading]) -> Request:
@@ -156,10 +197,11 @@ def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Re
     result: list[dict[str, JSON]] = []
     for control, field in zip(config.controls, fields, strict=True):
         if field.value is not None:
-            score = {} if field.confidence is None else {"score": round(field.confidence, 3)}
+            regions = control.regions(field.value)
+            scores = field.region_confidences or (field.confidence,) * len(regions)
             result += [
-                {**region, **score, "id": _region_id(control.name, index, region)}
-                for index, region in enumerate(control.regions(field.value))
+                {**region, **_score(score), "id": _region_id(control.name, index, region)}
+                for index, (region, score) in enumerate(zip(regions, scores, strict=True))
             ]
     broken = [f for f in fields if f.problem]
     lowest = task_score(f.confidence for f in fields)
@@ -179,6 +221,10 @@ def _outcome(config: LabelingConfig, fields: tuple[FieldReading, ...], reply: Re
         reply_text=reply.text[:MAX_STORED_REPLY_CHARS],
         model=reply.model,
     )
+
+
+def _score(confidence: float | None) -> dict[str, JSON]:
+    return {} if confidence is None else {"score": round(confidence, 3)}
 
 
 def _region_id(control: str, index: int, region: Mapping[str, JSON]) -> str:

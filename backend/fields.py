@@ -17,12 +17,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from backend.confidence.label_logprob import label_probability
+from backend.confidence.value_logprob import value_probability
 from backend.core.text import storable
-from backend.core.values import JSON, FieldReading, Reply
+from backend.core.values import JSON, NOT_SHOWN, FieldReading, Reply, TokenLogprob
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Control, Decoded
 from backend.labeling.controls.base import clip
 from backend.labeling.shown import Shown
+from backend.reading.decisions import decisions
 from backend.reading.extract import MAX_REPLY_CHARS, bare_value, extract
 from backend.reading.given import CUT, UNCLEAR, Given
 from backend.reading.lines import is_answer_key, labelled_values
@@ -140,29 +142,58 @@ class _Reading:
         if fault == UNCLEAR or (fault and not _holds_whole_items(given.value)):
             return replace(_broken(control, fault), step=given.step, rejected=_as_rejected(given))
         decoded = self.decoded(control, given)
-        answered = decoded.value is not None
-        return FieldReading(
+        reading = FieldReading(
             control=control.name,
             value=decoded.value,
             step=f"{given.step}+{decoded.step}" if decoded.step else given.step,
             problem=fault or decoded.problem,
             rejected=decoded.rejected,
             notes=decoded.notes + (("the reply was cut off",) if self.cut else ()),
-            confidence=self.probability(control, decoded.value, given) if answered and not fault else None,
+            usable=decoded.usable,
         )
+        return reading if reading.problem else self.scored(control, reading, given)
 
     def decoded(self, control: Control, given: Given) -> Decoded:
         return control.decode(storable(given.value), self.shown)
 
-    def probability(self, control: Control, value: JSON, given: Given) -> float | None:
-        if not control.closed_options or self.reply.tokens is None or given.position is None:
-            return None
-        if "".join(t.token for t in self.reply.tokens) != self.reply.text:
-            return None  # tokens that are pieces of a character, or a prefix left out: positions would not hold
-        chosen = value[0] if isinstance(value, tuple) else value
+    def scored(self, control: Control, reading: FieldReading, given: Given) -> FieldReading:
+        """The reading with its probability, where it can be read off the tokens."""
+        tokens, place = self.reply.tokens, given.position
+        if tokens is None or place is None or not control.has_confidence:
+            return reading
+        if "".join(t.token for t in tokens) != self.reply.text:
+            return reading  # tokens that are pieces of a character, or a prefix left out: positions would not hold
+        if control.closed_options:
+            return self.as_label(control, reading, tokens, place)
+        found = value_probability(tokens, decisions(self.reply.text, *place)) if given.strict else None
+        if found is None:
+            return reading
+        return replace(reading, confidence=found * reading.usable, method="value_logprob")
+
+    def as_label(
+        self, control: Control, reading: FieldReading, tokens: Sequence[TokenLogprob], place: tuple[int, int]
+    ) -> FieldReading:
+        """One of few labels, against all others."""
+        if reading.value is None:
+            return reading
+        chosen = str(reading.value[0] if isinstance(reading.value, tuple) else reading.value)
         spellings = spellings_of([o.spelled for o in control.closed_options])
-        found = label_probability(self.reply.tokens, *given.position, chosen, spellings)
-        return found.probability if found else None
+        found = label_probability(tokens, *place, chosen, spellings)
+        if found is None:
+            return reading
+        signals = {"off_label": found.off_label, "assumed": found.assumed}
+        return replace(reading, confidence=found.probability, method="label_logprob", signals=signals)
+
+
+def only_visible(fields: tuple[FieldReading, ...], config: LabelingConfig) -> tuple[FieldReading, ...]:
+    """The readings; where an annotator would not see the control with the other answers as they are, an empty one."""
+    visible = config.visible({f.control: f.value for f in fields})
+    return tuple(f if f.control in visible else _hidden(f) for f in fields)
+
+
+def _hidden(field: FieldReading) -> FieldReading:
+    dropped = ("answered although it is not shown: dropped",) if field.value is not None else ()
+    return FieldReading(control=field.control, value=None, step=NOT_SHOWN, notes=dropped)
 
 
 def _broken(control: Control, problem: str) -> FieldReading:

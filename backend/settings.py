@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +58,18 @@ class Settings(BaseSettings):
         _ROOT / "prompts", alias="PRELABEL_PROMPTS_DIR", description="Where the prompt templates are."
     )
     temperature: float = Field(0.0, ge=0, le=2, alias="PRELABEL_TEMPERATURE", description="Sampling temperature.")
+    confidence: Literal["auto", "logprob", "agreement", "prompt_variants", "self_reported"] = Field(
+        "auto",
+        alias="PRELABEL_CONFIDENCE",
+        description="Where a score comes from: `auto`, `logprob`, `agreement`, `prompt_variants` or `self_reported` "
+        "(docs/scores.md).",
+    )
+    samples: int = Field(
+        5, ge=2, le=20, alias="PRELABEL_SAMPLES", description="Answers to a task where the score is their agreement."
+    )
+    sample_temperature: float = Field(
+        0.7, gt=0, le=2, alias="PRELABEL_SAMPLE_TEMPERATURE", description="Temperature of all these but the first."
+    )
     max_tokens: int = Field(512, ge=1, alias="PRELABEL_MAX_TOKENS", description="Longest answer, in tokens.")
     context_tokens: int = Field(
         128_000,
@@ -82,10 +95,10 @@ class Settings(BaseSettings):
         description="How long `/predict` waits for the one or two tasks that somebody has opened, in seconds.",
     )
     media_root: Path | None = Field(
-        None, alias="PRELABEL_MEDIA_ROOT", description="Folder below which `file:` and relative image paths are read."
+        None, alias="PRELABEL_MEDIA_ROOT", description="Folder below which `file:` and relative paths are read."
     )
     media_max_bytes: int = Field(
-        20_000_000, ge=1_000, alias="PRELABEL_MEDIA_MAX_BYTES", description="Largest image file that is read."
+        20_000_000, ge=1_000, alias="PRELABEL_MEDIA_MAX_BYTES", description="Largest image or PDF file that is read."
     )
     media_max_pixels: int = Field(
         50_000_000,
@@ -101,8 +114,11 @@ class Settings(BaseSettings):
         alias="PRELABEL_MEDIA_MAX_SIDE",
         description="Longer images are scaled down to this side, in pixels, before they are sent.",
     )
+    media_max_pages: int = Field(
+        20, ge=1, le=200, alias="PRELABEL_MEDIA_MAX_PAGES", description="Of a longer PDF the first pages are shown."
+    )
     media_timeout_s: float = Field(
-        30.0, gt=0, alias="PRELABEL_MEDIA_TIMEOUT_S", description="Longest wait for one image, in seconds."
+        30.0, gt=0, alias="PRELABEL_MEDIA_TIMEOUT_S", description="Longest wait for one image or PDF, in seconds."
     )
     basic_auth_user: str = Field(
         "", alias="PRELABEL_BASIC_AUTH_USER", description="With the password: Basic auth on every route."
@@ -150,8 +166,12 @@ class Settings(BaseSettings):
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             reasks=self.reasks,
+            confidence=self.confidence,
+            samples=self.samples,
+            sample_temperature=self.sample_temperature,
             context_tokens=self.context_tokens,
             image_side=self.media_max_side,
+            document_pages=self.media_max_pages,
         )
 
 

@@ -143,7 +143,7 @@ class Parts:
             yield Caller(model=model, media=media, sleep=asyncio.sleep, random=random.random)
 
     def media(self) -> HttpMedia:
-        """A loader of images for one event loop."""
+        """A loader of images and documents for one event loop."""
         settings = self.settings
         return HttpMedia(
             label_studio_url=settings.label_studio_url,
@@ -152,6 +152,7 @@ class Parts:
                 max_bytes=settings.media_max_bytes,
                 max_pixels=settings.media_max_pixels,
                 max_side=settings.media_max_side,
+                max_pages=settings.media_max_pages,
                 timeout_s=settings.media_timeout_s,
             ),
             root=settings.media_root,

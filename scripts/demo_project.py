@@ -122,8 +122,8 @@ class Project:
         self.call("POST", f"/api/tasks/{prediction.task}/annotations/", params={"project": self.id}, json=body)
 
 
-def create_project(server: LabelStudio, title: str) -> Project:
-    created = call(server, "POST", "/api/projects", json={"title": title, "label_config": CONFIG})
+def create_project(server: LabelStudio, title: str, config: str = CONFIG) -> Project:
+    created = call(server, "POST", "/api/projects", json={"title": title, "label_config": config})
     return Project(server, created["id"])
 
 

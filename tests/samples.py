@@ -11,6 +11,8 @@ from backend.dialogue import Question
 from backend.labeling.config import parse_config
 from backend.labeling.shown import PlainText, Shown
 
+# One call a task: what costs more is asked for by the tests that are about it.
+AGENT = {"name": "tester", "model": "scripted", "template": "default.v1", "confidence": "logprob"}
 TEMPLATE = (Path(__file__).parent.parent / "prompts" / "default.v1.jinja").read_text(encoding="utf-8")
 
 SENTIMENT = """
@@ -84,7 +86,7 @@ def question(xml: str = SENTIMENT, *, instructions: str = "", template: str = TE
     """What stays the same over a version's tasks; keywords change the agent."""
     return Question(
         config=parse_config(xml),
-        agent=Agent(**{"name": "tester", "model": "scripted", "template": "default.v1", **agent}),
+        agent=Agent(**{**AGENT, **agent}),
         template_source=template,
         instructions=instructions,
         version="tester@00000000",

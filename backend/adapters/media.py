@@ -1,4 +1,4 @@
-"""Images from where tasks say that they are: data URIs, files, URLs, Label Studio's own paths and storages.
+"""Images and PDFs from where tasks say that they are: data URIs, files, URLs, Label Studio's paths and storages.
 
 Task data is untrusted, so that this is the place where a server could be led astray: only http and https; every
 address of a host is looked at and the very address that was looked at is called; Label Studio's key goes to Label
@@ -23,27 +23,40 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import httpx
 
 from backend.adapters.addresses import Resolve, is_public, resolve
+from backend.adapters.documents import document_of
 from backend.adapters.media_places import LabelStudioPlace
-from backend.adapters.pictures import NoPicture, picture_of
+from backend.adapters.pictures import Unusable, picture_of
 from backend.core.errors import LabelStudioError, MediaUnreachable
-from backend.core.values import Media, Picture
+from backend.core.values import Document, Media, Picture
 
 _MAX_REDIRECTS = 5
 _MAX_ADDRESSES = 3  # of one host, tried one after the other
-_DECODERS = 2  # at a time: each holds a whole image in memory
-_DATA_URI = re.compile(r"data:(image/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
+_DECODERS = 2  # at a time: each holds a whole image or document in memory
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
+_IMAGE_TYPES = re.compile("image/.+", re.IGNORECASE)
+_PDF_TYPES = re.compile("application/(x-)?pdf|application/octet-stream", re.IGNORECASE)
 _STORAGES = ("s3", "s3s", "gs", "azure-blob", "azure-spi", "redis")
 _TRANSIENT = frozenset({408, 425, 429})
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """What a source is wanted as."""
+
+    name: str
+    types: re.Pattern[str]  # of a data URI; anywhere else the bytes alone decide
+    read: Callable[[bytes], Picture | Document]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much is read of one image, and how it is sent."""
+    """How much is read of one image or document, and how it is sent."""
 
     max_bytes: int
     max_pixels: int
     max_side: int
     timeout_s: float
+    max_pages: int = 20
 
 
 class HttpMedia:
@@ -79,7 +92,11 @@ class HttpMedia:
             verify=httpx.create_ssl_context(),
             timeout=self._limits.timeout_s,
             # What comes compressed could be far larger than what was counted.
-            headers={"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "prelabel"},
+            headers={
+                "Accept": "image/*,application/pdf,*/*;q=0.1",
+                "Accept-Encoding": "identity",
+                "User-Agent": "prelabel",
+            },
         )
 
     async def __aenter__(self) -> Self:
@@ -92,48 +109,60 @@ class HttpMedia:
             await self._client.aclose()
 
     async def fetch(self, task_id: int, sources: Sequence[str]) -> Media:
+        limits = {"max_side": self._limits.max_side, "max_pixels": self._limits.max_pixels}
+        kind = _Kind(name="image", types=_IMAGE_TYPES, read=lambda content: picture_of(content, **limits))
+        return await self._all(task_id, sources, kind)
+
+    async def fetch_documents(self, task_id: int, sources: Sequence[str], *, pictures: bool) -> Media:
+        limits = {"max_side": self._limits.max_side, "max_pages": self._limits.max_pages}
+
+        def read(content: bytes) -> Document:
+            return document_of(content, **limits, pictures=pictures)
+
+        return await self._all(task_id, sources, _Kind(name="PDF document", types=_PDF_TYPES, read=read))
+
+    async def _all(self, task_id: int, sources: Sequence[str], kind: _Kind) -> Media:
         different = list(dict.fromkeys(sources))
-        found = await asyncio.gather(*(self._one(task_id, source) for source in different), return_exceptions=True)
-        media: dict[str, Picture | str] = {}
+        wanted = (self._one(task_id, source, kind) for source in different)
+        found = await asyncio.gather(*wanted, return_exceptions=True)
+        media: dict[str, Picture | Document | str] = {}
         for source, one in zip(different, found, strict=True):
             if isinstance(one, BaseException):  # raised when all have ended: none is left behind
                 raise one
             media[source] = one
         return media
 
-    async def _one(self, task_id: int, source: str) -> Picture | str:
+    async def _one(self, task_id: int, source: str, kind: _Kind) -> Picture | Document | str:
         try:
             async with self._fetching:
-                content = await self._content(task_id, source)
+                content = await self._content(task_id, source, kind)
             async with self._decoding:
-                return await asyncio.to_thread(
-                    picture_of, content, max_side=self._limits.max_side, max_pixels=self._limits.max_pixels
-                )
-        except NoPicture as error:
+                return await asyncio.to_thread(kind.read, content)
+        except Unusable as error:
             return str(error)
 
-    async def _content(self, task_id: int, source: str) -> bytes:
+    async def _content(self, task_id: int, source: str, kind: _Kind) -> bytes:
         try:
             scheme = urlsplit(source).scheme.lower()
         except ValueError:
-            raise NoPicture("its address cannot be read") from None
+            raise Unusable("its address cannot be read") from None
         if scheme == "data":
-            return self._inline(source)
+            return self._inline(source, kind)
         if scheme == "file" or (not scheme and not source.startswith("/")):
             return await asyncio.to_thread(self._file, source)
         if scheme not in ("", "http", "https", *_STORAGES):
-            raise NoPicture("its address is neither http nor https nor a storage of Label Studio")
+            raise Unusable("its address is neither http nor https nor a storage of Label Studio")
         stored = scheme in _STORAGES
         try:
             url = httpx.URL(self._place.storage(task_id, source) if stored else self._place.absolute(source))
         except (httpx.InvalidURL, ValueError):
-            raise NoPicture("its address cannot be read") from None
+            raise Unusable("its address cannot be read") from None
         return await self._load(url)
 
-    def _inline(self, source: str) -> bytes:
+    def _inline(self, source: str, kind: _Kind) -> bytes:
         head = _DATA_URI.match(source)
-        if head is None or head[1] is None:
-            raise NoPicture("its data URI holds no image")
+        if head is None or not kind.types.fullmatch(head[1] or ""):
+            raise Unusable(f"its data URI holds no {kind.name}")
         body = source[head.end() :]
         if len(body) > self._limits.max_bytes * 4 // 3 + 4:
             raise self._too_large()
@@ -141,26 +170,26 @@ class HttpMedia:
             raw = unquote_to_bytes(body)
             return base64.b64decode(b"".join(raw.split()), validate=True) if head[3] else raw
         except (binascii.Error, ValueError):
-            raise NoPicture("its data URI cannot be read") from None
+            raise Unusable("its data URI cannot be read") from None
 
     def _file(self, source: str) -> bytes:
         if self._root is None:
-            raise NoPicture("it is a file, and PRELABEL_MEDIA_ROOT is not set")
+            raise Unusable("it is a file, and PRELABEL_MEDIA_ROOT is not set")
         try:
             path = urlsplit(source).path if source.lower().startswith("file:") else source
             named = Path(unquote_to_bytes(path).decode()) if source.lower().startswith("file:") else Path(path)
             root = self._root.resolve(strict=True)
             found = (root / named).resolve(strict=True)
             if not found.is_relative_to(root):
-                raise NoPicture("it is a file outside PRELABEL_MEDIA_ROOT")
+                raise Unusable("it is a file outside PRELABEL_MEDIA_ROOT")
             if not found.is_file():
-                raise NoPicture("it is no file")
+                raise Unusable("it is no file")
             with found.open("rb") as opened:
                 content = opened.read(self._limits.max_bytes + 1)
         except FileNotFoundError:
-            raise NoPicture("there is no such file below PRELABEL_MEDIA_ROOT") from None
+            raise Unusable("there is no such file below PRELABEL_MEDIA_ROOT") from None
         except (OSError, ValueError, RuntimeError):  # a name that no file can have, a loop of links
-            raise NoPicture("its file cannot be read") from None
+            raise Unusable("its file cannot be read") from None
         if len(content) > self._limits.max_bytes:
             raise self._too_large()
         return content
@@ -171,13 +200,13 @@ class HttpMedia:
                 return await self._follow(url)
         except (TimeoutError, httpx.TimeoutException):
             raise MediaUnreachable(
-                "An image did not come in time: run again, or raise PRELABEL_MEDIA_TIMEOUT_S."
+                "An image or document did not come in time: run again, or raise PRELABEL_MEDIA_TIMEOUT_S."
             ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
-            raise NoPicture("its address leads to one that cannot be read") from None
+            raise Unusable("its address leads to one that cannot be read") from None
         except httpx.HTTPError as error:
             raise MediaUnreachable(
-                f"An image's server cannot be reached ({type(error).__name__}): run again later."
+                f"The server of an image or document cannot be reached ({type(error).__name__}): run again later."
             ) from None
         except LabelStudioError as error:
             raise MediaUnreachable(str(error)) from None
@@ -188,14 +217,14 @@ class HttpMedia:
             if isinstance(found, bytes):
                 return found
             url = url.join(found)
-        raise NoPicture("its address redirects too often")
+        raise Unusable("its address redirects too often")
 
     async def _get(self, url: httpx.URL) -> bytes | str:
         """The body, or where a redirect leads."""
         if url.scheme not in ("http", "https") or not url.host:
-            raise NoPicture("its address leads to neither http nor https")
+            raise Unusable("its address leads to neither http nor https")
         if url.port is not None and not 0 < url.port < 65_536:
-            raise NoPicture("its address cannot be read")
+            raise Unusable("its address cannot be read")
         if self._place.is_own(url):
             return await self._get_own(url)
         addresses = await self._public_addresses(url)
@@ -211,7 +240,7 @@ class HttpMedia:
             except httpx.ConnectError:
                 if address == addresses[:_MAX_ADDRESSES][-1]:
                     raise
-        raise NoPicture("its host has no address")
+        raise Unusable("its host has no address")
 
     async def _get_own(self, url: httpx.URL) -> bytes | str:
         """From Label Studio; with the key where it keeps files. A token that has expired is renewed once."""
@@ -225,7 +254,7 @@ class HttpMedia:
                 return await self._read(request)
             except _Unauthorized:
                 continue
-        raise MediaUnreachable("Label Studio does not give an image to LABEL_STUDIO_API_KEY's user: check the key.")
+        raise MediaUnreachable("Label Studio does not give a file to LABEL_STUDIO_API_KEY's user: check the key.")
 
     async def _public_addresses(self, url: httpx.URL) -> list[str]:
         try:
@@ -234,10 +263,10 @@ class HttpMedia:
             )
         except socket.gaierror as error:
             if error.errno == socket.EAI_NONAME:
-                raise NoPicture("its host does not exist") from None
-            raise MediaUnreachable("The name of an image's host cannot be looked up: run again later.") from error
+                raise Unusable("its host does not exist") from None
+            raise MediaUnreachable("The name of a file's host cannot be looked up: run again later.") from error
         if not found or not all(is_public(address) for address in found):
-            raise NoPicture("its address is local or private")
+            raise Unusable("its address is local or private")
         return found
 
     async def _read(self, request: httpx.Request) -> bytes | str:
@@ -260,17 +289,17 @@ class HttpMedia:
         if status == 401 and own:
             raise _Unauthorized
         if status >= 500 or status in _TRANSIENT:
-            raise MediaUnreachable(f"An image's server failed with HTTP {status}: run again later.")
+            raise MediaUnreachable(f"The server of an image or document failed with HTTP {status}: run again later.")
         if not response.is_success:
-            raise NoPicture(f"its server answers HTTP {status}")
+            raise Unusable(f"its server answers HTTP {status}")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise NoPicture("its server compresses it once more")
+            raise Unusable("its server compresses it once more")
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._limits.max_bytes:
             raise self._too_large()
 
-    def _too_large(self) -> NoPicture:
-        return NoPicture(f"it is larger than {self._limits.max_bytes:,} bytes")
+    def _too_large(self) -> Unusable:
+        return Unusable(f"it is larger than {self._limits.max_bytes:,} bytes")
 
 
 class _Unauthorized(Exception):

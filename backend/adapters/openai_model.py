@@ -322,7 +322,9 @@ def describe(found: Capabilities) -> Mapping[str, JSON]:
     words = {"json_schema": "strict JSON schema", "json_object": "JSON mode", "text": "plain text only"}
     return {
         "answers": words[found.structured],
-        "label probabilities": f"yes, {found.logprobs} alternatives" if found.logprobs else "no: scores stay empty",
+        "label probabilities": f"yes, {found.logprobs} alternatives"
+        if found.logprobs
+        else "no: a score takes several answers to a task",
         "sampling parameters": "yes" if found.sampling else "no",
         "images": {True: "yes", False: "no", None: "not known"}[found.images],
     }

@@ -1,6 +1,6 @@
 """Bytes -> a `Picture`: what they are is found by decoding them, whatever was said of them on the way.
 
-Everything that Pillow raises at broken or hostile bytes leaves here as `NoPicture`.
+Everything that Pillow raises at broken or hostile bytes leaves here as `Unusable`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _FAULTS = (
 )
 
 
-class NoPicture(Exception):
-    """The bytes cannot be used; the message is a phrase."""
+class Unusable(Exception):
+    """A source or its bytes cannot be used; the message is a phrase."""
 
 
 def picture_of(content: bytes, *, max_side: int, max_pixels: int) -> Picture:
@@ -36,19 +36,19 @@ def picture_of(content: bytes, *, max_side: int, max_pixels: int) -> Picture:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return _encoded(image, max_side, max_pixels)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise NoPicture(f"it has more than {max_pixels:,} pixels") from None
+        raise Unusable(f"it has more than {max_pixels:,} pixels") from None
     except UnidentifiedImageError:
-        raise NoPicture("it is no JPEG, PNG, GIF, WebP or BMP image") from None
+        raise Unusable("it is no JPEG, PNG, GIF, WebP or BMP image") from None
     except MemoryError:
-        raise NoPicture("it needs too much memory") from None
+        raise Unusable("it needs too much memory") from None
     except _FAULTS:
-        raise NoPicture("it is a damaged image") from None
+        raise Unusable("it is a damaged image") from None
 
 
 def _encoded(image: Image.Image, max_side: int, max_pixels: int) -> Picture:
     width, height = image.size
     if width * height > max_pixels:
-        raise NoPicture(f"it has {width} x {height} pixels, more than {max_pixels:,}")
+        raise Unusable(f"it has {width} x {height} pixels, more than {max_pixels:,}")
     kind = image.mode
     image.draft("RGB", (max_side, max_side))  # a JPEG is decoded at a fraction of its size
     orientation = _orientation(image)

@@ -30,6 +30,18 @@ def self_reported_probability(written: JSON) -> float | None:
     return _scaled(float(match[1].replace(",", ".")), per_cent=bool(match[2])) if match else None
 
 
+def per_cent_probability(written: JSON) -> float | None:
+    """`written`, which was asked for as a whole number from 0 to 100, as a probability in [0, 1].
+
+    A fraction between 0 and 1 was meant as a probability. 1 may be either, so it is None.
+    """
+    if isinstance(written, str):
+        return self_reported_probability(written if "%" in written else f"{written.strip()}%")
+    if isinstance(written, bool) or not isinstance(written, int | float) or written == 1:
+        return None
+    return _scaled(written, per_cent=not 0 < written < 1)
+
+
 def _scaled(number: int | float, *, per_cent: bool) -> float | None:
     if not 0 <= number <= 100 or (not per_cent and 1 < number <= 10):  # also refuses NaN
         return None

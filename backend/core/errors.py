@@ -11,7 +11,7 @@ PrelabelError
 |  |- LabelStudioUnreachable   no answer at all, or a 5xx
 |  |- LabelStudioUnauthorized  401 or 403 because of the key
 |  `- LabelStudioNotFound      the project or task does not exist
-|- MediaUnreachable          an image could not be had this time: another run may have it
+|- MediaUnreachable          an image or document could not be had this time: another run may
 |- ProjectUnknown            nothing is stored of this project
 `- ModelError                a model call failed
    |- ModelUnreachable         no connection: the job stops, nothing is lost
@@ -78,7 +78,7 @@ class LabelStudioNotFound(LabelStudioError):
 
 
 class MediaUnreachable(PrelabelError):
-    """An image could not be had for now: no answer, a 5xx, or a key that Label Studio does not accept."""
+    """An image or document could not be had for now: no answer, a 5xx, or a key that Label Studio does not accept."""
 
 
 class ProjectUnknown(PrelabelError):

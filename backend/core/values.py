@@ -53,7 +53,24 @@ class Picture:
     height: int
 
 
-Media = Mapping[str, "Picture | str"]  # where it comes from -> the image, or why there is none: one phrase
+@dataclass(frozen=True, kw_only=True)
+class DocumentPage:
+    """One page of a document, as it is shown to a model."""
+
+    text: str  # its text layer; empty: none that can be read
+    picture: Picture | None = None  # where the text may not be all, and images are wanted
+    partial: bool = False  # True: the text may not be all, and there is no picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A document of a task: its first pages, up to the limit."""
+
+    pages: tuple[DocumentPage, ...]
+    page_count: int  # of the whole document
+
+
+Media = Mapping[str, "Picture | Document | str"]  # where it comes from -> what it is, or why there is none: one phrase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +137,9 @@ class Reply:
     latency_s: float = 0.0
 
 
+NOT_SHOWN = "not_shown"  # the step of a control that an annotator would not see
+
+
 @dataclass(frozen=True, kw_only=True)
 class FieldReading:
     """What was read for one control, and how."""
@@ -131,6 +151,10 @@ class FieldReading:
     rejected: tuple[str, ...] = ()  # answers that are not in the label set, cut to 80 characters
     notes: tuple[str, ...] = ()
     confidence: float | None = None  # probability of being right; None where no method applies
+    method: str | None = None  # that gave the confidence, for example "label_logprob"
+    signals: Mapping[str, float] = field(default_factory=dict)  # what else the method saw, for example "off_label"
+    usable: float = 1.0  # share of the answer's items that could be used: a passage that is not there lowers it
+    region_confidences: tuple[float, ...] = ()  # one for each item of the value; empty: all have the control's
 
 
 class TaskState(StrEnum):
@@ -202,10 +226,20 @@ class Agent:
     reasks: int = 1  # how often an unreadable reply is asked again, naming the error
     context_tokens: int = 128_000  # the model's window, prompt and answer together
     image_side: int = 1_568  # the longest side of an image as it is sent, in pixels
+    confidence: str = "auto"  # or "logprob", "agreement", "prompt_variants", "self_reported": where a score comes from
+    samples: int = 5  # answers to a task, where the score is their agreement
+    sample_temperature: float = 0.7  # of all samples but the first
+    document_pages: int = 20  # of a document, as many as are shown
 
 
 def version_of(
-    agent: Agent, *, template_source: str, config_fingerprint: str, instructions: str, with_images: bool = False
+    agent: Agent,
+    *,
+    template_source: str,
+    config_fingerprint: str,
+    instructions: str,
+    with_images: bool = False,
+    with_documents: bool = False,
 ) -> str:
     """The one version string: agent name and eight hex digits over everything that can change an answer.
 
@@ -221,8 +255,14 @@ def version_of(
         "template": template_source,
         "config": config_fingerprint,
         "instructions": instructions,
-        "confidence": "label_logprob",
+        "confidence": agent.confidence,
     }
-    if with_images:
+    if agent.confidence in ("auto", "agreement", "prompt_variants"):
+        content["samples"] = agent.samples
+    if agent.confidence in ("auto", "agreement"):
+        content["sample_temperature"] = agent.sample_temperature
+    if with_images or with_documents:
         content["image_side"] = agent.image_side
+    if with_documents:
+        content["document_pages"] = agent.document_pages
     return f"{agent.name}@{canonical_hash(content)[:8]}"

@@ -17,7 +17,7 @@ from backend.core.errors import ConfigError
 from backend.core.values import JSON, Media, canonical_hash
 from backend.labeling.conditions import BY_REGION, Condition, is_visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
-from backend.labeling.controls import Control
+from backend.labeling.controls import Control, Option
 from backend.labeling.controls.base import Refused, attribute_is_true, question_of
 from backend.labeling.data_values import keys_of
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
@@ -109,8 +109,12 @@ class LabelingConfig:
         return frozenset(name for name in by_name if shown(name))
 
     def media_sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
-        """What must be loaded before the task can be shown."""
+        """The images that must be loaded before the task can be shown."""
         return tuple(dict.fromkeys(source for o in self.objects for source in o.sources(data)))
+
+    def document_sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
+        """The documents that must be loaded before the task can be shown."""
+        return tuple(dict.fromkeys(source for o in self.objects for source in o.documents(data)))
 
     @property
     def only_about_images(self) -> bool:
@@ -119,7 +123,7 @@ class LabelingConfig:
         return all(images.intersection(c.to_name) for c in self.controls)
 
     def show(self, data: Mapping[str, JSON], media: Media | None = None) -> dict[str, Shown]:
-        """Every object of the task as the model sees it, with what was loaded of its `media_sources`."""
+        """Every object of the task as the model sees it, with what was loaded of its sources."""
         shown: dict[str, Shown] = {}
         for o in self.objects:
             first = 1 + sum(len(s.images) for s in shown.values())
@@ -142,6 +146,13 @@ class LabelingConfig:
         """The config with those controls left out of what is asked."""
         return replace(self, controls=tuple(c for c in self.controls if c.name not in names)) if names else self
 
+    def reordered(self, turn: int) -> LabelingConfig:
+        """The same question with the options of each control in another order: `turn` 0 leaves them as they are.
+
+        Every second turn they come from the last to the first, and each begins with another one.
+        """
+        return replace(self, controls=tuple(replace(c, options=_turned(c.options, turn)) for c in self.controls))
+
     def schema(self) -> dict[str, JSON]:
         """JSON schema of the whole answer: one property a control, all required, nothing else."""
         return {
@@ -163,6 +174,13 @@ class LabelingConfig:
 def _without_placeholder(shown: Shown) -> Shown:
     """Where nothing else of the task can be read, an object that is only named leaves nothing to look at."""
     return replace(shown, text="", problem=shown.unseen, unseen=None) if shown.unseen else shown
+
+
+def _turned(options: tuple[Option, ...], turn: int) -> tuple[Option, ...]:
+    if turn % 2:
+        options = options[::-1]
+    first = turn // 2 % len(options) if options else 0
+    return options[first:] + options[:first]
 
 
 def _schema(control: Control) -> dict[str, JSON]:

@@ -135,6 +135,7 @@ class Shown:
     unseen: str | None = None  # why `text` only says that it is there: one phrase
     images: tuple[ShownImage, ...] = ()
     passages: Passages | None = None  # None where no region of text can be placed
+    notes: tuple[str, ...] = ()  # what of it is not shown: phrases, no task text
 
     @property
     def is_empty(self) -> bool:

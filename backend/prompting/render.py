@@ -22,16 +22,27 @@ from backend.labeling.controls import Control, Option
 from backend.labeling.shown import Shown
 
 _FENCE_CHARACTER = "~"
-_VARIABLES = frozenset({"objects", "fields", "instructions", "shape"})
+_VARIABLES = frozenset({"objects", "fields", "instructions", "shape", "variant", "confidence_key"})
 _DOES_NOT_RENDER = (TemplateError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 _BYTES_A_TOKEN_AT_MOST = 128.0  # the longest tokens in use are 128 spaces
 
 
 def render_messages(
-    source: str, config: LabelingConfig, shown: Mapping[str, Shown], instructions: str
+    source: str,
+    config: LabelingConfig,
+    shown: Mapping[str, Shown],
+    instructions: str,
+    *,
+    variant: int = 0,
+    confidence_key: str | None = None,
 ) -> tuple[Message, ...]:
-    """The system and the user message. Raises `TemplateError` for a template that does not render."""
-    context = _context(config, shown, instructions)
+    """The system and the user message. Raises `TemplateError` for a template that does not render.
+
+    `variant` counts other wordings of the same question from 0. `confidence_key` asks under that key for the model's
+    own confidence in each answer.
+    """
+    context = _context(config, shown, instructions) | {"variant": variant, "confidence_key": confidence_key}
+    context["shape"] = _shape(config, confidence_key)
     try:
         template = _compile(source)
         blocks = {name: _block(template, name, context) for name in ("system", "user")}
@@ -90,7 +101,6 @@ def _context(config: LabelingConfig, shown: Mapping[str, Shown], instructions: s
         ],
         "fields": [_field(control, several) for control in config.controls],
         "instructions": instructions.strip(),
-        "shape": _shape(config),
     }
 
 
@@ -122,6 +132,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()) if "\n" in text or "\r" in text else text
 
 
-def _shape(config: LabelingConfig) -> str:
-    pairs = ", ".join(f"{json.dumps(c.name, ensure_ascii=False)}: {c.shape()}" for c in config.controls)
-    return "{" + pairs + "}"
+def _shape(config: LabelingConfig, confidence_key: str | None) -> str:
+    shapes = {c.name: c.shape() for c in config.controls}
+    if confidence_key:
+        shapes[confidence_key] = _object(dict.fromkeys(shapes, "<0 to 100>"))
+    return _object(shapes)
+
+
+def _object(shapes: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {shape}" for name, shape in shapes.items()) + "}"

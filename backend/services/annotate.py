@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from backend.core.errors import ContextTooLong, MediaUnreachable, ModelError, ModelTakesNoImages, PrelabelError
 from backend.core.retry import retry_delay
-from backend.core.values import Media, Outcome, Reply, Request, Task, TaskState, Usage
+from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
@@ -127,18 +127,24 @@ async def load_media(question: Question, task: Task, caller: Caller) -> Media:
 
     Raises `ModelTakesNoImages` where that is nothing, and `MediaUnreachable`.
     """
-    sources = question.config.media_sources(task.data)
-    if not sources:
+    sources, documents = question.config.media_sources(task.data), question.config.document_sources(task.data)
+    if not sources and not documents:
         return {}
     model = question.agent.model
-    if await caller.takes_images(model):
-        return await caller.media.fetch(task.id, sources)
-    if question.config.only_about_images:
+    sees = await caller.takes_images(model)
+    if sources and not sees and question.config.only_about_images:
         raise ModelTakesNoImages(
             f"The model {model!r} takes no images: set PRELABEL_MODEL to one that does, "
             "or remove the controls about images."
         )
-    return dict.fromkeys(sources, f"the model {model!r} takes no images")
+    images: Media = dict.fromkeys(sources, f"the model {model!r} takes no images")
+    if sources and sees:
+        images = await caller.media.fetch(task.id, sources)
+    if not documents:
+        return images
+    found = await caller.media.fetch_documents(task.id, documents, pictures=sees)
+    # One address may be wanted as both, and is at most one of them.
+    return {**images, **{source: one for source, one in found.items() if not isinstance(images.get(source), Picture)}}
 
 
 def _failed(error_class: str, message: str) -> Outcome:

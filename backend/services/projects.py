@@ -125,6 +125,7 @@ class Projects:
             config_fingerprint=config.fingerprint,
             instructions=instructions,
             with_images=any(o.tag == "Image" for o in config.objects),
+            with_documents=any(o.tag == "Pdf" for o in config.objects),
         )
 
 

@@ -33,6 +33,11 @@ def fingerprints(agent: Agent, *, template_source: str, database: str) -> dict[s
         "PRELABEL_TEMPERATURE": agent.temperature,
         "PRELABEL_MAX_TOKENS": agent.max_tokens,
         "PRELABEL_REASKS": agent.reasks,
+        "PRELABEL_CONFIDENCE": agent.confidence,
+        "PRELABEL_SAMPLES": agent.samples,
+        "PRELABEL_SAMPLE_TEMPERATURE": agent.sample_temperature,
+        "PRELABEL_MEDIA_MAX_SIDE": agent.image_side,
+        "PRELABEL_MEDIA_MAX_PAGES": agent.document_pages,
         "DATABASE_URL": database if database.startswith("sqlite") else "postgresql",
         "Prelabel's own version": __version__,
     }

@@ -5,13 +5,13 @@ import sys
 
 import httpx
 
-from scripts.benchmarks import service
+from scripts.benchmarks import labels, service
 from scripts.benchmarks.report import BenchError
 from scripts.demo_project import LabelStudioError
 from scripts.processes import ServiceError
 from scripts.product import CommandError
 
-BENCHMARKS = {"service": service}
+BENCHMARKS = {"labels": labels, "service": service}
 
 
 def main() -> int:

@@ -28,6 +28,22 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Table:
+    """Figures in columns, without limits: there to be compared."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    holds: bool = True
+
+    def table(self) -> str:
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def verdict(self) -> str:
+        return "ok"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     figures: Sequence[Figure]
 

@@ -15,8 +15,9 @@ import backend.confidence
 from backend.confidence.agreement import agreement, set_agreement
 from backend.confidence.label_logprob import label_probability
 from backend.confidence.mean_token import mean_token_probability
-from backend.confidence.self_reported import self_reported_probability
+from backend.confidence.self_reported import per_cent_probability, self_reported_probability
 from backend.confidence.task_score import task_score
+from backend.confidence.value_logprob import value_probability
 from backend.core.values import TokenLogprob
 
 NO_METHOD = {"spellings", "metrics"}  # says how good a method is
@@ -72,9 +73,17 @@ METHODS: dict[str, list[Case]] = {
     ],
     "self_reported": [
         (
-            self_reported_probability,
+            method,
             st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats()),
             [None, "", "high", True, [], {}],
+        )
+        for method in (self_reported_probability, per_cent_probability)
+    ],
+    "value_logprob": [
+        (
+            lambda evidence: value_probability(*evidence),
+            st.tuples(_TOKENS, st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=4).map(sorted)),
+            [([], []), ([], [(0, 1)]), ([TokenLogprob(token="4", logprob=0.0)], [(0, 1)])],
         )
     ],
     "mean_token": [(mean_token_probability, _TOKENS, [[], [TokenLogprob(token="x", logprob=0.0)]])],

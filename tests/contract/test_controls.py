@@ -12,7 +12,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from backend.core.errors import ConfigError
-from backend.core.values import JSON, Outcome, Picture, TaskState
+from backend.core.values import JSON, Document, DocumentPage, Media, Outcome, Picture, TaskState
 from backend.dialogue import annotate
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED, Control
@@ -42,9 +42,10 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('value="$meta.options[0]" choice="multiple"', "", "t"),
         ("", CHOICE, "l"),
         ("", CHOICE, "s"),
+        ("", CHOICE, "f"),
     ],
     "DateTime": [
-        ("", "", "t"),
+        ("", "", "f"),
         ('only="date" required="true" min="2020-02-03" max="2021"', "", "h"),
         ('only="time"', "", "t"),
         ('only="month,year" max="2019-05-01"', "", "t"),
@@ -67,11 +68,11 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "Number": [
         ("", "", "t"),
-        ('required="true"', "", "h"),
+        ('required="true"', "", "f"),
         ('min="1" max="2" step="0.5"', "", "t"),
         ('max="-3" step="2"', "", "t"),
     ],
-    "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p")],
+    "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p"), ("", "", "t,f")],
     "ParagraphLabels": [
         ("", LABEL, "d"),
         ('choice="multiple" required="true"', LABEL, "d"),
@@ -82,7 +83,7 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ("", '<Bucket name="best" title="Best of all"/><Bucket name="{it}" default="true"/>', "i"),
         ("", '<Bucket name="it"/><Bucket name="é &quot;x&quot;" title="Ads"/>', "i"),
     ],
-    "Rating": [("", "", "t"), ('maxRating="1"', "", "b"), ('maxRating="10" required="true"', "", "t")],
+    "Rating": [("", "", "t"), ('maxRating="1"', "", "b"), ("", "", "f"), ('maxRating="10" required="true"', "", "t")],
     "Rectangle": [("", "", "g"), ('required="true"', "", "p")],
     "RectangleLabels": [
         ("", LABEL, "g"),
@@ -94,8 +95,14 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('leafsOnly="true" required="true"', TREE, "t"),
         ('maxUsages="1"', TREE, "i"),
         ('value="$meta.options[0]"', "", "t"),
+        ("", TREE, "f"),
     ],
-    "TextArea": [("", "", "t"), ('required="true" placeholder="a &quot;{title}&quot;"', "", "h")],
+    "TextArea": [
+        ("", "", "t"),
+        ("", "", "f"),
+        ('maxSubmissions="3"', "", "t"),
+        ('required="true" placeholder="a &quot;{title}&quot;"', "", "h"),
+    ],
 }
 DATA: dict[str, JSON] = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "h": "<p>Some <b>html</b></p>"} | {
     "d": [{"author": "Ann", "text": "Hi 👍"}, {"author": "Bob", "text": "Hello"}],
@@ -108,8 +115,13 @@ DATA: dict[str, JSON] = {"t": "Ann met “Bob” in İstanbul 👍, e\u0301.", "
     "s_transcript": "Hello",
     "g": "http://x/g.png",
     "p": ["http://x/1.png", "http://x/2.png"],
+    "f": "http://x/f.pdf",
 }
 PICTURE = Picture(data_uri="data:image/png;base64,AA==", width=640, height=480)
+DOCUMENT = Document(
+    pages=(DocumentPage(text="Dear Ann"), DocumentPage(text="", picture=PICTURE)),
+    page_count=2,
+)
 CASES = [(tag, *way) for tag in sorted(SUPPORTED) for way in WAYS.get(tag, [])]
 
 
@@ -118,13 +130,18 @@ def config_of(tag: str, attributes: str, inside: str, to_name: str) -> LabelingC
         '<View><Text name="t" value="$t"/><HyperText name="h" value="$h"/><Paragraphs name="d" value="$d"/>'
         '<Chat name="c" value="$c"/><List name="i" value="$i"/><Table name="b" value="$b"/>'
         '<Audio name="s" value="$s"/><Text name="l" value="Read $t by $meta.who"/>'
-        '<Image name="g" value="$g"/><Image name="p" valueList="$p"/>'
+        '<Image name="g" value="$g"/><Image name="p" valueList="$p"/><Pdf name="f" value="$f"/>'
         f'<{tag} name="it" toName="{to_name}" {attributes}>{inside}</{tag}></View>'
     ).bind(DATA)
 
 
 def shown_by(config: LabelingConfig) -> Mapping[str, Shown]:
-    return config.show(DATA, dict.fromkeys(config.media_sources(DATA), PICTURE))
+    return config.show(DATA, media_of(config, DATA))
+
+
+def media_of(config: LabelingConfig, data: Mapping[str, JSON]) -> Media:
+    images: Media = dict.fromkeys(config.media_sources(data), PICTURE)
+    return {**images, **dict.fromkeys(config.document_sources(data), DOCUMENT)}
 
 
 def test_every_supported_control_is_under_contract() -> None:
@@ -187,7 +204,8 @@ class TestControl:
         values = [control.decode(_with_option(control, option.name, shown), shown) for option in control.options]
         assert [d.problem for d in values] == [None] * len(values)
         assert len({d.value for d in values}) == len(values)
-        assert {o.name for o in control.closed_options} <= {o.name for o in control.options}
+        if control.options:
+            assert {o.name for o in control.closed_options} <= {o.name for o in control.options}
 
     def test_its_words_are_one_line(self, case: tuple[str, str, str, str]) -> None:
         (control,) = config_of(*case).controls
@@ -213,7 +231,7 @@ def _with_option(control: Control, name: str, shown: Any) -> JSON:
 
 def _outcome_of_examples(config: LabelingConfig, data: Mapping[str, JSON]) -> Outcome:
     """Through a whole dialogue: every control answered with its example."""
-    media = dict.fromkeys(config.media_sources(data), PICTURE)
+    media = media_of(config, data)
     dialogue = annotate(question(config.xml), task(**data), media)
     request = next(dialogue)
     shown = config.show(data, media)
@@ -241,7 +259,7 @@ def data_for(config: LabelingConfig) -> dict[str, JSON]:
         for variable in shown.variables:
             text = f"Ann met Bob at the {variable}."
             turn = {"author": "Ann", "text": text, "role": "user", "content": text, "id": "1", "title": text}
-            data[variable] = text if shown.tag in ("Text", "HyperText", "Image", *RECORDINGS) else [turn]
+            data[variable] = text if shown.tag in ("Text", "HyperText", "Image", "Pdf", *RECORDINGS) else [turn]
             if shown.tag in RECORDINGS:
                 data[f"{variable}_transcript"] = text
     return {c.options_variable: ["one", "two"] for c in config.controls if c.options_variable} | data

@@ -11,11 +11,13 @@ import pytest
 
 from backend.adapters.media import HttpMedia, Limits
 from backend.core.errors import MediaUnreachable
-from backend.core.values import Media, Picture
+from backend.core.values import Document, DocumentPage, Media, Picture
 from backend.ports.media import MediaSource
+from tests.fakes.documents import Sheet, letter, pdf
 from tests.fakes.memory_media import MemoryMedia
 from tests.fakes.pictures import data_uri, drawn
 
+LETTER = "https://pictures.example/letter.pdf"
 GOOD, GONE, ILL = "https://pictures.example/good.png", "https://pictures.example/gone.png", "https://ill.example/x.png"
 
 
@@ -23,11 +25,8 @@ def over_http() -> MediaSource:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.headers["host"] == "ill.example":
             return httpx.Response(503)
-        return (
-            httpx.Response(200, stream=httpx.ByteStream(drawn()))
-            if request.url.path == "/good.png"
-            else httpx.Response(404)
-        )
+        found = {"/good.png": drawn(), "/letter.pdf": pdf(letter(), Sheet())}.get(request.url.path)
+        return httpx.Response(404) if found is None else httpx.Response(200, stream=httpx.ByteStream(found))
 
     async def resolve(host: str, port: int) -> list[str]:
         return ["93.184.216.34"]
@@ -45,7 +44,11 @@ def over_http() -> MediaSource:
 def in_memory() -> MediaSource:
     picture = Picture(data_uri=data_uri(drawn()), width=200, height=100)
     return MemoryMedia(
-        {GOOD: picture, ILL: MediaUnreachable("An image's server failed with HTTP 503: run again later.")}
+        {
+            GOOD: picture,
+            LETTER: Document(pages=(DocumentPage(text="Dear Ann"), DocumentPage(text="")), page_count=2),
+            ILL: MediaUnreachable("The server of an image or document failed with HTTP 503: run again later."),
+        }
     )
 
 
@@ -55,9 +58,10 @@ def make(request: pytest.FixtureRequest) -> Callable[[], MediaSource]:
     return found
 
 
-def fetch(make: Callable[[], MediaSource], *sources: str) -> Media:
+def fetch(make: Callable[[], MediaSource], *sources: str, documents: bool = False) -> Media:
     async def run() -> Media:
-        return await make().fetch(7, sources)
+        source = make()
+        return await (source.fetch_documents(7, sources, pictures=True) if documents else source.fetch(7, sources))
 
     return asyncio.run(run())
 
@@ -71,10 +75,21 @@ def test_every_source_has_its_image_or_a_phrase(make: Callable[[], MediaSource])
     assert found[GONE] == "its server answers HTTP 404"
 
 
+def test_every_source_has_its_document_or_a_phrase(make: Callable[[], MediaSource]) -> None:
+    found = fetch(make, LETTER, GONE, LETTER, documents=True)
+    assert set(found) == {LETTER, GONE}
+    assert isinstance(found[LETTER], Document)
+    assert found[LETTER].page_count == 2
+    assert [page.text[:8] for page in found[LETTER].pages] == ["Dear Ann", ""]
+    assert found[GONE] == "its server answers HTTP 404"
+
+
 def test_what_may_pass_is_an_error(make: Callable[[], MediaSource]) -> None:
     with pytest.raises(MediaUnreachable, match="503"):
         fetch(make, GOOD, ILL)
+    with pytest.raises(MediaUnreachable, match="503"):
+        fetch(make, LETTER, ILL, documents=True)
 
 
 def test_nothing_asked_is_nothing_fetched(make: Callable[[], MediaSource]) -> None:
-    assert fetch(make) == {}
+    assert fetch(make) == fetch(make, documents=True) == {}

@@ -33,7 +33,7 @@ CONFIG = (
     '<Choice value="positive" hint="praise"/><Choice value="negative" hint="complaint"/></Choices></View>'
 )
 PROMPTS = Path(__file__).parents[2] / "prompts"
-AGENT = Agent(name="tests", model="a-model", template="default.v1", reasks=0)
+AGENT = Agent(name="tests", model="a-model", template="default.v1", reasks=0, confidence="logprob")
 USAGE = Usage(prompt_tokens=10, completion_tokens=3, calls=1)
 
 Answer = Callable[[Request], "Reply | ModelError"]

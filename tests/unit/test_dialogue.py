@@ -62,8 +62,10 @@ def test_the_request() -> None:
 
 
 def test_log_probabilities_are_asked_for_only_where_they_are_of_use() -> None:
-    only_multiple = SENTIMENT.replace("<Choices ", '<Choices choice="multiple" ')
-    assert not next(annotate(question(only_multiple), LOVE)).logprobs
+    free_text = '<View><Text name="text" value="$text"/><TextArea name="why" toName="text"/></View>'
+    assert not next(annotate(question(free_text), LOVE)).logprobs
+    assert not next(annotate(question(confidence="agreement"), LOVE)).logprobs
+    assert next(annotate(question(confidence="auto"), LOVE)).logprobs
 
 
 # --- a good reply ----------------------------------------------------------------------------------------------

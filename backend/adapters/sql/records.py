@@ -139,6 +139,8 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
                 "rejected": list(f.rejected),
                 "notes": list(f.notes),
                 "confidence": f.confidence,
+                "method": f.method,
+                "signals": dict(f.signals),
             }
             for f in outcome.fields
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -23,7 +23,7 @@ MAX_REJECTED_CHARS = 80
 # Objects that a model takes in as a whole, and those of which it may read what was said in them.
 READABLE = frozenset(
     [
-        *("Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image"),
+        *("Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image", "Pdf"),
         *("Audio", "AudioPlus", "Video", "TimeSeries"),
     ]
 )
@@ -52,6 +52,7 @@ class Decoded:
     problem: str | None = None
     rejected: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    usable: float = 1.0  # share of the answer's items that could be used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ class Control(ABC):
 
     tag: ClassVar[str]
     object_tags: ClassVar[frozenset[str]]  # the object tags that it can point to
+    item_regions: ClassVar[bool] = False  # each item of a value is a region of its own, in the same order
+    has_confidence: ClassVar[bool] = True  # False: no answer is the same as another, as with free text
 
     name: str
     to_name: tuple[str, ...]
@@ -113,6 +116,15 @@ class Control(ABC):
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         """An answer that `decode` accepts: the first option, the smallest number, the first word."""
         return self.options[0].name if self.options else None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a value is a tuple of items that are right or wrong each by itself."""
+        return False
+
+    def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
+        """Values of several answers, with items that mean the same made equal; None stays None."""
+        return list(values)
 
     @property
     def closed_options(self) -> tuple[Option, ...]:

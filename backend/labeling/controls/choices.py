@@ -63,6 +63,10 @@ class Choices(Control):
         return frozenset(text for o in self.options if o.value in value for text in (o.value, o.name))
 
     @property
+    def is_set(self) -> bool:
+        return self.multiple
+
+    @property
     def closed_options(self) -> tuple[Option, ...]:
         return () if self.multiple else self.options
 

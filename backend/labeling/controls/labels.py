@@ -55,6 +55,7 @@ class Labels(Control):
 
     tag: ClassVar[str] = "Labels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Text", "HyperText"})
+    item_regions: ClassVar[bool] = True
 
     within: ClassVar[str] = ""  # what else the model must know of where a passage may stand
 
@@ -82,6 +83,10 @@ class Labels(Control):
             return self
         options = bound_options(data, self.options_variable)
         return replace(self, options=options, max_usages=max_usages_each(options, self.usages_each))
+
+    @property
+    def is_set(self) -> bool:
+        return True
 
     def schema(self) -> dict[str, JSON]:
         one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
@@ -130,8 +135,13 @@ class Labels(Control):
             return Decoded(value=None, problem="holds no usable passage", rejected=tuple(rejected), notes=notes)
         if self.required and not kept:
             return Decoded(value=None, problem="is empty", notes=notes)
-        value = tuple(span for _, _, span in kept) or None
-        return Decoded(value=value, step=joined_steps(steps) or "exact", rejected=tuple(rejected), notes=notes)
+        return Decoded(
+            value=tuple(span for _, _, span in kept) or None,
+            step=joined_steps(steps) or "exact",
+            rejected=tuple(rejected),
+            notes=notes,
+            usable=len(placed) / len(raw) if raw else 1.0,
+        )
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         key = self.tag.lower()

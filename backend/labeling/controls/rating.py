@@ -8,11 +8,12 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, attribute_is_true, clip
 from backend.labeling.controls.number import as_number
 from backend.labeling.shown import Shown
 
 DEFAULT_MAX_RATING = 5  # Label Studio's own default
+MOST_LISTED = 20  # stars whose probabilities can all stand in the list of alternatives of one token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,12 @@ class Rating(Control):
             question=question,
             max_rating=int(number),
         )
+
+    @property
+    def closed_options(self) -> tuple[Option, ...]:
+        if self.max_rating > MOST_LISTED:
+            return ()
+        return tuple(Option(value=str(n), name=str(n)) for n in range(1, self.max_rating + 1))
 
     def schema(self) -> dict[str, JSON]:
         return {"type": "integer", "enum": list(range(1, self.max_rating + 1))}

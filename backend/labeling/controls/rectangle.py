@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _DIGITS = 4  # of a per cent: below a pixel on the largest images
 _SIDES = ("x", "y", "width", "height")
 _FULL = 100.0
+SAME_BOX = 0.5  # intersection over union from which two boxes are around the same thing, as in PASCAL VOC
 _LEAST_INSIDE = 0.5  # of a box's area: of one that lies further outside it is not known what was meant
 
 
@@ -52,6 +53,7 @@ class RectangleLabels(Control):
 
     tag: ClassVar[str] = "RectangleLabels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
+    item_regions: ClassVar[bool] = True
 
     max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many boxes may have it
     usages_each: int | None = None  # of every option that the task's data holds
@@ -87,6 +89,15 @@ class RectangleLabels(Control):
 
     def about(self, target: ObjectTag) -> Self:
         return replace(self, listed=getattr(target, "listed", False))
+
+    @property
+    def is_set(self) -> bool:
+        return True
+
+    def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
+        """Boxes of one label that mostly cover each other become the first of them."""
+        known: list[Box] = []
+        return [None if value is None else tuple(_known(value, known)) for value in values]
 
     def schema(self) -> dict[str, JSON]:
         properties: dict[str, JSON] = {}
@@ -161,7 +172,8 @@ class RectangleLabels(Control):
         if self.required and not boxes:
             return Decoded(value=None, problem="is empty", notes=notes)
         step = joined_steps(steps) or "exact"
-        return Decoded(value=boxes or None, step=step, rejected=tuple(rejected), notes=notes)
+        usable = sum(box is not None for box in placed) / len(raw) if raw else 1.0
+        return Decoded(value=boxes or None, step=step, rejected=tuple(rejected), notes=notes, usable=usable)
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self._region(box) for box in value]
@@ -234,6 +246,28 @@ class Rectangle(RectangleLabels):
     @classmethod
     def variable_of(cls, element: Element) -> str | None:
         return None
+
+
+def _known(boxes: Sequence[Box], known: list[Box]) -> Iterator[Box]:
+    """Each box as one of `known`, which none but it may be; a new one is added."""
+    free = list(known)
+    for box in boxes:
+        alike = [(overlap(box, other), other) for other in free if (box.label, box.item) == (other.label, other.item)]
+        most, found = max(alike, key=lambda pair: pair[0], default=(0.0, box))
+        if most < SAME_BOX:
+            known.append(box)
+            yield box
+        else:
+            free.remove(found)
+            yield found
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union, in [0, 1]."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    both = max(0.0, width) * max(0.0, height)
+    return both / (one.width * one.height + other.width * other.height - both)
 
 
 def _number(raw: JSON) -> float | None:

@@ -74,6 +74,10 @@ class Taxonomy(Control):
             n.option.name.rpartition(SEPARATOR)[2] for n in self.nodes if n.path in value
         )
 
+    @property
+    def is_set(self) -> bool:
+        return True
+
     def schema(self) -> dict[str, JSON]:
         return {"type": "array", "items": {"type": "string", "enum": [o.name for o in self.options]}}
 

@@ -12,17 +12,23 @@ from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, attribute_is_true, clip
 from backend.labeling.shown import Shown
 
+MAX_TEXTS = 100
 _TRANSCRIBE = re.compile(r"transcri|subtitle|\basr\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextArea(Control):
-    """A value is a tuple of strings: Label Studio keeps a list even for one. The model is asked for one."""
+    """A value is a tuple of strings: Label Studio keeps a list even for one.
+
+    The model is asked for one text, or for a list where `maxSubmissions` allows more than one.
+    """
 
     tag: ClassVar[str] = "TextArea"
     object_tags: ClassVar[frozenset[str]] = READABLE
+    has_confidence: ClassVar[bool] = False
 
     placeholder: str | None = None
+    most: int = 1  # how many texts are asked for at most
 
     def unanswerable(self, target: Shown) -> str | None:
         """A transcript of what is not shown would be made up, whatever else is shown."""
@@ -37,20 +43,26 @@ class TextArea(Control):
             required=attribute_is_true(element, "required"),
             question=question,
             placeholder=element.get("placeholder") or None,
+            most=_most(element.get("maxSubmissions") or element.get("maxsubmissions") or ""),
         )
 
     def schema(self) -> dict[str, JSON]:
+        if self.most > 1:
+            return {"type": "array", "items": {"type": "string"}}
         return {"type": "string"} if self.required else {"type": ["string", "null"]}
 
     def ask(self) -> str:
         hint = f" ({self.placeholder})" if self.placeholder else ""
+        if self.most > 1:
+            none = "" if self.required else "; an empty list if there is nothing to write"
+            return f"a list of at most {self.most} short texts{hint}{none}"
         return f"a short text{hint}" + ("" if self.required else ", or null if there is nothing to write")
 
     def shape(self) -> str:
-        return '"<text>"'
+        return '["<text>", ...]' if self.most > 1 else '"<text>"'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
-        return "text"
+        return ["text"] if self.most > 1 else "text"
 
     def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
         answers = raw if isinstance(raw, list) else [raw]
@@ -59,9 +71,19 @@ class TextArea(Control):
         if strange:
             return Decoded(value=None, problem="is not text", rejected=(clip(strange[0]),))
         kept = tuple(text for text in texts if text)
+        if len(kept) > self.most > 1:
+            return Decoded(value=None, problem=f"has more than {self.most} texts")
         if not kept:
             return Decoded(value=None, problem="is empty") if self.required else Decoded(value=None, step="exact")
         return Decoded(value=kept, step="exact")
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"text": list(value)})]
+
+
+def _most(given: str) -> int:
+    """`maxSubmissions`. The editor takes any number of texts without it; one is what a project mostly wants."""
+    given = given.strip()
+    return (
+        min(int(given), MAX_TEXTS) if given.isascii() and given.isdigit() and 0 < len(given) < 9 and int(given) else 1
+    )

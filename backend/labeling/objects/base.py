@@ -114,11 +114,15 @@ class ObjectTag(ABC):
         return " and ".join(map(repr, self.variables)) or f'text in "{self.name}"'
 
     def sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
-        """What must be loaded before the object can be shown: URLs, paths."""
+        """The images that must be loaded before the object can be shown: URLs, paths."""
+        return ()
+
+    def documents(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
+        """The documents that must be loaded before the object can be shown: URLs, paths."""
         return ()
 
     def show_loaded(self, data: Mapping[str, JSON], media: Media, first: int) -> Shown:
-        """As `show`, with what was loaded of `sources`; `first` is the number of its first image."""
+        """As `show`, with what was loaded of `sources` and `documents`; `first` is the number of its first image."""
         return self.show(data)
 
     @abstractmethod

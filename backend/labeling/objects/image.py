@@ -47,6 +47,7 @@ class Image(ObjectTag):
             for item, source in enumerate(self._sources(data)):
                 found = media.get(source, "it was not asked for")
                 if not isinstance(found, Picture):
+                    found = found if isinstance(found, str) else "it is a PDF document"
                     which = f" (item {item + 1})" if self.listed else ""
                     raise NothingToShow(f"{which} could not be loaded: {found}".lstrip())
                 images.append(ShownImage(number=first + item, picture=found, item=item if self.listed else None))

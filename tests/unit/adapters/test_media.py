@@ -1,4 +1,4 @@
-"""Where images may be fetched from, with which key, and what is refused before and while it is read."""
+"""Where images and documents may be fetched from, with which key, and what is refused before and while it is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 
 from backend.adapters.media import HttpMedia, Limits
 from backend.core.errors import LabelStudioUnauthorized, MediaUnreachable
-from backend.core.values import Picture
+from backend.core.values import Document, Picture
+from tests.fakes.documents import letter, pdf, scanned
 from tests.fakes.pictures import data_uri, drawn
 
 PNG = drawn()
@@ -62,9 +63,17 @@ class Network:
         self.keys += 1
         return f"Bearer {self.keys}"
 
-    def fetch(self, *sources: str, task_id: int = 7, url: str = "http://labels.example:8080", **given: Any) -> Any:
-        """The first source's image or phrase."""
-        limits = {"max_bytes": 50_000, "max_pixels": 1_000_000, "max_side": 500, "timeout_s": 2.0}
+    def fetch(
+        self,
+        *sources: str,
+        task_id: int = 7,
+        url: str = "http://labels.example:8080",
+        documents: bool = False,
+        pictures: bool = True,
+        **given: Any,
+    ) -> Any:
+        """The first source's image or phrase; or its document, with images of its pages where wanted."""
+        limits = {"max_bytes": 50_000, "max_pixels": 1_000_000, "max_side": 500, "timeout_s": 2.0, "max_pages": 20}
         limits |= {name: given.pop(name) for name in list(given) if name in limits}
 
         async def run() -> Any:
@@ -75,6 +84,8 @@ class Network:
                 **{"resolve": self.resolve, "authorization": self.authorization, **given},
             )
             async with media:
+                if documents:
+                    return await media.fetch_documents(task_id, sources, pictures=pictures)
                 return await media.fetch(task_id, sources)
 
         return asyncio.run(run())[sources[0]]
@@ -414,3 +425,57 @@ def test_files_below_the_root_and_no_others(network: Network, tmp_path: Path) ->
 def test_several_at_once_are_bounded(network: Network) -> None:
     assert isinstance(network.fetch(*(f"http://open.example/{n}.png" for n in range(30)), concurrency=3), Picture)
     assert len(network.requests) == 30
+
+
+# --- documents ------------------------------------------------------------------------------------------------------
+
+
+def test_a_document_comes_from_wherever_an_image_may(network: Network, tmp_path: Path) -> None:
+    content = pdf(letter())
+    (tmp_path / "a.pdf").write_bytes(content)
+    network.answer = lambda request: body(content)
+    sources = {
+        "http://open.example/a": {},
+        "/data/upload/1/a.pdf": {},
+        "s3://bucket/a.pdf": {},
+        "a.pdf": {"root": tmp_path},
+        f"file://{tmp_path}/a.pdf": {"root": tmp_path},
+        data_uri(content, "application/pdf"): {},
+    }
+    for source, given in sources.items():
+        found = network.fetch(source, documents=True, **given)
+        assert isinstance(found, Document), source
+        assert found.pages[0].text.startswith("Dear Ann")
+    assert [bool(request.headers.get("authorization")) for request in network.requests] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("http://open.example/a.png", "it is no PDF document"),
+        ("http://inside.example/a.pdf", "its address is local or private"),
+        ("ftp://open.example/a.pdf", "its address is neither http nor https nor a storage of Label Studio"),
+        (data_uri(PNG), "its data URI holds no PDF document"),
+        ("data:text/html;base64,PGh0bWw+", "its data URI holds no PDF document"),
+        ("data:application/pdf;base64," + "A" * 70_000, "it is larger than 50,000 bytes"),
+        ("<embed src='/sample.pdf'>", "it is a file, and PRELABEL_MEDIA_ROOT is not set"),
+    ],
+)
+def test_what_cannot_be_used_as_a_document_is_told(network: Network, source: str, says: str) -> None:
+    assert network.fetch(source, documents=True) == says
+
+
+def test_the_limits_of_a_document(network: Network) -> None:
+    network.answer = lambda request: body(pdf(scanned(), letter(), scanned()))
+    found = network.fetch("http://open.example/a.pdf", documents=True, max_pages=2, max_side=100)
+    assert (len(found.pages), found.page_count) == (2, 3)
+    assert found.pages[0].picture.height == 100
+    found = network.fetch("http://open.example/a.pdf", documents=True, pictures=False)
+    assert [page.picture for page in found.pages] == [None] * 3
+    network.answer = lambda request: body(pdf(letter()) + b" " * 50_000)
+    assert network.fetch("http://open.example/a.pdf", documents=True) == "it is larger than 50,000 bytes"
+
+
+def test_a_document_is_no_image(network: Network) -> None:
+    network.answer = lambda request: body(pdf(letter()))
+    assert network.fetch("http://open.example/a.pdf") == "it is no JPEG, PNG, GIF, WebP or BMP image"

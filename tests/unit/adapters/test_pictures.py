@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from backend.adapters.pictures import NoPicture, picture_of
+from backend.adapters.pictures import Unusable, picture_of
 from backend.core.values import Picture
 from tests.fakes.pictures import drawn, opened, seen_on
 
@@ -26,7 +26,7 @@ def read(content: bytes, **limits: int) -> Picture:
 
 
 def refusal(content: bytes, **limits: int) -> str:
-    with pytest.raises(NoPicture) as caught:
+    with pytest.raises(Unusable) as caught:
         read(content, **limits)
     return str(caught.value)
 
@@ -165,7 +165,7 @@ def test_broken_bytes_never_raise_anything_else(data: st.DataObject) -> None:
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
         picture = read(bytes(content[: data.draw(st.integers(1, len(content)))]))
-    except NoPicture:
+    except Unusable:
         return
     assert picture.data_uri.startswith("data:image/")
 

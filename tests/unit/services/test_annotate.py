@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -23,7 +23,7 @@ from backend.core.errors import (
     StoreError,
 )
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
-from backend.core.values import Picture, Reply, Request, TaskState, Usage
+from backend.core.values import Document, DocumentPage, Media, Picture, Reply, Request, TaskState, Usage
 from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from tests.fakes.function_model import FunctionModel
@@ -286,9 +286,9 @@ CAPTION = '<Text name="words" value="$words"/><Choices name="tone" toName="words
 PICTURE = Picture(data_uri="data:image/png;base64,AAAA", width=2, height=1)
 
 
-def photos(installation: Installation, *sources: str, more: str = "") -> list[Record]:
+def photos(installation: Installation, *sources: str, more: str = "", config: str = PHOTOS) -> list[Record]:
     """The claimed records of a project of photos; `text` holds each one's address."""
-    number, task_ids = installation.project(*sources, config=PHOTOS.format(more))
+    number, task_ids = installation.project(*sources, config=config.format(more))
     for task_id in task_ids:
         installation.labels.projects[number].tasks[task_id]["words"] = "hello"
     job = installation.store.job(installation.jobs.start_run(number))
@@ -361,6 +361,67 @@ def test_a_task_without_images_asks_nothing_about_them() -> None:
     records = enlisted(installation, "text")
     annotate(installation, records)
     assert states(installation, records) == {"text": TaskState.DONE}
+
+
+LETTERS = PHOTOS.replace('<Image name="photo"', '<Pdf name="photo"')
+LETTER = Document(pages=(DocumentPage(text="I hate it."), DocumentPage(text="", picture=PICTURE)), page_count=2)
+TEXT_ONLY = Document(pages=(DocumentPage(text="I hate it."), DocumentPage(text="", partial=True)), page_count=2)
+
+
+def test_a_document_is_loaded_with_images_of_its_pages_where_the_model_sees_them() -> None:
+    installation = Installation()
+    installation.media.found = {"http://a": LETTER}
+    records = photos(installation, "http://a", config=LETTERS)
+    annotate(installation, records)
+    assert states(installation, records) == {"http://a": TaskState.DONE}
+    assert installation.media.pictures == [True]
+    (message,) = installation.model.requests[0].messages[1:]
+    assert message.images == (PICTURE.data_uri,)
+    assert "Page 1:\nI hate it.\n\nPage 2 (Image 1)\n" in message.content
+
+
+def test_a_model_that_sees_no_images_answers_from_a_documents_text() -> None:
+    installation = Installation()
+    installation.model.images = False
+    scan = Document(pages=(DocumentPage(text="", partial=True),), page_count=1)
+    installation.media.found = {"http://a": TEXT_ONLY, "http://b": scan}
+    records = photos(installation, "http://a", "http://b", config=LETTERS)
+    run = annotate(installation, records)
+    assert run.stopped_by is None
+    assert states(installation, records) == {"http://a": TaskState.DONE, "http://b": TaskState.SKIPPED}
+    assert installation.media.pictures == [False, False]
+    found = installation.store.records(records[0].project_id, records[0].version, [r.task_id for r in records])
+    assert "holds no text, and the model takes no images" in str(found[records[1].task_id].error)
+
+
+@pytest.mark.parametrize(("sees", "asked"), [(True, {"sentiment", "tone"}), (False, {"tone"})])
+def test_a_document_beside_an_image(sees: bool, asked: set[str]) -> None:
+    more = '<Pdf name="words" value="$words"/><Choices name="tone" toName="words"><Choice value="calm"/></Choices>'
+    installation = Installation(lambda request: replying('{"sentiment": "positive", "tone": "calm"}'))
+    installation.model.images = sees
+    installation.media.found = {"http://a": PICTURE, "hello": LETTER if sees else TEXT_ONLY}
+    records = photos(installation, "http://a", more=more)
+    annotate(installation, records)
+    assert states(installation, records) == {"http://a": TaskState.DONE}
+    assert set(installation.model.requests[0].schema["properties"]) == asked
+    assert len(installation.model.requests[0].messages[-1].images) == (2 if sees else 0)
+
+
+@pytest.mark.parametrize(("found", "answered"), [(PICTURE, "sentiment"), (LETTER, "tone")])
+def test_an_address_that_is_wanted_as_both_is_what_it_is(found: Picture | Document, answered: str) -> None:
+    class Either(MemoryMedia):
+        async def fetch(self, task_id: int, sources: Sequence[str]) -> Media:
+            return {s: found if isinstance(found, Picture) else "it is no image" for s in sources}
+
+        async def fetch_documents(self, task_id: int, sources: Sequence[str], *, pictures: bool) -> Media:
+            return {s: found if isinstance(found, Document) else "it is no PDF document" for s in sources}
+
+    more = '<Pdf name="words" value="$text"/><Choices name="tone" toName="words"><Choice value="calm"/></Choices>'
+    installation = Installation(lambda request: replying('{"sentiment": "positive", "tone": "calm"}'))
+    installation.media = Either()
+    records = photos(installation, "http://a", more=more)
+    annotate(installation, records)
+    assert set(installation.model.requests[0].schema["properties"]) == {answered}
 
 
 def test_a_caller_sleeps_as_its_randomness_says() -> None:

@@ -182,3 +182,18 @@ def test_sync_tells_what_label_studio_says(
     before(installation)
     with pytest.raises(error):
         installation.projects.sync(installation.labels, project)
+
+
+@pytest.mark.parametrize(
+    ("tag", "agent", "changed"),
+    [
+        ("Text", {"image_side": 100, "document_pages": 3}, False),
+        ("Image", {"document_pages": 3}, False),
+        ("Image", {"image_side": 100}, True),
+        ("Pdf", {"document_pages": 3}, True),
+        ("Pdf", {"image_side": 100}, True),
+    ],
+)
+def test_limits_count_where_they_change_what_is_shown(tag: str, agent: dict[str, Any], changed: bool) -> None:
+    config = f'<View><{tag} name="o" value="$o"/><Rating name="r" toName="o"/></View>'
+    assert (version(config=config, agent=agent) != version(config=config)) is changed

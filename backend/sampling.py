@@ -1,0 +1,73 @@
+"""When a score comes from the agreement of several answers: for which controls, and what is asked again. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from backend.core.values import NOT_SHOWN, Agent, FieldReading, Request
+from backend.labeling.config import LabelingConfig
+from backend.votes import voted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Further answers to a task that has one."""
+
+    config: LabelingConfig
+    controls: frozenset[str]  # that are voted on
+    requests: tuple[Request, ...]
+    method: str  # "agreement" or "prompt_variants"
+
+    def voted(self, samples: Sequence[Sequence[FieldReading]]) -> tuple[FieldReading, ...]:
+        """One reading a control; the first sample's where it is not voted on."""
+        return tuple(
+            voted(control, [sample[index] for sample in samples], self.method)
+            if control.name in self.controls
+            else samples[0][index]
+            for index, control in enumerate(self.config.controls)
+        )
+
+
+def sampling_for(
+    agent: Agent, config: LabelingConfig, fields: Sequence[FieldReading], request: Callable[[int], Request]
+) -> Sampling | None:
+    """What a task needs whose first answer was read into `fields`; None where nothing is missing.
+
+    An answer with a problem goes to a person anyway. With "auto" only what has no score yet needs more answers.
+    `request` gives the prompt's variants, counted from 0, which is the first request.
+    """
+    if agent.confidence not in ("auto", "agreement", "prompt_variants") or any(f.problem for f in fields):
+        return None
+    wanted = [
+        field
+        for control, field in zip(config.controls, fields, strict=True)
+        if control.has_confidence and (agent.confidence != "auto" or field.confidence is None)
+    ]
+    if all(field.step == NOT_SHOWN for field in wanted):
+        return None
+    variants = agent.confidence == "prompt_variants"
+    asked = _variants(agent, request) if variants else _samples(agent, request(0))
+    return Sampling(
+        config=config,
+        controls=frozenset(field.control for field in wanted),
+        requests=tuple(asked),
+        method="prompt_variants" if variants else "agreement",
+    )
+
+
+def _samples(agent: Agent, first: Request) -> Iterator[Request]:
+    """The same prompt at a temperature above 0, each time with a seed of its own."""
+    for number in range(1, agent.samples):
+        seed = None if agent.seed is None else agent.seed + number
+        yield replace(first, temperature=max(agent.temperature, agent.sample_temperature), seed=seed, logprobs=False)
+
+
+def _variants(agent: Agent, request: Callable[[int], Request]) -> Iterator[Request]:
+    """Other wordings and orders of the same question; one that is the same as another would only repeat its answer."""
+    known = {request(0).key}
+    for number in range(1, agent.samples):
+        variant = request(number)
+        if variant.key not in known:
+            known.add(variant.key)
+            yield replace(variant, logprobs=False)

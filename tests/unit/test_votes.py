@@ -1,0 +1,216 @@
+"""Several answers to one task: what they agree on, and how far."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from backend.core.errors import ModelRateLimited
+from backend.core.values import FieldReading, Outcome, Request, TaskState
+from backend.dialogue import annotate
+from backend.fields import read_reply
+from backend.labeling.config import parse_config
+from backend.labeling.controls.rectangle import Box, overlap
+from backend.votes import voted
+from tests.samples import SENTIMENT, SENTIMENT_AND_TOPIC, question, reply, task
+
+TEXT = task(text="Ann met Bob at Acme")
+SPANS = (
+    '<View><Text name="text" value="$text"/><Labels name="who" toName="text"><Label value="PER"/>'
+    '<Label value="ORG"/></Labels></View>'
+)
+FREE_TEXT = '<View><Text name="text" value="$text"/><TextArea name="why" toName="text"/></View>'
+
+
+def converse(
+    xml: str, *answers: object, confidence: str = "agreement", **agent: object
+) -> tuple[Outcome, list[Request]]:
+    """The outcome of a task that is answered in turn with these values (a string is a raw reply)."""
+    dialogue = annotate(question(xml, confidence=confidence, **agent), TEXT)
+    requests: list[Request] = []
+    left = list(answers)
+    try:
+        requests.append(next(dialogue))
+        while True:
+            answer = left.pop(0)
+            if isinstance(answer, Exception):
+                requests.append(dialogue.throw(answer))
+            else:
+                text = answer if isinstance(answer, str) else json.dumps(answer)
+                requests.append(dialogue.send(reply(text)))
+    except StopIteration as stop:
+        assert not left, "an answer was not asked for"
+        outcome: Outcome = stop.value
+        return outcome, requests
+
+
+def says(*moods: str) -> list[object]:
+    return [{"sentiment": mood} for mood in moods]
+
+
+def test_the_share_of_the_plurality_is_the_score() -> None:
+    outcome, requests = converse(SENTIMENT, *says("neutral", "positive", "positive", "negative", "positive"))
+    (field,) = outcome.fields
+    assert (outcome.state, outcome.score) == (TaskState.DONE, 0.6)
+    assert outcome.result[0]["value"] == {"choices": ["positive"]}
+    assert (field.method, dict(field.signals)) == ("agreement", {"samples": 5, "read": 5, "tied": 0})
+    assert outcome.usage.calls == 5
+    assert [r.temperature for r in requests] == [0.0, 0.7, 0.7, 0.7, 0.7]
+    assert len({r.key for r in requests}) == 5  # each with a seed of its own
+    assert len({r.messages for r in requests}) == 1
+
+
+def test_an_unreadable_sample_agrees_with_nothing() -> None:
+    outcome, _ = converse(SENTIMENT, *says("positive"), "who knows", *says("positive", "positive"), "{", samples=5)
+    assert outcome.score == 0.6
+    assert outcome.fields[0].signals["read"] == 3
+
+
+def test_a_sample_that_fails_ends_the_sampling_and_is_told() -> None:
+    outcome, _ = converse(SENTIMENT, *says("positive", "negative", "positive"), ModelRateLimited("slow down"))
+    assert outcome.score == pytest.approx(2 / 3)
+    assert outcome.notes == ("a further sample failed: rate_limited",)
+    assert outcome.usage.calls == 3
+
+
+def test_an_answer_with_a_problem_is_not_sampled() -> None:
+    outcome, _ = converse(SENTIMENT, "no idea", reasks=0)
+    assert (outcome.state, outcome.score) == (TaskState.INVALID, 0.0)
+
+
+def test_auto_asks_again_only_for_what_has_no_score() -> None:
+    outcome, requests = converse(SENTIMENT, *says(*["positive"] * 5), confidence="auto")
+    assert (outcome.score, requests[0].logprobs, requests[1].logprobs) == (1.0, True, False)
+    outcome, requests = converse(FREE_TEXT, {"why": "because"}, confidence="auto")
+    assert (outcome.score, len(requests)) == (None, 1)
+
+
+def test_only_one_method_is_used_when_it_is_named() -> None:
+    outcome, requests = converse(SENTIMENT, *says("positive"), confidence="logprob")
+    assert (outcome.score, len(requests)) == (None, 1)
+
+
+def test_passages_are_voted_on_each_by_itself() -> None:
+    ann, bob, acme = ({"text": t, "label": label} for t, label in (("Ann", "PER"), ("Bob", "PER"), ("Acme", "ORG")))
+    samples = [[ann, acme], [ann, bob], [ann, bob], [ann, bob, acme], [ann]]
+    outcome, _ = converse(SPANS, *({"who": sample} for sample in samples))
+    assert [(r["value"]["text"], r["score"]) for r in outcome.result] == [("Ann", 1.0), ("Bob", 0.6)]
+    assert outcome.score == 0.6  # as the weakest decision, also that against Acme
+
+
+def test_that_nothing_is_there_has_a_score_too() -> None:
+    outcome, _ = converse(SPANS, *({"who": sample} for sample in ([], [], [], [{"text": "Ann", "label": "PER"}], [])))
+    assert (outcome.state, outcome.score, outcome.result) == (TaskState.EMPTY, 0.8, ())
+
+
+def test_a_passage_that_is_not_there_lowers_the_score() -> None:
+    ann, ghost = {"text": "Ann", "label": "PER"}, {"text": "Zoe", "label": "PER"}
+    outcome, _ = converse(SPANS, *({"who": sample} for sample in ([ann, ghost], [ann], [ann], [ann], [ann])))
+    assert outcome.score == pytest.approx(0.9)
+    assert outcome.fields[0].notes == ("1 quoted passage(s) are not in the text, or not so often",)
+
+
+def test_a_required_set_is_never_voted_empty() -> None:
+    xml = SENTIMENT.replace("<Choices ", '<Choices choice="multiple" required="true" ')
+    samples = [["negative"], ["positive"], ["neutral"], ["positive"], ["negative", "neutral"]]
+    outcome, _ = converse(xml, *({"sentiment": sample} for sample in samples))
+    (field,) = outcome.fields
+    assert (field.value, field.confidence) == (("positive",), 0.4)
+
+
+def test_variants_ask_in_other_words_and_orders_and_never_twice_the_same() -> None:
+    answers = says("positive", "positive", "positive", "neutral", "positive")
+    outcome, requests = converse(SENTIMENT, *answers, confidence="prompt_variants")
+    assert outcome.score == 0.8
+    assert outcome.fields[0].method == "prompt_variants"
+    assert len({r.messages for r in requests}) == 5
+    assert {r.temperature for r in requests} == {0.0}
+    orders = {tuple(r.schema["properties"]["sentiment"]["enum"]) for r in requests}
+    assert len(orders) == 5
+    plain = "{% block user %}{% for o in objects %}{{ o.text }}{% endfor %}{{ shape }}{% endblock %}"
+    xml = SPANS.replace('<Label value="ORG"/>', "")
+    outcome, requests = converse(xml, {"who": []}, confidence="prompt_variants", template=plain)
+    assert (len(requests), outcome.score) == (1, None)
+
+
+def test_the_models_own_number_is_asked_for_and_read() -> None:
+    answer = {"sentiment": "positive", "topic": [], "confidence": {"sentiment": 85, "topic": "60 %"}}
+    outcome, requests = converse(SENTIMENT_AND_TOPIC, answer, confidence="self_reported")
+    assert [(f.method, f.confidence) for f in outcome.fields] == [("self_reported", 0.85), ("self_reported", 0.6)]
+    assert outcome.score == 0.6
+    assert '"confidence": {"sentiment": <0 to 100>, "topic": <0 to 100>}' in requests[0].messages[-1].content
+    assert requests[0].schema["required"] == ["sentiment", "topic", "confidence"]
+    without = {"sentiment": "positive", "topic": []}
+    assert converse(SENTIMENT_AND_TOPIC, without, confidence="self_reported")[0].score is None
+
+
+def test_a_control_called_confidence_keeps_its_name() -> None:
+    xml = SENTIMENT.replace('name="sentiment"', 'name="confidence"')
+    answer = {"confidence": "positive", "confidence_in_per_cent": {"confidence": 70}}
+    outcome, _ = converse(xml, answer, confidence="self_reported")
+    assert (outcome.result[0]["value"], outcome.score) == ({"choices": ["positive"]}, 0.7)
+
+
+# --- single controls -------------------------------------------------------------------------------------------
+
+
+def box(x: float, label: str = "a", item: int | None = None) -> Box:
+    return Box(x=x, y=0, width=10, height=10, original_width=100, original_height=100, item=item, label=label)
+
+
+def vote(inside: str, samples: Sequence[FieldReading]) -> FieldReading:
+    objects = '<Text name="text" value="$text"/><Image name="image" value="$image"/>'
+    (control,) = parse_config(f"<View>{objects}{inside}</View>").controls
+    return voted(control, samples, "agreement")
+
+
+def boxes(*found: Box) -> FieldReading:
+    return FieldReading(control="it", value=found or None, step="strict_json+exact")
+
+
+def test_boxes_around_the_same_thing_are_the_same() -> None:
+    inside = '<RectangleLabels name="it" toName="image"><Label value="a"/><Label value="b"/></RectangleLabels>'
+    found = vote(inside, [boxes(box(0), box(50)), boxes(box(2)), boxes(box(3), box(20, "b")), boxes(box(0, "b"))])
+    assert found.value == (box(0),)
+    assert found.confidence == 0.75
+    assert overlap(box(0), box(0)) == 1
+    assert overlap(box(0), box(5)) == pytest.approx(1 / 3)
+    assert overlap(box(0), box(50)) == 0
+
+
+@pytest.mark.parametrize(
+    ("inside", "answers", "value", "share"),
+    [
+        ('<Number name="it" toName="text"/>', [3, 3.0, 4], 3, 2 / 3),
+        ('<Rating name="it" toName="text"/>', [5, 4, 4], 4, 2 / 3),
+        ('<Number name="it" toName="text"/>', [None, None, 4], None, 2 / 3),
+        (
+            '<Taxonomy name="it" toName="text"><Choice value="a"><Choice value="b"/></Choice></Taxonomy>',
+            [["a > b"], ["a", "a > b"], ["a > b"]],
+            (("a", "b"),),
+            2 / 3,
+        ),
+    ],
+)
+def test_what_agreement_means_for_each_control(inside: str, answers: list[object], value: object, share: float) -> None:
+    config = parse_config(f'<View><Text name="text" value="$text"/>{inside}</View>')
+    shown = config.show({"text": "x"})
+    samples = [read_reply(reply(json.dumps({"it": answer})), config, shown)[0] for answer in answers]
+    found = voted(config.controls[0], samples, "agreement")
+    assert found.value == value
+    assert found.confidence == pytest.approx(share)
+
+
+def test_a_control_that_samples_did_not_show_is_voted_on_by_the_others() -> None:
+    xml = (
+        '<View><Text name="text" value="$text"/><Choices name="mood" toName="text"><Choice value="sad"/>'
+        '<Choice value="fine"/></Choices><Choices name="why" toName="text" visibleWhen="choice-selected" '
+        'whenTagName="mood" whenChoiceValue="sad"><Choice value="work"/><Choice value="love"/></Choices></View>'
+    )
+    sad, fine = {"mood": "sad", "why": "work"}, {"mood": "fine", "why": None}
+    outcome, _ = converse(xml, fine, sad, sad, {"mood": "sad", "why": "love"}, fine)
+    assert [(f.value, f.confidence) for f in outcome.fields] == [(("sad",), 0.6), (("work",), pytest.approx(2 / 3))]
+    outcome, _ = converse(xml, fine, sad, fine, fine, fine)
+    assert [r["from_name"] for r in outcome.result] == ["mood"]
