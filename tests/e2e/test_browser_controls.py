@@ -67,7 +67,8 @@ def test_items_stand_where_the_model_put_them(
 ) -> None:
     project = pre_annotated(stack, f"Ranker: {kind}", RANKERS[kind], RANKED_ROW, {"rank": answer})
     open_editor(page, project, project.task_ids()[0])
-    expect(page.locator(".htx-ranker-item")).to_have_count(4)
+    titles = [title for _, column in columns for title in column]
+    expect(page.locator(".htx-ranker-item")).to_contain_text(titles)  # the items are there before the prediction is
     keep_picture(page, f"ranker-{kind.replace(' ', '-')}")
     assert page.locator(".htx-ranker-column").evaluate_all(_COLUMNS) == columns
 
