@@ -88,4 +88,5 @@ def why_not_on(control: str, target: str, name: str) -> str:
     """Of a control on an object that it is not answered on."""
     if control == "Ranker":
         return f'on {target} "{name}" has no items to rank: the editor ranks those of a List only'
-    return f'on {target} "{name}" {_ON.get((control.lower(), target.lower()), "is not supported")}'
+    otherwise = "is not supported yet" if target == "Pdf" else "is not supported"
+    return f'on {target} "{name}" {_ON.get((control.lower(), target.lower()), otherwise)}'
