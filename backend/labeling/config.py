@@ -22,21 +22,22 @@ from backend.labeling.controls.base import Refused, question_of
 from backend.labeling.controls.box_labels import BoxLabels
 from backend.labeling.controls.per_item import PerItem
 from backend.labeling.controls.regions import RegionControl
+from backend.labeling.data_values import keys_of
 from backend.labeling.following import conditions_of, every, is_per_item, is_per_region, settle
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
+from backend.labeling.objects.headers import shown_headers
 from backend.labeling.objects.image import Image
-from backend.labeling.objects.text import Text
 from backend.labeling.relations import Relations
 from backend.labeling.schema import nullable, within_enum_limits
 from backend.labeling.shown import Shown
+from backend.labeling.unsupported import why_not_on, why_not_shown, why_unsupported
 
 MAX_CONFIG_CHARS = 2_000_000
 MAX_CONFIG_DEPTH = 200  # deeper nesting is no layout that a person wrote, and would exhaust the stack
 _DECLARATION = re.compile(r"\s*<\?xml\b.*?\?>", re.DOTALL)
-_VARIABLE = re.compile(r"\$\w+")
-_BY_NAME = {tag.lower(): control for tag, control in CONTROL_TAGS.items()}  # the editor takes tags in any case
 _NO_CONTROLS = frozenset({"Filter", "Relations"})  # have a name and a toName, and hold no answer
+_TAGS = {tag.lower(): tag for tag in (*CONTROL_TAGS, *OBJECT_TAGS, *_NO_CONTROLS)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +73,15 @@ class LabelingConfig:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The keys of the task's data that are shown or hold options."""
-        options = (c.options_variable for c in every(self.controls) if c.options_variable)
-        return tuple(dict.fromkeys([*(key for o in self.objects for key in o.keys), *options]))
+        """The keys of the task's data that may be shown or hold options."""
+        options = (key for c in every(self.controls) if c.options_variable for key in keys_of(c.options_variable))
+        return tuple(dict.fromkeys([*(key for o in self.objects for key in o.kept), *options]))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The keys that the labeling config itself names: those that every task is meant to have."""
+        named = {key for o in self.objects for key in o.kept} - {key for o in self.objects for key in o.keys}
+        return tuple(key for key in self.variables if key not in named)
 
     def bind(self, data: Mapping[str, JSON]) -> LabelingConfig:
         """The config with the options that this task brings along; a control without any is refused for it."""
@@ -127,15 +134,18 @@ class LabelingConfig:
         for o in self.objects:
             first = 1 + sum(len(s.images) for s in shown.values())
             shown[o.name] = o.show_loaded(data, media or {}, first)
-        return shown
+        tells = any(
+            o.keys and shown[o.name].text and not shown[o.name].unseen for o in self.objects if o.tag != "Image"
+        )
+        return shown if tells else {name: _without_placeholder(s) for name, s in shown.items()}
 
     def unanswerable(self, shown: Mapping[str, Shown]) -> dict[str, str]:
         """The controls about something that this task does not show, with why: an answer would be made up."""
         return {
-            c.name: f"has nothing to look at: {shown[target].problem}"
+            c.name: f"has nothing to look at: {problem}"
             for c in self.controls
             for target in c.to_name
-            if shown[target].problem
+            if (problem := c.unanswerable(shown[target]))
         }
 
     def without(self, names: Collection[str]) -> LabelingConfig:
@@ -165,6 +175,11 @@ class LabelingConfig:
             prediction["score"] = score
         errors: list[str] = _interface(self.xml).validate_prediction(prediction, return_errors=True)  # type: ignore[no-untyped-call]
         return errors
+
+
+def _without_placeholder(shown: Shown) -> Shown:
+    """Where nothing else of the task can be read, an object that is only named leaves nothing to look at."""
+    return replace(shown, text="", problem=shown.unseen, unseen=None) if shown.unseen else shown
 
 
 def _turned(options: tuple[Option, ...], turn: int) -> tuple[Option, ...]:
@@ -240,6 +255,8 @@ def _root(xml: str) -> Element:
         raise ConfigError(f"The labeling config is not well-formed XML ({error}): mend it in the project.") from None
     if _depth(root) > MAX_CONFIG_DEPTH:
         raise ConfigError(f"The labeling config is nested deeper than {MAX_CONFIG_DEPTH} levels: flatten it.")
+    for element in root.iter():  # the editor, and Label Studio's own check, read tags in any case
+        element.tag = _TAGS.get(element.tag.lower(), element.tag)
     return root
 
 
@@ -258,8 +275,8 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
     objects: dict[str, ObjectTag | Refusal] = {}
     headers: list[str] = []
     for element in root.iter():
-        if element.tag == "Header" and _VARIABLE.fullmatch(element.get("value") or ""):
-            headers.append(element.get("value", "")[1:])
+        if element.tag == "Header":
+            headers.append(element.get("value") or (element.text or "").strip())
         name = element.get("name")
         if not name or element.get("toName") or not (element.get("value") or element.get("valueList")):
             continue
@@ -270,14 +287,16 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
         object_class = OBJECT_TAGS.get(element.tag)
         try:
             if object_class is None:
-                raise Refused("is not supported yet")
+                raise Refused(why_not_shown(element.tag))
             objects[name] = object_class.parse(element)
         except Refused as refused:
             objects[name] = Refusal(tag=element.tag, name=name, reason=str(refused))
-    for key in headers:
-        if key not in objects and not any(isinstance(o, ObjectTag) and o.variable == key for o in objects.values()):
-            objects[key] = Text(name=key, variable=key)
-    return objects
+    understood = [o for o in objects.values() if isinstance(o, ObjectTag)]
+    objects |= {name: o for name, o in shown_headers(headers, understood).items() if name not in objects}
+    return {
+        name: o.beside([other for other in understood if other is not o]) if isinstance(o, ObjectTag) else o
+        for name, o in objects.items()
+    }
 
 
 def _control(
@@ -288,7 +307,7 @@ def _control(
 ) -> Control:
     control_class = _class_of(element, objects)
     if control_class is None:
-        raise Refused("is not supported yet")
+        raise Refused(why_unsupported(element.tag))
     per_region = is_per_region(element)
     if per_region or control_class is BoxLabels:
         conditions = conditions_of(element, conditions)
@@ -302,7 +321,7 @@ def _control(
         if isinstance(found, Refusal):
             raise Refused(f"points to {found}")
         if found.tag not in control_class.object_tags:
-            raise Refused(f'on {found.tag} "{target}" is not supported yet')
+            raise Refused(why_not_on(control_class.tag, found.tag, target))
         control = control.about(found)
         if is_per_item(element) and isinstance(found, Image):  # on other objects it is an ordinary control
             control = PerItem.over(control, listed=found.listed)
@@ -311,13 +330,13 @@ def _control(
 
 def _relations(root: Element, controls: Sequence[Control]) -> Relations | None:
     """The last `Relations` of the config, as in the editor, where there can be regions."""
-    tags = [element for element in root.iter() if element.tag.lower() == "relations"]
+    tags = [element for element in root.iter() if element.tag == "Relations"]
     makes_regions = any(isinstance(control, RegionControl) for control in controls)
     return Relations.parse(tags[-1], None) if tags and makes_regions else None
 
 
 def _class_of(element: Element, objects: Mapping[str, ObjectTag | Refusal]) -> type[Control] | None:
-    control_class = _BY_NAME.get(element.tag.lower())
+    control_class = CONTROL_TAGS.get(element.tag)
     on_image = isinstance(objects.get(element.get("toName", "")), Image)
     return BoxLabels if control_class is CONTROL_TAGS["Labels"] and on_image else control_class
 

@@ -132,6 +132,7 @@ class Shown:
     name: str  # the object tag's name
     text: str
     problem: str | None = None  # why there is nothing to show: one phrase, no task text
+    unseen: str | None = None  # why `text` only says that it is there: one phrase
     images: tuple[ShownImage, ...] = ()
     passages: Passages | None = None  # None where no region of text can be placed
     notes: tuple[str, ...] = ()  # what of it is not shown: phrases, no task text

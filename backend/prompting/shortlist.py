@@ -12,6 +12,8 @@ from functools import cache, cached_property
 
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Control, Option
+from backend.labeling.controls.regions import RegionControl
+from backend.labeling.following import every
 from backend.labeling.shown import Shown
 
 FEWEST = 8  # options of a list: with fewer, the right one is too often not among them
@@ -21,7 +23,7 @@ Ranking = Callable[[str, Sequence[str]], Sequence[int]]  # text, options -> thei
 
 def shortlist(config: LabelingConfig, shown: Mapping[str, Shown], ranking: Ranking, *, most: int) -> Shortlist:
     """The lists of `config`, none of more than `most` options."""
-    controls = {control.name: control for control in config.controls}
+    controls = {control.name: control for control in every(config.controls)}
 
     @cache
     def ranked(name: str) -> Sequence[int]:
@@ -49,12 +51,12 @@ class Shortlist:
     @property
     def longest(self) -> int:
         """Options of the longest list before it is shortened."""
-        return max((len(c.options) for c in self.config.controls), default=0)
+        return max((len(c.options) for c in every(self.config.controls)), default=0)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """One for each shortened control."""
-        pairs = zip(self.config.controls, self.asked.controls, strict=True)
+        pairs = zip(every(self.config.controls), every(self.asked.controls), strict=True)
         return tuple(
             f'"{c.name}": {len(a.options):,} of {len(c.options):,} options shown, '
             + ("the most similar to the text" if compared_text(c, self.shown) else "the first: there is no text")
@@ -82,6 +84,9 @@ class Shortlist:
         return replace(self, most=max(FEWEST, longest // 2)) if longest > FEWEST else None
 
     def _offered(self, control: Control) -> Control:
+        """The control, and those that are answered in its regions, with the options that are asked."""
+        if isinstance(control, RegionControl) and control.attached:
+            control = replace(control, attached=tuple(self._offered(one) for one in control.attached))
         return control if len(control.options) <= self.most else control.offering(self.ranked(control.name), self.most)
 
 

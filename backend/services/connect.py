@@ -76,7 +76,7 @@ def connect(
     with _half_way(2):
         _set_project(labels, project_id, row.version)
     with _half_way(3):
-        tab = _save_tab(labels, project_id, answerable(row.label_config).variables)
+        tab = _save_tab(labels, project_id, answerable(row.label_config).columns)
     return Connection(project_id=project_id, version=row.version, backend=backend, tab=tab, refusals=row.refusals)
 
 

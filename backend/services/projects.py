@@ -15,6 +15,7 @@ from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.page import text_of_html
+from backend.labeling.unsupported import another_tag_would_do
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
 
@@ -132,7 +133,7 @@ class Projects:
 def what_is_answered(refusals: Sequence[str]) -> str:
     """What is refused, and what can be used instead where the tag itself is the reason."""
     told = "; ".join(refusals)
-    if "not supported yet" not in told:
+    if not another_tag_would_do(told):
         return told
     return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {', '.join(OBJECT_TAGS)}: see the README's table)"
 

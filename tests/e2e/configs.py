@@ -136,3 +136,54 @@ ODD_PAGES = [
     "<p style='text-transform:uppercase'>upper case</p><p>   spaced    out   </p>",
     "<center><font color=red>old <b>ways</font> go</center> on",
 ]
+
+# Rankers over one List each, and labels of the task's data on a text that is put together from two keys.
+RANKERS = {
+    "one order": """
+<View>
+  <List name="results" value="$items" title="Results"/>
+  <Ranker name="rank" toName="results"/>
+</View>
+""",
+    "buckets": """
+<View>
+  <List name="results" value="$items" title="Results"/>
+  <Ranker name="rank" toName="results">
+    <Bucket name="best" title="Best results"/><Bucket name="ads" title="Paid results"/>
+  </Ranker>
+</View>
+""",
+    "a bucket for the rest": """
+<View>
+  <List name="results" value="$items" title="Results"/>
+  <Ranker name="rank" toName="results">
+    <Bucket name="best" title="Best results"/><Bucket name="rest" title="All others" default="true"/>
+  </Ranker>
+</View>
+""",
+}
+RANKED_ROW = {
+    "items": [
+        {"id": "mdn", "title": "Arrow functions", "body": "A compact alternative"},
+        {"id": 7, "title": "Ten tips 👍", "html": "<b>Nothing</b> worse"},
+        {"id": 2.0, "title": "Arrow", "body": "Bolts"},
+        {"id": "an id", "title": "Quiver", "body": "Holds arrows"},
+    ]
+}
+
+OWN_LABELS = """
+<View>
+  <Header value="$title (by $who.name)"/>
+  <Text name="text" value="👍 &quot;$title&quot; by $who.name, $year"/>
+  <Labels name="spans" toName="text" value="$options.spans"/>
+  <Choices name="kind" toName="text"><Choice value="book" selected="true"/><Choice value="film"/></Choices>
+</View>
+"""
+OWN_LABELS_ROW = {
+    "title": "Dune 😀",
+    "who": {"name": "Frank Herbert"},
+    "year": 1965.0,
+    "options": {
+        "spans": [{"value": "WORK", "background": "#d0a"}, {"value": "PERSON", "alias": "PER"}, {"value": "YEAR"}]
+    },
+}

@@ -10,6 +10,7 @@ from backend.labeling.controls.datetime import DateTime
 from backend.labeling.controls.labels import HyperTextLabels, Labels, ParagraphLabels, Span
 from backend.labeling.controls.number import Number
 from backend.labeling.controls.pairwise import Pairwise
+from backend.labeling.controls.ranker import Ranker
 from backend.labeling.controls.rating import Rating
 from backend.labeling.controls.rectangle import Rectangle, RectangleLabels
 from backend.labeling.controls.taxonomy import Taxonomy
@@ -18,7 +19,7 @@ from backend.labeling.controls.textarea import TextArea
 SUPPORTED: dict[str, type[Control]] = {
     control.tag: control
     for control in (
-        *(Choices, DateTime, HyperTextLabels, Labels, Number, Pairwise, ParagraphLabels, Rating),
+        *(Choices, DateTime, HyperTextLabels, Labels, Number, Pairwise, ParagraphLabels, Ranker, Rating),
         *(Rectangle, RectangleLabels, Taxonomy, TextArea),
     )
 }

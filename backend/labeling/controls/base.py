@@ -11,6 +11,8 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.conditions import Condition
+from backend.labeling.data_values import is_template, variables_in
+from backend.labeling.refused import Refused as Refused
 from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
 
@@ -18,8 +20,13 @@ if TYPE_CHECKING:
     from backend.labeling.objects.base import ObjectTag
 
 MAX_REJECTED_CHARS = 80
-# Objects that a model takes in as a whole.
-READABLE = frozenset({"Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image", "Pdf"})
+# Objects that a model takes in as a whole, and those of which it may read what was said in them.
+READABLE = frozenset(
+    [
+        *("Text", "HyperText", "Paragraphs", "Chat", "List", "Table", "Image", "Pdf"),
+        *("Audio", "AudioPlus", "Video", "TimeSeries"),
+    ]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +36,7 @@ class Option:
     value: str  # what the region holds: the alias where there is one, as the editor writes it
     name: str  # what the model is shown and answers
     description: str | None = None  # the `hint` attribute
+    selected: bool = False  # the editor preselects it in a task without a prediction
 
     @property
     def spelled(self) -> Spelled:
@@ -80,6 +88,10 @@ class Control(ABC):
         """The control with only `most` of its options, those whose indexes are `ranked` first, in the old order."""
         kept = sorted(ranked[:most])
         return replace(self, options=tuple(self.options[index] for index in kept))
+
+    def unanswerable(self, target: Shown) -> str | None:
+        """Why it is not asked about an object as a task shows it: a phrase; None where it is."""
+        return target.problem
 
     def chosen(self, value: JSON) -> frozenset[str]:
         """The names and values of the classes that a decoded value chooses: what `visibleWhen` may ask for."""
@@ -145,10 +157,6 @@ class Control(ABC):
         return match_option(text, [o.spelled for o in self.options])
 
 
-class Refused(Exception):
-    """This tag cannot be answered; the message is the reason, a phrase that follows the tag's name."""
-
-
 def attribute_is_true(element: Element, name: str) -> bool:
     """Whether an attribute is "true", whatever the case of its name: the editor reads them so."""
     return any(key.lower() == name.lower() and value.strip().lower() == "true" for key, value in element.attrib.items())
@@ -156,8 +164,6 @@ def attribute_is_true(element: Element, name: str) -> bool:
 
 def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:
     """The direct children as options. Raises `Refused` for none and for two of one name."""
-    if (element.get("value") or "").startswith("$") or element.get("apiUrl"):
-        raise Refused("takes its options from the task's data, which is supported on Choices and Taxonomy only")
     return distinct(option_of(child) for child in _children(element, child_tag) if child.get("value"))
 
 
@@ -184,7 +190,19 @@ def distinct(given_options: Iterable[Option]) -> tuple[Option, ...]:
 
 def option_of(child: Element) -> Option:
     name = child.get("value", "")
-    return Option(value=child.get("alias") or name, name=name, description=child.get("hint") or None)
+    return Option(
+        value=child.get("alias") or name,
+        name=name,
+        description=child.get("hint") or None,
+        selected=child.tag == "Choice" and child.get("selected") == "true",
+    )
+
+
+def preselected(options: Iterable[Option]) -> str:
+    """What the model is told of the options that the project preselects. A prediction without them takes them away."""
+    names = [f'"{" ".join(o.name.split())}"' for o in options if o.selected]
+    kept = "is preselected: keep it unless another" if len(names) == 1 else "are preselected: keep them unless another"
+    return f" ({' and '.join(names)} {kept} is right)" if names else ""
 
 
 def clip(value: object) -> str:
@@ -200,4 +218,4 @@ def joined_steps(steps: list[str]) -> str | None:
 
 def question_of(text: str | None) -> str | None:
     """A Header's text, unless it comes from the task's data."""
-    return text.strip() if text and text.strip() and not text.startswith("$") else None
+    return text.strip() if text and text.strip() and is_template(text) and not variables_in(text) else None

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 from backend.core.values import JSON
 from backend.labeling.controls.base import options_of
 from backend.labeling.controls.choices import Choices
+from backend.labeling.controls.dynamic import variable_of
 
 
 class BoxLabels(Choices):
@@ -21,12 +22,14 @@ class BoxLabels(Choices):
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
+        variable = variable_of(element, "Label")
         return cls(
             name=element.get("name", ""),
             to_name=tuple(element.get("toName", "").split(",")),
             required=True,
             question=question,
-            options=options_of(element, "Label"),
+            options=() if variable else options_of(element, "Label"),
+            options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",
         )
 

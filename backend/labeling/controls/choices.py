@@ -16,11 +16,11 @@ from backend.labeling.controls.base import (
     Refused,
     attribute_is_true,
     clip,
-    distinct,
     joined_steps,
     options_of,
+    preselected,
 )
-from backend.labeling.controls.dynamic import given_options, variable_of
+from backend.labeling.controls.dynamic import bound_options, variable_of
 from backend.labeling.shown import Shown
 
 
@@ -39,7 +39,10 @@ class Choices(Control):
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
         if attribute_is_true(element, "allowNested"):
-            raise Refused("has allowNested, whose answers Label Studio's own check refuses: use a Taxonomy")
+            raise Refused(
+                "has allowNested: its answers are paths, which Label Studio's own check of predictions refuses, and "
+                "the editor shows no others there: use a Taxonomy"
+            )
         variable = variable_of(element)
         return cls(
             name=element.get("name", ""),
@@ -54,7 +57,7 @@ class Choices(Control):
     def bind(self, data: Mapping[str, JSON]) -> Self:
         if self.options_variable is None:
             return self
-        return replace(self, options=distinct(given.option for given in given_options(data, self.options_variable)))
+        return replace(self, options=bound_options(data, self.options_variable))
 
     def chosen(self, value: JSON) -> frozenset[str]:
         return frozenset(text for o in self.options if o.value in value for text in (o.value, o.name))
@@ -73,8 +76,9 @@ class Choices(Control):
 
     def ask(self) -> str:
         if not self.multiple:
-            return "exactly one of these"
-        return "a list of all of these that apply" + ("" if self.required else ", or an empty list")
+            return "exactly one of these" + preselected(self.options)
+        empty = "" if self.required else ", or an empty list"
+        return f"a list of all of these that apply{empty}{preselected(self.options)}"
 
     def shape(self) -> str:
         return '["<label>", ...]' if self.multiple else '"<label>"'

@@ -1,17 +1,20 @@
-"""Options that each task brings along: `value="$key"` on Choices and Taxonomy."""
+"""Options that each task brings along: `value="$key"`, or a path, on Choices, Taxonomy and the Labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON
-from backend.labeling.controls.base import Option, Refused
+from backend.labeling.controls.base import Option, Refused, distinct
+from backend.labeling.data_values import look_up
+from backend.labeling.objects.page import text_of_html
 
 MAX_DYNAMIC_OPTIONS = 10_000
 MAX_DEPTH = 50
+MAX_HTML_CHARS = 20_000  # of one option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,19 +22,41 @@ class Given:
     """One option of the data, with those below it."""
 
     option: Option
+    html: str | None = None  # what the editor shows instead of the value, but for Taxonomy
     children: tuple[Given, ...] = ()
 
 
-def variable_of(element: Element) -> str | None:
-    """The key of the task's data that holds the options; None where the labeling config lists them."""
+def variable_of(element: Element, child_tag: str = "Choice") -> str | None:
+    """The key, or path, of the task's data that holds the options; None where the labeling config lists them."""
     if element.get("apiUrl"):
         raise Refused("loads its options from a URL, which Prelabel does not call")
     value = (element.get("value") or "").strip()
-    if not value.startswith("$") or len(value) == 1:
+    if not value.startswith("$") or not value.strip("$.[] "):
         return None
-    if any(child.get("value") for child in element.iter("Choice")):
+    if any(child.get("value") for child in element.iter(child_tag)):
         raise Refused("lists options beside those of the task's data, which Label Studio's own check then refuses")
     return value[1:]
+
+
+def bound_options(data: Mapping[str, JSON], variable: str) -> tuple[Option, ...]:
+    """The options of one level, all different. Raises `Refused`.
+
+    The editor shows an option's html in the place of its value, so that the model is told what it says.
+    """
+    return distinct(_with_html(given) for given in given_options(data, variable))
+
+
+def _with_html(given: Given) -> Option:
+    option = given.option
+    if given.html is None:
+        return option
+    if len(given.html) > MAX_HTML_CHARS:
+        raise Refused(f"shows the option {option.name!r} by HTML of more than {MAX_HTML_CHARS:,} characters")
+    text = " ".join(text_of_html(given.html).split())
+    if not text:
+        raise Refused(f"shows the option {option.name!r} by HTML without a word to read (an image)")
+    told = [part for part in (option.description, text if text != option.name else None) if part]
+    return replace(option, description="; ".join(told) or None)
 
 
 def given_options(data: Mapping[str, JSON], variable: str) -> tuple[Given, ...]:
@@ -39,7 +64,7 @@ def given_options(data: Mapping[str, JSON], variable: str) -> tuple[Given, ...]:
 
     Raises `Refused` where there is no such list, or one that the editor could not show.
     """
-    found = data.get(variable)
+    found = look_up(data, variable)
     if not isinstance(found, list) or not found:
         raise Refused(f"takes its options from the data's {variable!r}, which holds no list")
     budget = iter(range(MAX_DYNAMIC_OPTIONS))
@@ -57,7 +82,13 @@ def _given(items: list[JSON], variable: str, budget: Iterator[int], *, depth: in
         children = item.get("children")
         name = storable(name)
         yield Given(
-            option=Option(value=_text(item, "alias") or name, name=name, description=_text(item, "hint")),
+            option=Option(
+                value=_text(item, "alias") or name,
+                name=name,
+                description=_text(item, "hint"),
+                selected=item.get("selected") is True,
+            ),
+            html=_text(item, "html"),
             children=tuple(_given(children, variable, budget, depth=depth + 1)) if isinstance(children, list) else (),
         )
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
     Decoded,
+    Option,
     attribute_is_true,
     clip,
     joined_steps,
     option_of,
     options_of,
 )
+from backend.labeling.controls.dynamic import bound_options, variable_of
 from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Position, Shown
 from backend.labeling.spans import find_quotes
@@ -61,18 +63,28 @@ class Labels(RegionControl):
 
     multiple: bool = False
     max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many passages may have it
+    usages_each: int | None = None  # of every option that the task's data holds
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
+        variable = variable_of(element, "Label")
         return cls(
             name=element.get("name", ""),
             to_name=tuple(element.get("toName", "").split(",")),
             required=attribute_is_true(element, "required"),
             question=question,
-            options=options_of(element, "Label"),
+            options=() if variable else options_of(element, "Label"),
+            options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",
             max_usages=max_usages_of(element),
+            usages_each=usages_in(element) if variable else None,
         )
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        if self.options_variable is None:
+            return self
+        options = bound_options(data, self.options_variable)
+        return replace(self, options=options, max_usages=max_usages_each(options, self.usages_each))
 
     def schema(self) -> dict[str, JSON]:
         one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
@@ -209,7 +221,17 @@ def max_usages_of(element: Element) -> tuple[tuple[str, int], ...]:
     """Of each label: its own `maxUsages`, or the control's. 0 and what is no number limit nothing, as in the editor."""
     limits: dict[str, int] = {}
     for child in element:
-        given = (child.get("maxUsages") or element.get("maxUsages") or "").strip()
-        if child.tag == "Label" and given.isascii() and given.isdigit() and 0 < len(given) < 9 and int(given):
-            limits[option_of(child).value] = int(given)
+        limit = usages_in(child) if child.get("maxUsages") else usages_in(element)
+        if child.tag == "Label" and limit is not None:
+            limits[option_of(child).value] = limit
     return tuple(limits.items())
+
+
+def usages_in(element: Element) -> int | None:
+    """The tag's own `maxUsages`; None where it limits nothing."""
+    given = (element.get("maxUsages") or "").strip()
+    return int(given) or None if given.isascii() and given.isdigit() and len(given) < 9 else None
+
+
+def max_usages_each(options: Sequence[Option], limit: int | None) -> tuple[tuple[str, int], ...]:
+    return tuple((option.value, limit) for option in options) if limit is not None else ()

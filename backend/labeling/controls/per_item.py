@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 from xml.etree.ElementTree import Element
@@ -50,6 +50,10 @@ class PerItem(Control):
 
     def bind(self, data: Mapping[str, JSON]) -> Self:
         inner = self.inner.bind(data)
+        return replace(self, inner=inner, options=inner.options)
+
+    def offering(self, ranked: Sequence[int], most: int) -> Self:
+        inner = self.inner.offering(ranked, most)
         return replace(self, inner=inner, options=inner.options)
 
     def chosen(self, value: JSON) -> frozenset[str]:

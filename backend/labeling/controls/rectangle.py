@@ -18,7 +18,8 @@ from backend.labeling.controls.base import (
     options_of,
 )
 from backend.labeling.controls.box_labels import BoxLabels
-from backend.labeling.controls.labels import max_usages_of
+from backend.labeling.controls.dynamic import bound_options, variable_of
+from backend.labeling.controls.labels import max_usages_each, max_usages_of, usages_in
 from backend.labeling.controls.number import as_number
 from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Shown, ShownImage
@@ -57,18 +58,32 @@ class RectangleLabels(RegionControl):
     own_keys: ClassVar[frozenset[str]] = frozenset({"label", "image", *_SIDES})
 
     max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many boxes may have it
+    usages_each: int | None = None  # of every option that the task's data holds
     listed: bool = False  # on a list of images: each box says on which
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
+        variable = cls.variable_of(element)
         return cls(
             name=element.get("name", ""),
             to_name=tuple(element.get("toName", "").split(",")),
             required=attribute_is_true(element, "required"),
             question=question,
-            options=cls.labels_of(element),
+            options=() if variable else cls.labels_of(element),
+            options_variable=variable,
             max_usages=max_usages_of(element),
+            usages_each=usages_in(element) if variable else None,
         )
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        if self.options_variable is None:
+            return self
+        options = bound_options(data, self.options_variable)
+        return replace(self, options=options, max_usages=max_usages_each(options, self.usages_each))
+
+    @classmethod
+    def variable_of(cls, element: Element) -> str | None:
+        return variable_of(element, "Label")
 
     @classmethod
     def labels_of(cls, element: Element) -> tuple[Option, ...]:
@@ -231,6 +246,10 @@ class Rectangle(RectangleLabels):
         labels = [key for key, control in self.keys.items() if isinstance(control, BoxLabels)]
         named = " or ".join(f'"{key}"' for key in labels)
         return f"everything that a label of {named} names" if labels else "everything that is asked for"
+
+    @classmethod
+    def variable_of(cls, element: Element) -> str | None:
+        return None
 
 
 def _known(boxes: Sequence[Box], known: list[Box]) -> Iterator[Box]:

@@ -18,6 +18,7 @@ from backend.labeling.controls.base import (
     clip,
     joined_steps,
     option_of,
+    preselected,
 )
 from backend.labeling.controls.dynamic import Given, given_options, variable_of
 from backend.labeling.shown import Shown
@@ -95,7 +96,10 @@ class Taxonomy(Control):
 
     def ask(self) -> str:
         most = f" (at most {self.max_usages})" if self.max_usages else ""
-        return f"a list of the paths that apply{most}, each exactly as written here, the most specific that is right"
+        return (
+            f"a list of the paths that apply{most}, each exactly as written here, the most specific that is right"
+            f"{preselected(self.options)}"
+        )
 
     def shape(self) -> str:
         return '["<path>", ...]'
@@ -149,7 +153,7 @@ def _nodes(given: tuple[Given, ...], names: tuple[str, ...], path: tuple[str, ..
         child_names, child_path = (*names, one.option.name), (*path, one.option.value)
         if not (leafs_only and one.children):
             label = SEPARATOR.join(child_names)
-            yield Node(path=child_path, option=Option(value=label, name=label, description=one.option.description))
+            yield Node(path=child_path, option=replace(one.option, value=label, name=label))
         yield from _nodes(one.children, child_names, child_path, leafs_only)
 
 

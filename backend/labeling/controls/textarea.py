@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -12,6 +13,7 @@ from backend.labeling.controls.base import READABLE, Control, Decoded, attribute
 from backend.labeling.shown import Shown
 
 MAX_TEXTS = 100
+_TRANSCRIBE = re.compile(r"transcri|subtitle|\basr\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,11 @@ class TextArea(Control):
 
     placeholder: str | None = None
     most: int = 1  # how many texts are asked for at most
+
+    def unanswerable(self, target: Shown) -> str | None:
+        """A transcript of what is not shown would be made up, whatever else is shown."""
+        transcribes = any(_TRANSCRIBE.search(text) for text in (self.name, self.question, self.placeholder) if text)
+        return target.unseen if target.unseen and transcribes else super().unanswerable(target)
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:

@@ -7,9 +7,16 @@ from backend.labeling.objects.image import Image
 from backend.labeling.objects.item_list import List
 from backend.labeling.objects.paragraphs import Paragraphs
 from backend.labeling.objects.pdf import Pdf
+from backend.labeling.objects.recording import Audio, AudioPlus, TimeSeries, Video
 from backend.labeling.objects.table import Table
 from backend.labeling.objects.text import Text
 
-SUPPORTED: dict[str, type[ObjectTag]] = {o.tag: o for o in (Text, HyperText, Paragraphs, Chat, List, Table, Image, Pdf)}
+SUPPORTED: dict[str, type[ObjectTag]] = {
+    o.tag: o
+    for o in (
+        *(Text, HyperText, Paragraphs, Chat, List, Table, Image, Pdf),
+        *(Audio, AudioPlus, Video, TimeSeries),
+    )
+}
 
 __all__ = ["SUPPORTED", "ObjectTag"]

@@ -22,6 +22,7 @@ class HyperText(ObjectTag):
     """
 
     tag: ClassVar[str] = "HyperText"
+    takes_text: ClassVar[bool] = True
 
     inline: bool = False  # in Label Studio's own page, not in a frame of its own
 

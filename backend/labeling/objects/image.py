@@ -9,15 +9,8 @@ from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON, Media, Picture
-from backend.labeling.objects.base import (
-    ABSENT,
-    Content,
-    NothingToShow,
-    ObjectTag,
-    attribute,
-    look_up,
-    variable_of,
-)
+from backend.labeling.data_values import is_template, variable_of
+from backend.labeling.objects.base import Content, NoSuchKey, NothingToShow, ObjectTag, attribute
 from backend.labeling.shown import Shown, ShownImage
 
 MAX_IMAGES = 20  # of one object: more fill a model's window, and most endpoints refuse them
@@ -34,11 +27,10 @@ class Image(ObjectTag):
     @classmethod
     def parse(cls, element: Element) -> Self:
         listed = attribute(element, "valueList")
-        return cls(
-            name=element.get("name", ""),
-            variable=variable_of(listed or element.get("value") or ""),
-            listed=bool(listed),
-        )
+        value = listed or element.get("value") or ""
+        template = value if is_template(value) and not listed else None
+        variable = "" if template is not None else variable_of(value)
+        return cls(name=element.get("name", ""), variable=variable, template=template, listed=bool(listed))
 
     def sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
         try:
@@ -60,7 +52,7 @@ class Image(ObjectTag):
                     raise NothingToShow(f"{which} could not be loaded: {found}".lstrip())
                 images.append(ShownImage(number=first + item, picture=found, item=item if self.listed else None))
         except NothingToShow as nothing:
-            return Shown(name=self.name, text="", problem=f"the data's {self.variable!r} {nothing}")
+            return Shown(name=self.name, text="", problem=f"the data's {self._named} {nothing}")
         last = images[-1].number
         text = f"Image {first}" if last == first else f"Images {first} to {last}, in this order"
         return Shown(name=self.name, text=text, images=tuple(images))
@@ -70,9 +62,10 @@ class Image(ObjectTag):
 
     def _sources(self, data: Mapping[str, JSON]) -> tuple[str, ...]:
         """Where its images come from. Raises `NothingToShow`."""
-        value = look_up(data, self.variable)
-        if value is ABSENT:
-            raise NothingToShow("is not there")
+        try:
+            value = self.value_in(data)
+        except NoSuchKey:
+            raise NothingToShow("is not there") from None
         items = value if isinstance(value, list) else [value]
         if not items or value is None or value == "":
             raise NothingToShow("is empty")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from backend.core.values import JSON
+from backend.labeling.data_values import in_javascript
 from backend.labeling.objects.base import Content, NothingToShow, ObjectTag, written
 from backend.labeling.objects.page import text_of_html
 
@@ -32,4 +33,9 @@ def _item(item: JSON) -> str:
         text_of_html(html) if isinstance(html, str) else "",
     ]
     text = "\n".join(part for part in parts if part)
-    return f"[{written(item.get('id'))}] {text}" if text and item.get("id") is not None else text
+    return f"[{_id(item.get('id'))}] {text}" if text and item.get("id") is not None else text
+
+
+def _id(identity: JSON) -> str:
+    """As the editor spells it, and rankings name it: 1.0 is 1."""
+    return in_javascript(identity) if isinstance(identity, int | float) else written(identity)

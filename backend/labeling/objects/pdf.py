@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from backend.core.text import storable
 from backend.core.values import JSON, Document, Media
-from backend.labeling.objects.base import ABSENT, Content, NothingToShow, ObjectTag, look_up
+from backend.labeling.data_values import ABSENT, look_up
+from backend.labeling.objects.base import Content, NothingToShow, ObjectTag
 from backend.labeling.shown import Shown, ShownImage
 
 

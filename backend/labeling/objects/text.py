@@ -15,6 +15,7 @@ class Text(ObjectTag):
     """Offsets into it are Unicode code points of the very string in the task's data."""
 
     tag: ClassVar[str] = "Text"
+    takes_text: ClassVar[bool] = True
 
     def content_of(self, value: JSON) -> Content:
         text = plain(value)

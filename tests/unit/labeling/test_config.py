@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from backend.core.errors import ConfigError
 from backend.labeling.config import MAX_CONFIG_CHARS, parse_config
 from backend.labeling.controls import SUPPORTED
+from backend.labeling.unsupported import another_tag_would_do
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, TWO_OBJECTS
 
 CHOICES = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
@@ -61,14 +62,20 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
                 '<Image name="i" value="$image"/>',
                 '<BrushLabels name="r" toName="i"><Label value="x"/></BrushLabels>',
             ),
-            'BrushLabels "r" is not supported yet',
+            'BrushLabels "r" paints areas of an image pixel by pixel, which no model of text or images is asked for',
         ),
         (
-            view('<Audio name="i" value="$sound"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
-            'Choices "c" points to Audio "i" is not supported yet',
+            view('<Audio name="i" value="$sound"/>', '<Labels name="l" toName="i"><Label value="x"/></Labels>'),
+            'Labels "l" on Audio "i" marks moments of a recording, which no model of text or images is asked for',
         ),
         (
-            view('<Image name="i" value="photo.png"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'),
+            view('<TimeSeries name="i" value="$csv"/>', '<TimeSeriesLabels name="l" toName="i"/>'),
+            'TimeSeriesLabels "l" marks stretches of a time series, which no model of text or images is asked for',
+        ),
+        (
+            view(
+                '<Image name="i" valueList="photo.png"/>', '<Choices name="c" toName="i"><Choice value="x"/></Choices>'
+            ),
             'Choices "c" points to Image "i" has no value of the form "$key"',
         ),
         (
@@ -77,19 +84,19 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view(TEXT, '<Rectangle name="r" toName="t"/>'),
-            'Rectangle "r" on Text "t" is not supported yet',
+            'Rectangle "r" on Text "t" is not supported',
         ),
         (
             view('<Paragraphs name="p" value="$turns"/>', '<Labels name="l" toName="p"><Label value="x"/></Labels>'),
-            'Labels "l" on Paragraphs "p" is not supported yet',
+            'Labels "l" on Paragraphs "p" is not supported: use ParagraphLabels',
         ),
         (
             view(TEXT, '<HyperTextLabels name="l" toName="t"><Label value="x"/></HyperTextLabels>'),
-            'HyperTextLabels "l" on Text "t" is not supported yet',
+            'HyperTextLabels "l" on Text "t" is not supported: use Labels',
         ),
         (
-            view('<Text name="t" value="Title: $title"/>', CHOICES),
-            'Choices "c" points to Text "t" has no value of the form "$key"',
+            view('<List name="t" value="Items: $items"/>', CHOICES),
+            'Choices "c" points to List "t" has no value of the form "$key"',
         ),
         (
             view('<Text name="t" value="$text" encoding="base64"/>', CHOICES),
@@ -97,9 +104,23 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view('<Table name="t" value="$text" valuetype="csv|url|separator=,"/>', CHOICES),
-            'Choices "c" points to Table "t" loads its text from a URL, which is not supported yet',
+            'Choices "c" points to Table "t" loads what it shows from a URL of the data (valueType="url"), which '
+            "Prelabel does not call",
         ),
-        (view(TEXT, '<Ranker name="r" toName="t"/>'), 'Ranker "r" is not supported yet'),
+        (
+            view(TEXT, '<Ranker name="r" toName="t"/>'),
+            'Ranker "r" on Text "t" has no items to rank: the editor ranks those of a List only',
+        ),
+        (view(TEXT, '<HtmlEditor name="e" toName="t"/>'), 'HtmlEditor "e" is no tag that Label Studio\'s editor has'),
+        (
+            view(TEXT, '<Text name="u" toName="t" value="$u"/>'),
+            'Text "u" is an object, which holds no answer: its toName has no meaning',
+        ),
+        (
+            view('<Video name="v" value="$v"/>', '<VideoRectangle name="box" toName="v"/>'),
+            'VideoRectangle "box" follows things through the frames of a video, which no model of text or images is '
+            "asked for",
+        ),
         (
             view('<Choices name="c" toName="t"><Choice value="x"/></Choices>'),
             "Choices \"c\" points to 't', which is not in the config",
@@ -123,8 +144,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'Choices "c" loads its options from a URL, which Prelabel does not call',
         ),
         (
-            view(TEXT, '<Labels name="l" toName="t" value="$options"/>'),
-            'Labels "l" takes its options from the task\'s data, which is supported on Choices and Taxonomy only',
+            view(TEXT, '<Labels name="l" toName="t" value="$options"><Label value="a"/></Labels>'),
+            "Labels \"l\" lists options beside those of the task's data, which Label Studio's own check then refuses",
         ),
         (
             view(TEXT, '<Taxonomy name="x" toName="t" apiUrl="https://example.com/items"/>'),
@@ -145,7 +166,8 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
         ),
         (
             view(TEXT, '<Choices name="c" toName="t" allowNested="true"><Choice value="a"/></Choices>'),
-            'Choices "c" has allowNested, whose answers Label Studio\'s own check refuses: use a Taxonomy',
+            'Choices "c" has allowNested: its answers are paths, which Label Studio\'s own check of predictions '
+            "refuses, and the editor shows no others there: use a Taxonomy",
         ),
         (
             view(TEXT, '<Rating name="r" toName="t" maxRating="many"/>'),
@@ -157,12 +179,13 @@ def test_configs_that_cannot_be_used(xml: str, sentence: str) -> None:
             'Number "n" has min=5, which is above max=1',
         ),
         (
-            view('<Text name="t" value="fixed"/>', CHOICES),
-            'Choices "c" points to Text "t" has no value of the form "$key"',
+            view('<Paragraphs name="t" value="fixed"/>', CHOICES),
+            'Choices "c" points to Paragraphs "t" has no value of the form "$key"',
         ),
         (
             view('<Text name="t" value="$url" valueType="url"/>', CHOICES),
-            'Choices "c" points to Text "t" loads its text from a URL, which is not supported yet',
+            'Choices "c" points to Text "t" loads what it shows from a URL of the data (valueType="url"), which '
+            "Prelabel does not call",
         ),
     ],
 )
@@ -202,9 +225,46 @@ def test_what_no_control_points_to_is_shown_all_the_same() -> None:
 
 
 def test_what_cannot_be_shown_is_named() -> None:
-    config = parse_config(view(TEXT, '<Audio name="a" value="$sound"/>', CHOICES))
-    assert [str(r) for r in config.refusals] == ['Audio "a" is not shown to the model: it is not supported yet']
+    config = parse_config(view(TEXT, '<ReactCode name="a" value="$x"/><Video2 name="b" value="$y"/>', CHOICES))
+    assert [str(r) for r in config.refusals] == [
+        'ReactCode "a" is not shown to the model: it is not supported yet',
+        'Video2 "b" is not shown to the model: it is no tag that Label Studio\'s editor has',
+    ]
     assert [c.name for c in config.controls] == ["c"]
+
+
+@pytest.mark.parametrize("options", ['<Choice value="a"><Choice value="b"/></Choice>', ""])
+def test_label_studios_check_refuses_the_paths_of_nested_choices(options: str) -> None:
+    """The reason why `allowNested` is refused: when this fails, it can be supported."""
+    value = "" if options else ' value="$options"'
+    nested = f'<Choices name="n" toName="t" allowNested="true"{value}>{options}</Choices>'
+    config = parse_config(view(TEXT, CHOICES, nested))
+    region = {"id": "1", "from_name": "n", "to_name": "t", "type": "choices", "value": {"choices": [["a", "b"]]}}
+    assert config.validate([region], None) != []
+
+
+def test_headers_with_keys_are_shown_and_ask_nothing() -> None:
+    header = '<Header value="$title by $who.name"/><Header>$note</Header><Header value="Really?"/>'
+    config = parse_config(view(TEXT, header, CHOICES))
+    assert [(o.name, o.variables) for o in config.objects] == [
+        ("t", ("text",)),
+        ("title by who.name", ("title", "who.name")),
+        ("note", ("note",)),
+    ]
+    assert config.controls[0].question == "Really?"
+    assert config.variables == ("text", "title", "who.name", "who", "note")
+    shown = config.show({"text": "x", "title": "Dune", "who": {"name": "Herbert"}, "note": "n"})
+    assert [s.text for s in shown.values()] == ["x", "Dune by Herbert", "n"]
+    assert parse_config(view(TEXT, '<Header value="$text"/><Header value="Is it: $text"/>', CHOICES)).variables == (
+        "text",
+    )
+
+
+def test_tags_are_read_in_any_case_as_the_editor_does() -> None:
+    config = parse_config(view('<hypertext name="t" value="$t"/>', '<Textarea name="a" toName="t"/>'))
+    assert [(c.tag, c.name) for c in config.controls] == [("TextArea", "a")]
+    assert [o.tag for o in config.objects] == ["HyperText"]
+    assert config.validate([{"id": "1", **config.controls[0].regions(("x",))[0]}], None) == []
 
 
 def test_two_objects_of_one_name_are_an_error() -> None:
@@ -310,7 +370,21 @@ _ATTRIBUTES = st.dictionaries(
     ),
 )
 _TAGS = st.sampled_from(
-    [*SUPPORTED, "Text", "HyperText", "Image", "Choice", "Label", "Header", "View", "Filter", "Ranker", "Style"]
+    [
+        *SUPPORTED,
+        "Text",
+        "HyperText",
+        "Image",
+        "Choice",
+        "Label",
+        "Header",
+        "View",
+        "Filter",
+        "Bucket",
+        "List",
+        "Audio",
+        "Style",
+    ]
 )
 
 
@@ -335,3 +409,19 @@ def test_any_tree_of_tags_is_read_or_refused(elements: list[str]) -> None:
 def test_any_other_text_is_a_config_error(xml: str) -> None:
     with pytest.raises(ConfigError):
         parse_config(xml)
+
+
+@pytest.mark.parametrize(
+    ("control", "another"),
+    [
+        ('<BrushLabels name="r" toName="t"/>', True),
+        ('<HtmlEditor name="r" toName="t"/>', True),
+        ('<Ranker name="r" toName="t"/>', True),
+        ('<HyperTextLabels name="r" toName="t"><Label value="a"/></HyperTextLabels>', True),
+        ('<Pairwise name="r" toName="t"/>', False),
+        ('<Number name="r" toName="t" min="a"/>', False),
+    ],
+)
+def test_it_is_known_whether_another_tag_would_do(control: str, another: bool) -> None:
+    (refusal,) = parse_config(view(TEXT, control)).refusals
+    assert another_tag_would_do(str(refusal)) is another

@@ -257,7 +257,8 @@ def test_what_can_be_used_instead_of_an_unsupported_control() -> None:
     installation, project_id = set_up(CONFIG.replace("</View>", '<Ranker name="r" toName="text"/></View>'))
     detail = by_name(checks(installation, project_id))["labeling config"].detail
     assert detail.endswith(
-        "Taxonomy, TextArea on Text, HyperText, Paragraphs, Chat, List, Table, Image, Pdf: see the README's table)"
+        "Taxonomy, TextArea on Text, HyperText, Paragraphs, Chat, List, Table, Image, Pdf, Audio, AudioPlus, Video, "
+        "TimeSeries: see the README's table)"
     )
 
 

@@ -81,3 +81,82 @@ def test_another_control_is_answered_where_the_options_are_missing() -> None:
         dialogue.send(reply('{"r": 3}'))
     assert stop.value.value.state is TaskState.DONE
     assert any('Choices "c" takes its options' in note for note in stop.value.value.notes)
+
+
+SPANS = {
+    "Labels": '<Text name="o" value="$o"/>',
+    "HyperTextLabels": '<HyperText name="o" value="$o"/>',
+    "ParagraphLabels": '<Paragraphs name="o" value="$o"/>',
+}
+
+
+@pytest.mark.parametrize("tag", SPANS)
+def test_each_task_has_its_own_labels(tag: str) -> None:
+    xml = f'<View>{SPANS[tag]}<{tag} name="c" toName="o" value="$meta.labels[0]" maxUsages="1"/></View>'
+    labels = {"labels": [[{"value": "PER", "alias": "p", "background": "red"}, {"value": "ORG"}]]}
+    shown = [{"author": "x", "text": "Ann Bob"}] if tag == "ParagraphLabels" else "Ann Bob"
+    answer = [{"text": "Ann", "label": "PER"}, {"text": "Bob", "label": "PER"}]
+    assert parse_config(xml).variables == ("o", "meta.labels[0]", "meta")
+    outcome = outcome_of(xml, {"o": shown, "meta": labels}, answer)
+    assert outcome.state is TaskState.DONE, outcome.error
+    assert [(r["value"]["text"], r["value"][tag.lower()]) for r in outcome.result] == [("Ann", ["p"])]
+    assert outcome_of(xml, {"o": shown, "meta": {}}, answer).state is TaskState.SKIPPED
+
+
+def test_boxes_may_have_labels_of_the_data() -> None:
+    xml = '<View><Image name="i" value="$i"/><RectangleLabels name="c" toName="i" value="$options"/></View>'
+    control = parse_config(xml).bind({"options": [{"value": "Cat"}, {"value": "Dog"}]}).controls[0]
+    assert [o.name for o in control.options] == ["Cat", "Dog"]
+    assert control.schema()["items"]["properties"]["label"]["enum"] == ["Cat", "Dog"]
+    assert parse_config(xml).bind({}).controls == ()
+
+
+def test_the_words_of_an_options_html_are_its_description() -> None:
+    options = [
+        {"value": "a", "html": "<h1>Be <b>kind</b></h1>", "hint": "polite"},
+        {"value": "b", "html": "b"},
+        {"value": "c"},
+    ]
+    (control,) = parse_config(CHOICES).bind({"options": options}).controls
+    assert [o.description for o in control.options] == ["polite; Be kind", None, None]
+
+
+@pytest.mark.parametrize(
+    ("html", "reason"),
+    [
+        ("<img src='x.png'>", "shows the option 'a' by HTML without a word to read (an image)"),
+        ("<p> </p>", "shows the option 'a' by HTML without a word to read (an image)"),
+        ("x" * 20_001, "shows the option 'a' by HTML of more than 20,000 characters"),
+        ("<p>" * 3_000, "shows the option 'a' by HTML without a word to read (an image)"),
+    ],
+)
+def test_options_that_cannot_be_read_are_refused(html: str, reason: str) -> None:
+    config = parse_config(CHOICES).bind({"options": [{"value": "a", "html": html}]})
+    assert [r.reason for r in config.refusals] == [reason]
+    tree = parse_config(TAXONOMY).bind({"options": [{"value": "a", "html": html}]})
+    assert [o.name for o in tree.controls[0].options] == ["a"]  # the editor shows a Taxonomy's values
+
+
+@pytest.mark.parametrize(
+    ("selected", "told"),
+    [
+        ([], ""),
+        (["a"], ' ("a" is preselected: keep it unless another is right)'),
+        (["a", "b"], ' ("a" and "b" are preselected: keep them unless another is right)'),
+    ],
+)
+def test_the_model_is_told_what_is_preselected(selected: list[str], told: str) -> None:
+    options: list[dict[str, Any]] = [{"value": v, "selected": v in selected} for v in "abc"]
+    listed = "".join(f'<Choice value="{v}" selected="{str(v in selected).lower()}"/>' for v in "abc")
+    for xml in (CHOICES, TAXONOMY):
+        dynamic = parse_config(xml).bind({"options": options}).controls[0]
+        tag = dynamic.tag
+        fixed = xml.replace(' value="$options"/>', f">{listed}</{tag}>")
+        for control in (dynamic, parse_config(fixed).controls[0]):
+            assert control.ask().endswith(told or "these" if tag == "Choices" else told or "right")
+
+
+def test_a_preselected_path_is_named_whole() -> None:
+    tree = [{"value": "Animal", "children": [{"value": "Cat", "selected": True}]}]
+    (control,) = parse_config(TAXONOMY).bind({"options": tree}).controls
+    assert '("Animal > Cat" is preselected: keep it unless another is right)' in control.ask()

@@ -78,7 +78,7 @@ def test_a_list_may_hold_one_image_without_brackets() -> None:
     ("xml", "data", "says"),
     [
         (ONE, {}, "the data's 'image' is not there"),
-        (ONE, {"image": None}, "is empty"),
+        (ONE, {"image": None}, "is null"),
         (ONE, {"image": ""}, "is empty"),
         (ONE, {"image": []}, "is empty"),
         (ONE, {"image": "  "}, "is not the address of an image"),

@@ -1,0 +1,206 @@
+"""`<Ranker>`: the items of a List in order, or sorted into buckets."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from backend.core.text import storable
+from backend.core.values import JSON
+from backend.labeling.controls.base import (
+    Control,
+    Decoded,
+    Option,
+    Refused,
+    attribute_is_true,
+    clip,
+    joined_steps,
+)
+from backend.labeling.data_values import in_javascript, look_up
+from backend.labeling.objects.page import text_of_html
+from backend.labeling.shown import Shown
+from backend.reading.match import Spelled, match_option
+
+if TYPE_CHECKING:
+    from backend.labeling.objects.base import ObjectTag
+
+MAX_ITEMS = 1_000
+
+Ranking = tuple[tuple[str, tuple[str, ...]], ...]  # each bucket with the ids in it; without buckets: one, the control's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """One column that items are moved to."""
+
+    name: str
+    title: str | None = None
+
+    @property
+    def described(self) -> str:
+        name = json.dumps(self.name, ensure_ascii=False)
+        return f"{name} ({' '.join(self.title.split())})" if self.title and self.title.strip() else name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranker(Control):
+    """A value is a `Ranking`. The options are the items of the task, by their ids: strings, as the editor makes them.
+
+    Without buckets every item comes exactly once. With buckets an item is in one of them or in none; a bucket with
+    `default="true"` also takes what is in none, for the editor would leave that out of sight.
+    """
+
+    tag: ClassVar[str] = "Ranker"
+    object_tags: ClassVar[frozenset[str]] = frozenset({"List"})
+
+    buckets: tuple[Bucket, ...] = field(default=())
+    default: str | None = None  # the bucket that takes the rest
+
+    @classmethod
+    def parse(cls, element: Element, question: str | None) -> Self:
+        to_name = tuple(part.strip() for part in element.get("toName", "").split(","))
+        if len(to_name) != 1:
+            raise Refused("must point to one List")
+        tags = [child for child in element if child.tag == "Bucket"]
+        names = [child.get("name", "") for child in tags]
+        if not all(names):
+            raise Refused("has a Bucket without a name")
+        repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+        if repeated is not None:
+            raise Refused(f"has two Buckets named {repeated!r}")
+        return cls(
+            name=element.get("name", ""),
+            to_name=to_name,
+            question=question,
+            buckets=tuple(Bucket(name=child.get("name", ""), title=child.get("title")) for child in tags),
+            default=next((child.get("name") for child in tags if attribute_is_true(child, "default")), None),
+        )
+
+    def about(self, target: ObjectTag) -> Self:
+        return replace(self, options_variable=target.variable)
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        return replace(self, options=_items(look_up(data, self.options_variable or "")))
+
+    def offering(self, ranked: Sequence[int], most: int) -> Self:
+        return self  # an order is one of all items
+
+    def schema(self) -> dict[str, JSON]:
+        ids: dict[str, JSON] = {
+            "type": "array",
+            "items": {"type": "string", "enum": [o.name for o in self.options]},
+        }
+        if not self.buckets:
+            return ids
+        return {
+            "type": "object",
+            "properties": {bucket.name: ids for bucket in self.buckets},
+            "required": [bucket.name for bucket in self.buckets],
+            "additionalProperties": False,
+        }
+
+    def ask(self) -> str:
+        if not self.buckets:
+            return (
+                f'a list of the ids of all {len(self.options)} items of "{self.to_name[0]}", each exactly once, '
+                "from the first place to the last"
+            )
+        rest = f"goes into {json.dumps(self.default, ensure_ascii=False)}" if self.default else "is left out"
+        return (
+            f"an object with a list for each of {', '.join(bucket.described for bucket in self.buckets)}: the ids of "
+            f'the items of "{self.to_name[0]}" that belong there, from the first place to the last, none twice; '
+            f"what belongs in none of them {rest}"
+        )
+
+    def shape(self) -> str:
+        ids = '["<id>", ...]'
+        if not self.buckets:
+            return ids
+        return "{" + ", ".join(f"{json.dumps(b.name, ensure_ascii=False)}: {ids}" for b in self.buckets) + "}"
+
+    def example(self, shown: Mapping[str, Shown]) -> JSON:
+        ids = [o.name for o in self.options]
+        return {b.name: [] if i else ids for i, b in enumerate(self.buckets)} if self.buckets else ids
+
+    def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
+        given = self._given(raw)
+        if isinstance(given, Decoded):
+            return given
+        ranking: dict[str, tuple[str, ...]] = {}
+        steps: list[str] = []
+        rejected: list[str] = []
+        for bucket, items in given.items():
+            matches = [self.match(in_javascript(item)) if _is_id(item) else None for item in items]
+            rejected += [clip(item) for item, match in zip(items, matches, strict=True) if match is None]
+            found = [match for match in matches if match is not None]
+            ranking[bucket] = tuple(match.value for match in found)
+            steps += [match.step for match in found]
+        if rejected:
+            return Decoded(value=None, problem="names an item that is not in the list", rejected=tuple(rejected))
+        placed = Counter(item for items in ranking.values() for item in items)
+        twice = [item for item, count in placed.items() if count > 1]
+        if twice:
+            return Decoded(value=None, problem="names an item twice", rejected=tuple(clip(item) for item in twice))
+        left = tuple(o.value for o in self.options if o.value not in placed)
+        if self.default is not None:
+            ranking[self.default] += left
+        elif not self.buckets and left:
+            return Decoded(value=None, problem=f"leaves out {len(left)} of {len(self.options)} items")
+        value: Ranking = tuple(ranking.items())
+        empty = not any(items for _, items in value)
+        return Decoded(value=None if empty else value, step=joined_steps(steps) or "exact")
+
+    def regions(self, value: JSON) -> list[dict[str, JSON]]:
+        return [self.region({"ranker": {bucket: list(items) for bucket, items in value}})]
+
+    def _given(self, raw: JSON) -> dict[str, list[JSON]] | Decoded:
+        """The answered items by bucket, in the config's order of buckets; or what is wrong with the answer's form."""
+        if not self.buckets:
+            if isinstance(raw, list):
+                return {self.name: raw}
+            return Decoded(value=None, problem="is not a list of ids", rejected=(clip(raw),))
+        if not isinstance(raw, dict):
+            return Decoded(value=None, problem="is not an object with a list for each bucket", rejected=(clip(raw),))
+        spelled = [Spelled(value=b.name, spellings=(b.title,) if b.title else ()) for b in self.buckets]
+        given: dict[str, list[JSON]] = {bucket.name: [] for bucket in self.buckets}
+        for key, items in raw.items():
+            match = match_option(key, spelled) if isinstance(key, str) else None
+            if match is None:
+                return Decoded(value=None, problem="names a bucket that is not there", rejected=(clip(key),))
+            if items is not None and not isinstance(items, list):
+                return Decoded(value=None, problem="is not an object of lists", rejected=(clip(items),))
+            given[match.value] += items or []
+        return given
+
+
+def _is_id(item: JSON) -> bool:
+    return isinstance(item, str | int | float) and not isinstance(item, bool)
+
+
+def _items(found: JSON | object) -> tuple[Option, ...]:
+    """The items of a List as options. Raises `Refused` where they cannot be told apart or read."""
+    if not isinstance(found, list) or not found:
+        raise Refused("has no items to rank: the data holds no list of them")
+    if len(found) > MAX_ITEMS:
+        raise Refused(f"has {len(found):,} items to rank, more than {MAX_ITEMS:,}")
+    options = tuple(_options(found))
+    twice = next((name for name, count in Counter(o.name for o in options).items() if count > 1), None)
+    if twice is not None:
+        raise Refused(f"has two items with the id {clip(twice)!r}")
+    return options
+
+
+def _options(items: Sequence[JSON]) -> Iterable[Option]:
+    for item in items:
+        identity = item.get("id") if isinstance(item, dict) else None
+        name = in_javascript(identity) if _is_id(identity) else ""
+        if not isinstance(item, dict) or not name.strip() or storable(name) != name:
+            raise Refused("has an item without an id")
+        html, title, body = item.get("html"), item.get("title"), item.get("body")
+        if isinstance(html, str) and html.strip() and not body and not text_of_html(storable(html)).strip():
+            raise Refused(f"has an item, {clip(name)!r}, whose HTML holds no word to read (an image), and no body")
+        yield Option(value=name, name=name, description=storable(title) if isinstance(title, str) and title else None)

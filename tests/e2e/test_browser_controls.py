@@ -1,0 +1,106 @@
+"""Rankers, and labels that a task brings along, as the editor shows a prediction of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from scripts.services import LabelStudio
+from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.configs import OWN_LABELS, OWN_LABELS_ROW, RANKED_ROW, RANKERS
+from tests.e2e.stack import Labeling, Stack
+
+# Each column: its title, and the titles of the items in it, from the top.
+_COLUMNS = """columns => columns.map(column => [
+  column.firstElementChild.textContent,
+  [...column.querySelectorAll(".htx-ranker-item")].map(item => item.firstElementChild.textContent),
+])"""
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
+        yield page
+
+
+def pre_annotated(stack: Stack, title: str, config: str, row: Mapping[str, Any], answer: Mapping[str, Any]) -> Labeling:
+    """A project with one task and the prediction of a model that answers that."""
+    project = stack.project(title, config, [row])
+    stack.connect(project)
+    stack.model.change(text=json.dumps(answer, ensure_ascii=False))
+    told = stack.run(project)
+    assert told["by_state"].get("done") == 1, told
+    return project
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "columns"),
+    [
+        (
+            "one order",
+            ["2", 7, "an id", "mdn"],
+            [["Results", ["Arrow", "Ten tips 👍", "Quiver", "Arrow functions"]]],
+        ),
+        (
+            "buckets",
+            {"best": ["2", "mdn"], "ads": ["7"]},
+            [
+                ["Results", ["Quiver"]],
+                ["Best results", ["Arrow", "Arrow functions"]],
+                ["Paid results", ["Ten tips 👍"]],
+            ],
+        ),
+        (
+            "a bucket for the rest",
+            {"best": ["an id"], "rest": ["7"]},
+            [["Best results", ["Quiver"]], ["All others", ["Ten tips 👍", "Arrow functions", "Arrow"]]],
+        ),
+    ],
+)
+def test_items_stand_where_the_model_put_them(
+    page: Page, stack: Stack, kind: str, answer: Any, columns: list[Any]
+) -> None:
+    project = pre_annotated(stack, f"Ranker: {kind}", RANKERS[kind], RANKED_ROW, {"rank": answer})
+    open_editor(page, project, project.task_ids()[0])
+    titles = [title for _, column in columns for title in column]
+    expect(page.locator(".htx-ranker-item")).to_contain_text(titles)  # the items are there before the prediction is
+    keep_picture(page, f"ranker-{kind.replace(' ', '-')}")
+    assert page.locator(".htx-ranker-column").evaluate_all(_COLUMNS) == columns
+
+
+def test_labels_of_the_data_mark_a_text_of_several_keys(page: Page, stack: Stack) -> None:
+    spans = [
+        {"text": "Dune 😀", "label": "WORK"},
+        {"text": "Frank Herbert", "label": "PERSON"},
+        {"text": "1965", "label": "YEAR"},
+    ]
+    project = pre_annotated(stack, "Own labels", OWN_LABELS, OWN_LABELS_ROW, {"spans": spans, "kind": "film"})
+    open_editor(page, project, project.task_ids()[0])
+    marked = page.locator(".htx-highlight")
+    expect(marked).to_have_count(3)
+    keep_picture(page, "own-labels")
+    assert marked.all_inner_texts() == ["Dune 😀", "Frank Herbert", "1965"]
+    labels = [(mark.get_attribute("data-label") or "").partition(":")[2] for mark in marked.all()]
+    assert labels == ["WORK", "PERSON", "YEAR"]
+    assert page.locator(".lsf-richtext__container").inner_text().strip() == '👍 "Dune 😀" by Frank Herbert, 1965'
+    expect(page.get_by_text("Dune 😀 (by Frank Herbert)")).to_be_visible()
+    assert [box.get_attribute("name") for box in page.locator(".lsf-choice input:checked").all()] == ["film"]
+
+
+def test_a_prediction_takes_the_preselected_choice_away(page: Page, stack: Stack) -> None:
+    """Which is why the model is asked to keep it."""
+    project = stack.project("Preselected", OWN_LABELS, [OWN_LABELS_ROW])
+    stack.connect(project)
+    region = {"id": "1", "from_name": "spans", "to_name": "text", "type": "labels"}
+    value = {"start": 3, "end": 7, "text": "Dune", "labels": ["WORK"]}
+    body = {"task": project.task_ids()[0], "result": [{**region, "value": value}], "model_version": "by hand"}
+    project.call("POST", "/api/predictions/", json=body)
+    open_editor(page, project, project.task_ids()[0])
+    expect(page.locator(".htx-highlight")).to_have_count(1)
+    expect(page.locator(".lsf-choice input")).to_have_count(2)
+    expect(page.locator(".lsf-choice input:checked")).to_have_count(0)
