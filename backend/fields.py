@@ -24,7 +24,7 @@ from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Control, Decoded
 from backend.labeling.controls.base import clip
 from backend.labeling.shown import Shown
-from backend.reading.decisions import decisions
+from backend.reading.decisions import decisions, items
 from backend.reading.extract import MAX_REPLY_CHARS, bare_value, extract
 from backend.reading.given import CUT, UNCLEAR, Given
 from backend.reading.lines import is_answer_key, labelled_values
@@ -165,10 +165,26 @@ class _Reading:
             return reading  # tokens that are pieces of a character, or a prefix left out: positions would not hold
         if control.closed_options:
             return self.as_label(control, reading, tokens, place)
-        found = value_probability(tokens, decisions(self.reply.text, *place)) if given.strict else None
+        return self.as_value(control, reading, tokens, place) if given.strict else reading
+
+    def as_value(
+        self, control: Control, reading: FieldReading, tokens: Sequence[TokenLogprob], place: tuple[int, int]
+    ) -> FieldReading:
+        """Exactly this value, and each region of it by itself."""
+        text = self.reply.text
+        found = value_probability(tokens, decisions(text, *place))
         if found is None:
             return reading
-        return replace(reading, confidence=found * reading.usable, method="value_logprob")
+        origins = control.origins(reading.value) if control.item_regions and reading.value is not None else ()
+        ranges = items(text, *place) if origins else ()
+        each = [value_probability(tokens, decisions(text, *ranges[origin])) for origin in origins]
+        known = tuple(score for score in each if score is not None)
+        return replace(
+            reading,
+            confidence=found * reading.usable,
+            method="value_logprob",
+            region_confidences=known if len(known) == len(origins) else (),
+        )
 
     def as_label(
         self, control: Control, reading: FieldReading, tokens: Sequence[TokenLogprob], place: tuple[int, int]

@@ -5,10 +5,13 @@ Keys, braces and colons are given by the schema and decide nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}:,]|[^\s\[\]{}:,"]+', re.DOTALL)
+_BETWEEN = re.compile(r"[\s,]*+")
+_DECODER = json.JSONDecoder()
 _KEY_ENDS = re.compile(r"\s*+:")
 
 
@@ -19,6 +22,17 @@ def decisions(text: str, start: int, end: int) -> tuple[tuple[int, int], ...]:
     for the same reason; of a list its commas and its end.
     """
     return tuple(_decisions(text, start, end))
+
+
+def items(text: str, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """Half-open ranges in `text` of the items of the strict JSON list `text[start:end]`; none for another value."""
+    found: list[tuple[int, int]] = []
+    at = _BETWEEN.match(text, start + 1, end)
+    while text[start : start + 1] == "[" and at and at.end() < end - 1:
+        _, after = _DECODER.raw_decode(text, at.end())
+        found.append((at.end(), after))
+        at = _BETWEEN.match(text, after, end)
+    return tuple(found)
 
 
 def _decisions(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Sequence
 
 import pytest
 
 from backend.core.errors import ModelRateLimited
-from backend.core.values import FieldReading, Outcome, Request, TaskState
+from backend.core.values import FieldReading, Outcome, Request, TaskState, TokenLogprob
 from backend.dialogue import annotate
 from backend.fields import read_reply
 from backend.labeling.config import parse_config
@@ -214,3 +216,43 @@ def test_a_control_that_samples_did_not_show_is_voted_on_by_the_others() -> None
     assert [(f.value, f.confidence) for f in outcome.fields] == [(("sad",), 0.6), (("work",), pytest.approx(2 / 3))]
     outcome, _ = converse(xml, fine, sad, fine, fine, fine)
     assert [r["from_name"] for r in outcome.result] == ["mood"]
+
+
+# --- off the tokens of one reply -------------------------------------------------------------------------------
+
+
+def in_tokens(text: str, doubts: dict[str, float]) -> tuple[TokenLogprob, ...]:
+    """A reply cut into words and marks; the `doubts` give a word's probability, all other tokens are nearly certain."""
+    pieces = re.findall(r"\w+|\W", text)
+    return tuple(
+        TokenLogprob(token=p, logprob=math.log(sure), top=((p, math.log(sure)), ("?", math.log(1.001 - sure))))
+        for p in pieces
+        for sure in [doubts.get(p, 1.0)]
+    )
+
+
+def test_each_passage_has_a_probability_of_its_own() -> None:
+    answer = (
+        '{"who": [{"text": "Bob", "label": "PER"}, {"text": "Zoe", "label": "PER"}, {"text": "Ann", "label": "PER"}]}'
+    )
+    config = parse_config(SPANS)
+    given = reply(answer, tokens=in_tokens(answer, {"Bob": 0.5, "Ann": 0.8}))
+    (field,) = read_reply(given, config, config.show(TEXT.data))
+    assert [span.text for span in field.value or ()] == ["Ann", "Bob"]
+    assert field.region_confidences == pytest.approx((0.8, 0.5))
+    assert field.confidence == pytest.approx(0.5 * 0.8 * 2 / 3)  # Zoe is not in the text
+    assert field.method == "value_logprob"
+
+
+def test_numbers_and_ratings_are_scored_off_their_tokens() -> None:
+    inside = '<Number name="n" toName="text"/><Rating name="r" toName="text"/>'
+    config = parse_config(f'<View><Text name="text" value="$text"/>{inside}</View>')
+    answer = '{"n": 42, "r": 4}'
+    stars = TokenLogprob(token="4", logprob=math.log(0.6), top=(("4", math.log(0.6)), ("5", math.log(0.3))))
+    tokens = tuple(stars if t.token == "4" else t for t in in_tokens(answer, {"42": 0.7}))
+    number, rating = read_reply(reply(answer, tokens=tokens), config, config.show(TEXT.data))
+    assert (number.method, number.confidence) == ("value_logprob", pytest.approx(0.7))
+    assert (rating.method, rating.confidence) == (
+        "label_logprob",
+        pytest.approx(0.6),
+    )  # what is not listed may be another rating

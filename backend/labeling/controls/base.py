@@ -61,7 +61,7 @@ class Control(ABC):
 
     tag: ClassVar[str]
     object_tags: ClassVar[frozenset[str]]  # the object tags that it can point to
-    item_regions: ClassVar[bool] = False  # each item of a value is a region of its own, in the same order
+    item_regions: ClassVar[bool] = False  # each item of a value is a region, or a group, of its own, in that order
 
     name: str
     to_name: tuple[str, ...]
@@ -134,6 +134,10 @@ class Control(ABC):
     def is_set(self) -> bool:
         """Whether a value is a tuple of items that are right or wrong each by itself."""
         return False
+
+    def origins(self, value: JSON) -> tuple[int, ...]:
+        """Where each item of a value is a region: which item of the answer's list it was read from."""
+        return ()
 
     def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
         """Values of several answers, with items that mean the same made equal; None stays None."""

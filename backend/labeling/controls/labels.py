@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
@@ -35,6 +35,7 @@ class Span:
     text: str
     labels: tuple[str, ...]
     answers: tuple[Answer, ...] = ()  # of the attached controls
+    origin: int = field(default=0, compare=False)  # which item of the model's answer it was read from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ class _Quote:
 
     text: str
     labels: tuple[str, ...]
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[Answer, ...]
+    origin: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +151,7 @@ class Labels(RegionControl):
         quotes: list[_Quote] = []
         steps: list[str] = []
         rejected: list[str] = []
-        for item in raw:
+        for origin, item in enumerate(raw):
             text, named = (
                 (item.get("text"), item.get("label", item.get("labels"))) if isinstance(item, dict) else (0, 0)
             )
@@ -161,7 +163,8 @@ class Labels(RegionControl):
                 continue
             labels = tuple(dict.fromkeys(match.value for match in found))
             labels = labels if self.multiple else labels[:1]
-            quotes.append(_Quote(text=text, labels=labels, answers=self.read_attached(item, labels, shown)))
+            answers = self.read_attached(item, labels, shown)
+            quotes.append(_Quote(text=text, labels=labels, answers=answers, origin=origin))
             steps += [match.step for match in found]
         return quotes, steps, rejected
 
@@ -212,7 +215,7 @@ def _placed(quotes: Sequence[_Quote], shown: Shown) -> list[_Placed]:
             standing.setdefault(quote.text, place)
         if place and position:
             text = passages.text[place[0] : place[1]]
-            span = Span(position=position, text=text, labels=quote.labels, answers=quote.answers)
+            span = Span(position=position, text=text, labels=quote.labels, answers=quote.answers, origin=quote.origin)
             placed.append((*place, span))
     return placed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 from xml.etree.ElementTree import Element
 
@@ -47,6 +47,7 @@ class Box:
     item: int | None = None  # which image of a list
     label: str | None = None
     answers: tuple[Answer, ...] = ()  # of the attached controls
+    origin: int = field(default=0, compare=False)  # which item of the model's answer it was read from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +140,13 @@ class RectangleLabels(RegionControl):
         steps: list[str] = []
         rejected: list[str] = []
         read: list[Box] = []
-        for item in raw:
+        for origin, item in enumerate(raw):
             found = self._box(item, images, shown)
             if isinstance(found, str):
                 rejected.append(clip(found))
                 continue
             box, step = found
-            read.append(box)
+            read.append(replace(box, origin=origin))
             steps.append(step)
         if read and all(max(b.x, b.y, b.width, b.height) <= 1 for b in read):
             return Decoded(value=None, problem="has fractions where per cent, from 0 to 100, were asked")

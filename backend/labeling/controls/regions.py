@@ -61,6 +61,9 @@ class RegionControl(Control):
     def is_set(self) -> bool:
         return True
 
+    def origins(self, value: JSON) -> tuple[int, ...]:
+        return tuple(region.origin for region in value)
+
     def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
         """The same region has the same answers everywhere: those that most of the values give for it."""
         given: dict[Any, Counter[tuple[Answer, ...]]] = {}

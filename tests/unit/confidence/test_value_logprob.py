@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backend.confidence.value_logprob import value_probability
 from backend.core.values import JSON, TokenLogprob
-from backend.reading.decisions import decisions
+from backend.reading.decisions import decisions, items
 
 HALF = math.log(0.5)
 
@@ -44,6 +44,18 @@ def test_decisions_are_in_order_and_apart(value: JSON) -> None:
     found = decisions(text, 0, len(text))
     assert all(0 <= begin < end <= len(text) for begin, end in found)
     assert all(before[0] < after[0] for before, after in pairwise(found))
+
+
+@given(st.lists(st.recursive(_LEAVES, st.lists)), st.none() | st.just(2))
+def test_the_items_of_a_list(values: list[JSON], indent: int | None) -> None:
+    text = f" {json.dumps(values, indent=indent)} "
+    found = items(text, 1, len(text) - 1)
+    assert [json.loads(text[begin:end]) for begin, end in found] == values
+
+
+def test_only_a_list_has_items() -> None:
+    assert items('{"a": [1]}', 0, 10) == ()
+    assert items('"a"', 0, 3) == ()
 
 
 def test_only_what_was_decided_counts() -> None:
