@@ -97,8 +97,8 @@ def compared_text(control: Control, shown: Mapping[str, Shown]) -> str:
 
 
 def _joined(shown: Iterable[Shown]) -> str:
-    """The text of objects; what stands in it for images is no text of the task."""
-    return "\n".join(s.text for s in shown if s.text.strip() and not s.images)
+    """The text of objects; what stands in it for images and recordings is no text of the task."""
+    return "\n".join(s.text for s in shown if s.text.strip() and not s.images and not s.unseen)
 
 
 def _text(option: Option) -> str:

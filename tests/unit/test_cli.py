@@ -63,8 +63,8 @@ def test_a_run_from_connecting_to_status(installation: Installation, prelabel: C
 
 def test_the_status_tells_of_shortened_lists(installation: Installation, prelabel: Command) -> None:
     more = "".join(f'<Choice value="[/] {n}"/>' for n in range(300))
-    sound = '<Audio name="a" value="$a"/><Labels name="calls" toName="a"><Label value="cat"/></Labels>'
-    config = CONFIG.replace("</Choices>", f"{more}</Choices>{sound}")
+    refused = '<HyperTextLabels name="calls" toName="text"><Label value="cat"/></HyperTextLabels>'
+    config = CONFIG.replace("</Choices>", f"{more}</Choices>{refused}")
     project, _ = installation.project("good", "bad", config=config)
     assert prelabel("run", "--project", project, "--wait")[0] == 0
     note = '"sentiment": 200 of 302 options shown, the most similar to the text'

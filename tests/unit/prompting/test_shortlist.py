@@ -12,7 +12,7 @@ from backend.core.values import Picture
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls.taxonomy import SEPARATOR, Taxonomy
 from backend.labeling.schema import MAX_ENUM_VALUES
-from backend.prompting.shortlist import FEWEST, Shortlist, shortlist
+from backend.prompting.shortlist import FEWEST, Shortlist, compared_text, shortlist
 
 
 def listing(tag: str, child: str, count: int, *, name: str = "intent", extra: str = "") -> str:
@@ -205,3 +205,12 @@ def test_of_any_tree_exactly_as_many_are_offered(random: object, most: int, leaf
         complete = {n.option.name for n in offered.nodes}
         cut = [n for n in complete if SEPARATOR in n and n.rpartition(SEPARATOR)[0] not in complete]
         assert len(cut) <= 1  # the last one, for which there was no more room
+
+
+def test_the_words_that_stand_for_a_recording_are_no_text_of_the_task() -> None:
+    config = parse_config(
+        '<View><Text name="t" value="$t"/><Audio name="a" value="$a"/>'
+        '<Choices name="c" toName="a"><Choice value="x"/></Choices></View>'
+    )
+    shown = config.show({"t": "Two dogs", "a": "x.mp3"})
+    assert compared_text(config.controls[0], shown) == "Two dogs"

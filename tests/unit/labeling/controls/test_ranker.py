@@ -119,6 +119,11 @@ def test_a_task_whose_items_cannot_be_ranked_is_refused_by_name(items: Any, reas
     assert str(config.refusals[0]).startswith(f'Ranker "r" {reason}')
 
 
+def test_no_item_is_left_out_of_a_long_list() -> None:
+    _, control = bound(PLAIN)
+    assert control.offering([0], 1) == control
+
+
 @pytest.mark.parametrize(
     ("xml", "refusal"),
     [
