@@ -104,3 +104,21 @@ def test_a_prediction_takes_the_preselected_choice_away(page: Page, stack: Stack
     expect(page.locator(".htx-highlight")).to_have_count(1)
     expect(page.locator(".lsf-choice input")).to_have_count(2)
     expect(page.locator(".lsf-choice input:checked")).to_have_count(0)
+
+
+def test_dates_and_the_paths_of_a_tree(page: Page, stack: Stack) -> None:
+    config = (
+        '<View><Text name="text" value="$text"/><DateTime name="day" toName="text" only="date"/>'
+        '<DateTime name="moment" toName="text"/><Taxonomy name="kind" toName="text"><Choice value="Animal">'
+        '<Choice value="Dog"/><Choice value="Cat"/></Choice><Choice value="Plant"/></Taxonomy></View>'
+    )
+    answer = {"day": "2026-03-04", "moment": "2026-03-04T05:06", "kind": ["Animal > Dog", "Plant"]}
+    row = {"text": "On 4 March 2026 at 5:06 a dog lay under a tree."}
+    project = pre_annotated(stack, "Dates", config, row, answer)
+    open_editor(page, project, project.task_ids()[0])
+    time = page.locator('input[type="time"]')
+    expect(time).to_have_value("05:06")
+    keep_picture(page, "dates")
+    assert [day.input_value() for day in page.locator('input[type="date"]').all()] == ["2026-03-04", "2026-03-04"]
+    chosen = page.locator(".ant-select-selection-item-content")
+    assert [text.split("/")[-1].strip() for text in chosen.all_inner_texts()] == ["Dog", "Plant"]
