@@ -23,7 +23,15 @@ from backend.labeling.controls.box_labels import BoxLabels
 from backend.labeling.controls.per_item import PerItem
 from backend.labeling.controls.regions import RegionControl
 from backend.labeling.data_values import keys_of
-from backend.labeling.following import conditions_of, every, is_per_item, is_per_region, settle
+from backend.labeling.following import (
+    SHOWN_NOWHERE,
+    conditions_of,
+    every,
+    followed,
+    is_per_item,
+    is_per_region,
+    settle,
+)
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects import ObjectTag
 from backend.labeling.objects.headers import shown_headers
@@ -97,11 +105,19 @@ class LabelingConfig:
                 refusals[refusal.tag, refusal.name] = refusal
                 return None
 
+        makers = {c.name: c for c in self.controls if isinstance(c, RegionControl)}
+        waiting: list[Control] = []
         controls: list[Control] = []
         for control in filter(None, map(bound, self.controls)):
             if isinstance(control, RegionControl) and control.attached:
-                control = replace(control, attached=tuple(filter(None, map(bound, control.attached))))
+                followers = tuple(filter(None, map(bound, control.attached)))
+                control = followed(makers[control.name], replace(control, attached=followers))
+                waiting += followers
             controls.append(control)
+        shown = {control.name for control in every(controls)}
+        for one in waiting:
+            if one.name not in shown:
+                refusals[one.tag, one.name] = Refusal(tag=one.tag, name=one.name, reason=SHOWN_NOWHERE)
         return replace(self, controls=tuple(controls), refusals=tuple(refusals.values()))
 
     def visible(self, values: Mapping[str, JSON | None]) -> frozenset[str]:
