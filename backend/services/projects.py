@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioError
 from backend.core.text import storable
-from backend.core.values import Agent, version_of
+from backend.core.values import Agent
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
@@ -18,6 +18,7 @@ from backend.labeling.objects.page import text_of_html
 from backend.labeling.unsupported import another_tag_would_do
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
+from backend.version import version_for
 
 _log = logging.getLogger(__name__)
 
@@ -119,15 +120,7 @@ class Projects:
         return (self._version(config, instructions) if config.controls else None), refusals
 
     def _version(self, config: LabelingConfig, instructions: str) -> str:
-        return version_of(
-            self.agent,
-            template_source=self.template_source,
-            config_fingerprint=config.fingerprint,
-            instructions=instructions,
-            with_images=any(o.tag == "Image" for o in config.objects),
-            with_documents=any(o.tag == "Pdf" for o in config.objects),
-            with_relations=config.relations is not None,
-        )
+        return version_for(self.agent, config, self.template_source, instructions)
 
 
 def what_is_answered(refusals: Sequence[str]) -> str:

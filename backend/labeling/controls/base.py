@@ -63,6 +63,8 @@ class Control(ABC):
     object_tags: ClassVar[frozenset[str]]  # the object tags that it can point to
     item_regions: ClassVar[bool] = False  # each item of a value is a region, or a group, of its own, in that order
 
+    needs_all_options: ClassVar[bool] = False  # `offering` cannot leave any out
+
     name: str
     to_name: tuple[str, ...]
     required: bool = False
@@ -88,6 +90,11 @@ class Control(ABC):
         """The control with only `most` of its options, those whose indexes are `ranked` first, in the old order."""
         kept = sorted(ranked[:most])
         return replace(self, options=tuple(self.options[index] for index in kept))
+
+    @property
+    def must_write(self) -> tuple[str, ...]:
+        """What every answer holds, whatever is answered; empty where an answer may be short."""
+        return ()
 
     def unanswerable(self, target: Shown) -> str | None:
         """Why it is not asked about an object as a task shows it: a phrase; None where it is."""

@@ -56,6 +56,7 @@ class Ranker(Control):
 
     tag: ClassVar[str] = "Ranker"
     object_tags: ClassVar[frozenset[str]] = frozenset({"List"})
+    needs_all_options: ClassVar[bool] = True  # an order is one of all items
 
     buckets: tuple[Bucket, ...] = field(default=())
     default: str | None = None  # the bucket that takes the rest
@@ -87,7 +88,11 @@ class Ranker(Control):
         return replace(self, options=_items(look_up(data, self.options_variable or "")))
 
     def offering(self, ranked: Sequence[int], most: int) -> Self:
-        return self  # an order is one of all items
+        return self
+
+    @property
+    def must_write(self) -> tuple[str, ...]:
+        return () if self.buckets else tuple(o.name for o in self.options)
 
     def schema(self) -> dict[str, JSON]:
         ids: dict[str, JSON] = {
