@@ -175,7 +175,7 @@ def attribute_is_true(element: Element, name: str) -> bool:
 
 def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:
     """The direct children as options. Raises `Refused` for none and for two of one name."""
-    return distinct(option_of(child) for child in _children(element, child_tag) if child.get("value"))
+    return distinct(tuple(option_of(child) for child in _children(element, child_tag) if child.get("value")))
 
 
 def _children(element: Element, tag: str) -> Iterator[Element]:
@@ -187,16 +187,24 @@ def _children(element: Element, tag: str) -> Iterator[Element]:
             yield from _children(child, tag)
 
 
-def distinct(given_options: Iterable[Option]) -> tuple[Option, ...]:
+def distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
     """The options as they are, some and all different. Raises `Refused` otherwise."""
-    options = tuple(given_options)
     if not options:
         raise Refused("has no option with a value")
+    twice = repeated_option(options)
+    if twice is not None:
+        raise Refused(f"has the option {clip(twice)!r} twice: rename one")
+    return options
+
+
+def repeated_option(options: Iterable[Option]) -> str | None:
+    """A value, or a name, that two of them have."""
+    options = tuple(options)
     for given in ([o.value for o in options], [o.name for o in options]):
         repeated = sorted(v for v, count in Counter(given).items() if count > 1)
         if repeated:
-            raise Refused(f"has the option {repeated[0]!r} twice: rename one")
-    return options
+            return repeated[0]
+    return None
 
 
 def option_of(child: Element) -> Option:
