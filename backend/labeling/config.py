@@ -18,7 +18,7 @@ from backend.core.values import JSON, Media, canonical_hash
 from backend.labeling.conditions import BY_REGION, Condition, visible
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.controls import Control, Option
-from backend.labeling.controls.base import Refused, question_of
+from backend.labeling.controls.base import Refused, question_of, to_names
 from backend.labeling.controls.box_labels import BoxLabels
 from backend.labeling.controls.per_item import PerItem
 from backend.labeling.controls.regions import RegionControl
@@ -222,7 +222,7 @@ def parse_config(xml: str) -> LabelingConfig:
     seen: set[str] = set()
     controls: list[Control] = []
     followers: list[Control] = []
-    asked: list[list[str]] = []  # what each control points to
+    asked: list[tuple[str, ...]] = []  # what each control points to
     for element, question, conditions in _walk(root):
         if not (element.get("name") and element.get("toName")) or element.tag in _NO_CONTROLS:
             continue
@@ -230,7 +230,7 @@ def parse_config(xml: str) -> LabelingConfig:
         if name in seen:
             raise ConfigError(f"The labeling config has two controls named {name!r}: give each its own name.")
         seen.add(name)
-        asked.append([part.strip() for part in element.get("toName", "").split(",")])
+        asked.append(to_names(element))
         try:
             control = _control(element, question, conditions, objects)
             follows = is_per_region(element) or isinstance(control, BoxLabels)
@@ -330,6 +330,8 @@ def _control(
     elif any(condition.kind == BY_REGION for condition in conditions):
         raise Refused("is shown only while a region is selected")
     control = replace(control_class.parse(element, question), conditions=conditions)
+    if element.get("toName", "").split(",")[0] != control.to_name[0]:
+        raise Refused("has a space beside the first name of its toName: Label Studio's own check refuses its answers")
     for target in control.to_name:
         found = objects.get(target)
         if found is None:
@@ -353,7 +355,8 @@ def _relations(root: Element, controls: Sequence[Control]) -> Relations | None:
 
 def _class_of(element: Element, objects: Mapping[str, ObjectTag | Refusal]) -> type[Control] | None:
     control_class = CONTROL_TAGS.get(element.tag)
-    on_image = isinstance(objects.get(element.get("toName", "")), Image)
+    targets = to_names(element)
+    on_image = len(targets) == 1 and isinstance(objects.get(targets[0]), Image)
     return BoxLabels if control_class is CONTROL_TAGS["Labels"] and on_image else control_class
 
 

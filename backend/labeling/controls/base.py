@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypedDict
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
@@ -166,6 +166,30 @@ class Control(ABC):
 
     def match(self, text: str) -> Match | None:
         return match_option(text, [o.spelled for o in self.options])
+
+
+class Common(TypedDict):
+    """What most tags say in the same way."""
+
+    name: str
+    to_name: tuple[str, ...]
+    required: bool
+    question: str | None
+
+
+def common(element: Element, question: str | None) -> Common:
+    """What nearly every tag is parsed to, to be spread over its class."""
+    return Common(
+        name=element.get("name", ""),
+        to_name=to_names(element),
+        required=attribute_is_true(element, "required"),
+        question=question,
+    )
+
+
+def to_names(element: Element) -> tuple[str, ...]:
+    """The objects that `toName` points to."""
+    return tuple(part.strip() for part in element.get("toName", "").split(","))
 
 
 def attribute_is_true(element: Element, name: str) -> bool:

@@ -15,8 +15,8 @@ from backend.core.values import JSON
 from backend.labeling.controls.base import (
     Decoded,
     Option,
-    attribute_is_true,
     clip,
+    common,
     joined_steps,
     option_of,
     options_of,
@@ -71,10 +71,7 @@ class Labels(RegionControl):
     def parse(cls, element: Element, question: str | None) -> Self:
         variable = variable_of(element, "Label")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             options=() if variable else options_of(element, "Label"),
             options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",

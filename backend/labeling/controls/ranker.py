@@ -19,6 +19,7 @@ from backend.labeling.controls.base import (
     attribute_is_true,
     clip,
     joined_steps,
+    to_names,
 )
 from backend.labeling.data_values import in_javascript, look_up
 from backend.labeling.objects.page import text_of_html
@@ -64,7 +65,7 @@ class Ranker(Control):
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        to_name = tuple(part.strip() for part in element.get("toName", "").split(","))
+        to_name = to_names(element)
         if len(to_name) != 1:
             raise Refused("must point to one List")
         tags = [child for child in element if child.tag == "Bucket"]

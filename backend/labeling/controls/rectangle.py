@@ -12,8 +12,8 @@ from backend.core.values import JSON
 from backend.labeling.controls.base import (
     Decoded,
     Option,
-    attribute_is_true,
     clip,
+    common,
     joined_steps,
     options_of,
 )
@@ -66,10 +66,7 @@ class RectangleLabels(RegionControl):
     def parse(cls, element: Element, question: str | None) -> Self:
         variable = cls.variable_of(element)
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             options=() if variable else cls.labels_of(element),
             options_variable=variable,
             max_usages=max_usages_of(element),

@@ -412,6 +412,34 @@ def test_any_other_text_is_a_config_error(xml: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "control",
+    [
+        '<Choices name="r" toName="{}"><Choice value="a"/></Choices>',
+        '<Labels name="r" toName="{}"><Label value="a"/></Labels>',
+        '<Taxonomy name="r" toName="{}"><Choice value="a"/></Taxonomy>',
+        '<Rating name="r" toName="{}"/>',
+        '<Number name="r" toName="{}"/>',
+        '<DateTime name="r" toName="{}"/>',
+        '<TextArea name="r" toName="{}"/>',
+        '<Pairwise name="r" toName="{}"/>',
+    ],
+)
+def test_spaces_after_a_comma_in_to_name_mean_nothing(control: str) -> None:
+    two = view('<Text name="a" value="$a"/><Text name="b" value="$b"/>', control.format("a, b"))
+    config = parse_config(two)
+    assert config.refusals == ()
+    assert config.controls[0].to_name == ("a", "b")
+    assert config.controls == parse_config(two.replace("a, b", "a,b")).controls
+
+
+def test_a_space_that_label_studio_stumbles_over_is_refused_by_name() -> None:
+    config = parse_config(view(TEXT, '<Rating name="r" toName="t "/>'))
+    assert [str(r) for r in config.refusals] == [
+        'Rating "r" has a space beside the first name of its toName: Label Studio\'s own check refuses what is answered'
+    ]
+
+
+@pytest.mark.parametrize(
     ("control", "another"),
     [
         ('<BrushLabels name="r" toName="t"/>', True),
