@@ -37,7 +37,7 @@ from backend.labeling.objects import ObjectTag
 from backend.labeling.objects.headers import shown_headers
 from backend.labeling.objects.image import Image
 from backend.labeling.relations import Relations
-from backend.labeling.schema import nullable, within_enum_limits
+from backend.labeling.schema import nullable, strict_object, within_enum_limits
 from backend.labeling.shown import Shown
 from backend.labeling.unsupported import why_not_on, why_not_shown, why_unsupported
 
@@ -55,6 +55,11 @@ class Refusal:
     tag: str
     name: str
     reason: str
+    another_tag: bool = False  # the tag itself, or what it points to, is the reason: another tag would do
+
+    @classmethod
+    def of(cls, refused: Refused, *, tag: str, name: str) -> Refusal:
+        return cls(tag=tag, name=name, reason=str(refused), another_tag=refused.another_tag)
 
     def __str__(self) -> str:
         return f'{self.tag} "{self.name}" {self.reason}'
@@ -101,8 +106,7 @@ class LabelingConfig:
             try:
                 return control.bind(data)
             except Refused as refused:
-                refusal = Refusal(tag=control.tag, name=control.name, reason=str(refused))
-                refusals[refusal.tag, refusal.name] = refusal
+                refusals[control.tag, control.name] = Refusal.of(refused, tag=control.tag, name=control.name)
                 return None
 
         makers = {c.name: c for c in self.controls if isinstance(c, RegionControl)}
@@ -177,12 +181,7 @@ class LabelingConfig:
 
     def schema(self) -> dict[str, JSON]:
         """JSON schema of the whole answer: one property a control, all required, nothing else."""
-        return {
-            "type": "object",
-            "properties": within_enum_limits({c.name: _schema(c) for c in self.controls}),
-            "required": [c.name for c in self.controls],
-            "additionalProperties": False,
-        }
+        return strict_object(within_enum_limits({c.name: _schema(c) for c in self.controls}))
 
     def validate(self, result: list[dict[str, JSON]], score: float | None) -> list[str]:
         """What the server's own check says of a prediction; empty when it accepts."""
@@ -236,7 +235,7 @@ def parse_config(xml: str) -> LabelingConfig:
             follows = is_per_region(element) or isinstance(control, BoxLabels)
             (followers if follows else controls).append(control)
         except Refused as refused:
-            refusals.append(Refusal(tag=element.tag, name=name, reason=str(refused)))
+            refusals.append(Refusal.of(refused, tag=element.tag, name=name))
     settled = settle(controls, followers)
     tags = {c.name: c.tag for c in (*controls, *followers)}
     refusals += [Refusal(tag=tags[name], name=name, reason=reason) for name, reason in settled.refusals.items()]
@@ -303,10 +302,10 @@ def _objects(root: Element) -> dict[str, ObjectTag | Refusal]:
         object_class = OBJECT_TAGS.get(element.tag)
         try:
             if object_class is None:
-                raise Refused(why_not_shown(element.tag))
+                raise Refused(why_not_shown(element.tag), another_tag=True)
             objects[name] = object_class.parse(element)
         except Refused as refused:
-            objects[name] = Refusal(tag=element.tag, name=name, reason=str(refused))
+            objects[name] = Refusal.of(refused, tag=element.tag, name=name)
     understood = [o for o in objects.values() if isinstance(o, ObjectTag)]
     objects |= {name: o for name, o in shown_headers(headers, understood).items() if name not in objects}
     return {
@@ -323,7 +322,7 @@ def _control(
 ) -> Control:
     control_class = _class_of(element, objects)
     if control_class is None:
-        raise Refused(why_unsupported(element.tag))
+        raise Refused(why_unsupported(element.tag), another_tag=True)
     per_region = is_per_region(element)
     if per_region or control_class is BoxLabels:
         conditions = conditions_of(element, conditions)
@@ -337,9 +336,9 @@ def _control(
         if found is None:
             raise Refused(f"points to {target!r}, which is not in the config")
         if isinstance(found, Refusal):
-            raise Refused(f"points to {found}")
+            raise Refused(f"points to {found}", another_tag=found.another_tag)
         if found.tag not in control_class.object_tags:
-            raise Refused(why_not_on(control_class.tag, found.tag, target))
+            raise Refused(why_not_on(control_class.tag, found.tag, target), another_tag=True)
         control = control.about(found)
         if is_per_item(element) and isinstance(found, Image):  # on other objects it is an ordinary control
             control = PerItem.over(control, listed=found.listed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioError
@@ -15,7 +14,6 @@ from backend.labeling.config import LabelingConfig, parse_config
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.page import text_of_html
-from backend.labeling.unsupported import another_tag_would_do
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
 from backend.version import version_for
@@ -123,10 +121,14 @@ class Projects:
         return version_for(self.agent, config, self.template_source, instructions)
 
 
-def what_is_answered(refusals: Sequence[str]) -> str:
-    """What is refused, and what can be used instead where the tag itself is the reason."""
-    told = "; ".join(refusals)
-    if not another_tag_would_do(told):
+def what_is_answered(label_config: str) -> str:
+    """What is refused, and what can be used instead where the tag itself is the reason; empty where nothing is."""
+    try:
+        refusals = parse_config(label_config).refusals
+    except ConfigError as error:
+        return str(error)
+    told = "; ".join(map(str, refusals))
+    if not any(refusal.another_tag for refusal in refusals):
         return told
     return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {', '.join(OBJECT_TAGS)}: see the README's table)"
 
@@ -135,6 +137,5 @@ def answerable(label_config: str) -> LabelingConfig:
     """The parsed config. Raises `ConfigError` naming every refused control when none is left."""
     config = parse_config(label_config)
     if not config.controls:
-        told = what_is_answered([str(refusal) for refusal in config.refusals])
-        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {told}.")
+        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {what_is_answered(label_config)}.")
     return config

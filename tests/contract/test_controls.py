@@ -79,9 +79,10 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('required="true"', "", "f"),
         ('required="true" perItem="true"', "", "p"),
         ('min="1" max="2" step="0.5"', "", "t"),
+        ('min="1000001" max="123456789" required="true"', "", "t"),
         ('max="-3" step="2"', "", "t"),
     ],
-    "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p"), ("", "", "t,f")],
+    "Pairwise": [("", "", "t,h"), ("", "", "t, h"), ("", "", "c,d"), ("", "", "g,p"), ("", "", "t,f")],
     "ParagraphLabels": [
         ("", LABEL, "d"),
         ('choice="multiple" required="true"', LABEL, "d"),

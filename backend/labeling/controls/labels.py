@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
     Decoded,
-    Option,
     clip,
     common,
     joined_steps,
     option_of,
     options_of,
 )
-from backend.labeling.controls.dynamic import bound_options, variable_of
+from backend.labeling.controls.dynamic import variable_of
 from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Position, Shown
 from backend.labeling.spans import find_quotes
@@ -64,8 +63,6 @@ class Labels(RegionControl):
     within: ClassVar[str] = ""  # what else the model must know of where a passage may stand
 
     multiple: bool = False
-    max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many passages may have it
-    usages_each: int | None = None  # of every option that the task's data holds
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
@@ -78,12 +75,6 @@ class Labels(RegionControl):
             max_usages=max_usages_of(element),
             usages_each=usages_in(element) if variable else None,
         )
-
-    def bind(self, data: Mapping[str, JSON]) -> Self:
-        if self.options_variable is None:
-            return self
-        options = bound_options(data, self.options_variable)
-        return replace(self, options=options, max_usages=max_usages_each(options, self.usages_each))
 
     def schema(self) -> dict[str, JSON]:
         one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
@@ -231,7 +222,3 @@ def usages_in(element: Element) -> int | None:
     """The tag's own `maxUsages`; None where it limits nothing."""
     given = (element.get("maxUsages") or "").strip()
     return int(given) or None if given.isascii() and given.isdigit() and len(given) < 9 else None
-
-
-def max_usages_each(options: Sequence[Option], limit: int | None) -> tuple[tuple[str, int], ...]:
-    return tuple((option.value, limit) for option in options) if limit is not None else ()

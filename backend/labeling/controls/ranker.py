@@ -23,6 +23,7 @@ from backend.labeling.controls.base import (
 )
 from backend.labeling.data_values import in_javascript, look_up
 from backend.labeling.objects.page import text_of_html
+from backend.labeling.schema import strict_object
 from backend.labeling.shown import Shown
 from backend.reading.match import Match, Spelled, match_option
 
@@ -108,12 +109,7 @@ class Ranker(Control):
         }
         if not self.buckets:
             return ids
-        return {
-            "type": "object",
-            "properties": {bucket.name: ids for bucket in self.buckets},
-            "required": [bucket.name for bucket in self.buckets],
-            "additionalProperties": False,
-        }
+        return strict_object({bucket.name: ids for bucket in self.buckets})
 
     def ask(self) -> str:
         if not self.buckets:
