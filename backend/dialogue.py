@@ -1,7 +1,8 @@
-"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> relate -> outcome. Pure.
+"""One task's conversation with a model, as a generator: ask -> read -> re-ask -> sample -> relate -> outcome. Pure.
 
 It yields `Request`s and is sent `Reply`s, or thrown the `ModelError` of a call; it returns an `Outcome`. An error of
-the first call comes back out: the caller decides about it. After that it closes with what was read.
+the first call comes back out, as does one that stops the whole job: the caller decides about it. After any other it
+closes with what was read.
 """
 
 from __future__ import annotations
@@ -190,6 +191,8 @@ def _sample(
         try:
             reply = yield request
         except ModelError as error:
+            if error.stops_job:  # what is there would have no score, and stay so
+                raise
             heard = replace(heard, notes=(*heard.notes, f"a further sample failed: {error.kind}"))
             break
         samples.append(only_visible(read(replace(reply, text=storable(reply.text))), config))

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from backend.confidence.decisions import decisions
 from backend.confidence.label_logprob import label_probability
 from backend.confidence.value_logprob import value_probability
 from backend.core.text import storable
@@ -24,7 +25,6 @@ from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Control, Decoded
 from backend.labeling.controls.base import clip
 from backend.labeling.shown import Shown
-from backend.reading.decisions import decisions, items
 from backend.reading.extract import MAX_REPLY_CHARS, bare_value, extract
 from backend.reading.given import CUT, UNCLEAR, Given
 from backend.reading.lines import is_answer_key, labelled_values
@@ -170,18 +170,17 @@ class _Reading:
     def as_value(
         self, control: Control, reading: FieldReading, tokens: Sequence[TokenLogprob], place: tuple[int, int]
     ) -> FieldReading:
-        """Exactly this value, and each region of it by itself."""
-        text = self.reply.text
-        found = value_probability(tokens, decisions(text, *place))
-        if found is None:
+        """Exactly this value, and each region of it by itself; free text in it has no part in that."""
+        found = decisions(self.reply.text, *place, without=control.free_text_keys)
+        probability = value_probability(tokens, found)
+        if probability is None:
             return reading
         origins = control.origins(reading.value) if control.item_regions and reading.value is not None else ()
-        ranges = items(text, *place) if origins else ()
-        each = [value_probability(tokens, decisions(text, *ranges[origin])) for origin in origins]
+        each = [value_probability(tokens, [d for d in found if d.item == origin]) for origin in origins]
         known = tuple(score for score in each if score is not None)
         return replace(
             reading,
-            confidence=found * reading.usable,
+            confidence=probability * reading.usable,
             method="value_logprob",
             region_confidences=known if len(known) == len(origins) else (),
         )
@@ -192,9 +191,11 @@ class _Reading:
         """One of few labels, against all others."""
         if reading.value is None:
             return reading
-        chosen = str(reading.value[0] if isinstance(reading.value, tuple) else reading.value)
+        chosen = reading.value
+        while isinstance(chosen, tuple):  # the one choice, also of the one image
+            chosen = chosen[0]
         spellings = spellings_of([o.spelled for o in control.closed_options])
-        found = label_probability(tokens, *place, chosen, spellings)
+        found = label_probability(tokens, *place, str(chosen), spellings)
         if found is None:
             return reading
         signals = {"off_label": found.off_label, "assumed": found.assumed}

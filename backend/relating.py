@@ -1,6 +1,7 @@
 """The second question of a conversation: how the regions that were read are related. Pure.
 
-It can only add to what was read: a failed call or an unreadable answer leaves the regions as they are, with a note.
+It can only add to what was read: a failed call (unless it stops the job) or an unreadable answer leaves the regions
+as they are, with a note.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def relate(
     try:
         reply = yield asked
     except ModelError as error:
+        if error.stops_job:
+            raise
         return _noted(outcome, f"asking for them failed: {error.kind}")
     (field,) = read_controls(replace(reply, text=storable(reply.text)), [relations], shown)
     outcome = replace(

@@ -9,6 +9,8 @@ from backend.core.values import NOT_SHOWN, Agent, FieldReading, Request
 from backend.labeling.config import LabelingConfig
 from backend.votes import voted
 
+FEWEST = 3  # answers that can be compared
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -20,12 +22,24 @@ class Sampling:
     method: str  # "agreement" or "prompt_variants"
 
     def voted(self, samples: Sequence[Sequence[FieldReading]]) -> tuple[FieldReading, ...]:
-        """One reading a control; the first sample's where it is not voted on."""
-        return tuple(
-            voted(control, [sample[index] for sample in samples], self.method)
-            if control.name in self.controls
-            else samples[0][index]
+        """One reading a control. What is not voted on comes from the first sample that says what the vote says.
+
+        With fewer than `FEWEST` samples left there is no vote: two that agree by chance say nothing.
+        """
+        if len(samples) < min(FEWEST, 1 + len(self.requests)):
+            return tuple(samples[0])
+        found = {
+            index: voted(control, [sample[index] for sample in samples], self.method)
             for index, control in enumerate(self.config.controls)
+            if control.name in self.controls
+        }
+        values = {index: reading.value for index, reading in found.items()}
+        agreeing = [s for s in samples if all(s[index].value == value for index, value in values.items())]
+        rest = agreeing[0] if agreeing else samples[0]
+        note = () if agreeing else ("from the first answer, though others were preferred elsewhere",)
+        return tuple(
+            found[index] if index in found else replace(reading, notes=reading.notes + note)
+            for index, reading in enumerate(rest)
         )
 
 
@@ -42,7 +56,9 @@ def sampling_for(
     wanted = [
         field
         for control, field in zip(config.controls, fields, strict=True)
-        if control.has_confidence and (agent.confidence != "auto" or field.confidence is None)
+        if control.has_confidence
+        and len(control.closed_options) != 1  # it cannot be wrong
+        and (agent.confidence != "auto" or field.confidence is None)
     ]
     if all(field.step == NOT_SHOWN for field in wanted):
         return None

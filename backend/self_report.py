@@ -10,6 +10,7 @@ from backend.core.text import storable
 from backend.core.values import JSON, NOT_SHOWN, FieldReading, Reply
 from backend.labeling.config import LabelingConfig
 from backend.reading.extract import extract_object
+from backend.reading.match import normalised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +23,9 @@ class SelfReport:
     @classmethod
     def of(cls, config: LabelingConfig) -> SelfReport:
         names = tuple(control.name for control in config.controls)
+        taken = {normalised(name) for name in names}
         key = "confidence"
-        while key in names:
+        while normalised(key) in taken:
             key += "_in_per_cent"
         return cls(key=key, controls=names)
 

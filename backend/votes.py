@@ -28,10 +28,10 @@ def voted(control: Control, samples: Sequence[FieldReading], method: str) -> Fie
     if found is None:
         return first
     value, share, tied, shares = found
-    readable = [s.usable for s, v in zip(asked, values, strict=True) if v is not None]
-    usable = sum(readable) / len(readable)
+    readable = [sample for sample in asked if not sample.problem]
+    usable = sum(sample.usable for sample in readable) / len(readable)
     return replace(
-        next((s for s in asked if s.problem is None and (s.value or _NOTHING) == value), first),
+        next((s for s, v in zip(asked, values, strict=True) if v == value), readable[0]),
         value=value if value != _NOTHING else None,
         confidence=share * usable,
         method=method,
@@ -51,14 +51,13 @@ def _of_values(values: Sequence[JSON | None]) -> _Found | None:
 
 
 def _of_sets(control: Control, values: Sequence[JSON | None]) -> _Found | None:
-    """The set of the majority; where that is none that a sample could have given, the plurality of whole sets."""
+    """The set of the majority; where the control does not allow it, the plurality of whole sets."""
     sets = [None if value is None else frozenset(value) for value in values]
     found = set_agreement(sets)
     if found is None:
         return None
-    longest = max(len(s) for s in sets if s is not None)
-    if (control.required and not found.value) or len(found.value) > longest:
-        return _of_values(values)
     seen = dict.fromkeys(element for value in values if value is not None for element in value)
     value = tuple(element for element in seen if element in found.value)
+    if (control.required and not value) or not control.allows(value):
+        return _of_values(values)
     return value, found.share, found.tied, found.shares

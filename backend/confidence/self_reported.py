@@ -36,7 +36,10 @@ def per_cent_probability(written: JSON) -> float | None:
     A fraction between 0 and 1 was meant as a probability. 1 may be either, so it is None.
     """
     if isinstance(written, str):
-        return self_reported_probability(written if "%" in written else f"{written.strip()}%")
+        match = _WRITTEN.fullmatch(unicodedata.normalize("NFKC", written[:80]).strip())
+        if match is None or match[2]:
+            return self_reported_probability(written)
+        written = float(match[1].replace(",", "."))
     if isinstance(written, bool) or not isinstance(written, int | float) or written == 1:
         return None
     return _scaled(written, per_cent=not 0 < written < 1)

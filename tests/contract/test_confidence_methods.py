@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import backend.confidence
 from backend.confidence.agreement import agreement, set_agreement
+from backend.confidence.decisions import Decision
 from backend.confidence.label_logprob import label_probability
 from backend.confidence.mean_token import mean_token_probability
 from backend.confidence.self_reported import per_cent_probability, self_reported_probability
@@ -20,7 +21,7 @@ from backend.confidence.task_score import task_score
 from backend.confidence.value_logprob import value_probability
 from backend.core.values import TokenLogprob
 
-NO_METHOD = {"spellings", "metrics"}  # says how good a method is
+NO_METHOD = {"decisions", "metrics", "spellings"}  # says how good a method is
 
 _LOGPROBS = st.floats(-30, 0) | st.sampled_from([0.0, -9999.0, -math.inf])
 _PIECES = st.sampled_from(['{"s": "', '"', "ye", "yes", "no", "not", '"}', " ", "positive", "é"])
@@ -33,6 +34,13 @@ _TOKENS = st.lists(
     ),
     max_size=8,
 )
+_FIRST = Decision(begin=0, end=1)
+_DECISIONS = st.lists(
+    st.builds(
+        Decision, begin=st.integers(0, 9), end=st.integers(1, 12), instead=st.sampled_from(["", "", "]", "null"])
+    ),
+    max_size=4,
+).map(lambda found: sorted(found, key=lambda d: d.begin))
 _SPELLINGS = {"yes": ["yes", "Yes"], "no": ["no"], "not": ["not"]}
 
 
@@ -82,8 +90,8 @@ METHODS: dict[str, list[Case]] = {
     "value_logprob": [
         (
             lambda evidence: value_probability(*evidence),
-            st.tuples(_TOKENS, st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=4).map(sorted)),
-            [([], []), ([], [(0, 1)]), ([TokenLogprob(token="4", logprob=0.0)], [(0, 1)])],
+            st.tuples(_TOKENS, _DECISIONS),
+            [([], []), ([], [_FIRST]), ([TokenLogprob(token="4", logprob=0.0)], [_FIRST])],
         )
     ],
     "mean_token": [(mean_token_probability, _TOKENS, [[], [TokenLogprob(token="x", logprob=0.0)]])],

@@ -8,14 +8,17 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from backend.labeling.spans import find_quotes
+from backend.fields import read_reply
+from backend.labeling.config import parse_config
 from backend.reading.extract import extract_object
 from backend.reading.match import Spelled, match_option, normalised
 from backend.recorded import read_recorded
 from backend.services.read import read_rows
+from tests.samples import reply
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -61,15 +64,32 @@ def test_recorded_codes_are_read_exactly(shared_data: Path, name: str, key: str 
 
 @pytest.mark.parametrize("name", ["ner_wnut17", "ner_sec_filings"])
 def test_the_passages_that_people_marked_are_found(shared_data: Path, name: str) -> None:
-    """Quoted in reading order, each stands where it was marked, or at an earlier place of the same words."""
-    found = right = 0
-    for row in rows(shared_data / "text" / f"{name}.jsonl"):
+    """Quoted in reading order by a model, each becomes a region where it was marked, or where the same words stand.
+
+    Run with -s to see the figures.
+    """
+    texts = list(rows(shared_data / "text" / f"{name}.jsonl"))
+    labels = "".join(
+        f"<Label value={quoteattr(label)}/>" for label in sorted({s["label"] for r in texts for s in r["spans"]})
+    )
+    config = parse_config(f'<View><Text name="t" value="$t"/><Labels name="it" toName="t">{labels}</Labels></View>')
+    (control,) = config.controls
+    marked = there = 0
+    for row in texts:
         text, spans = row["text"], sorted(row["spans"], key=lambda span: span["start"])
-        places = find_quotes(text, [text[s["start"] : s["end"]] for s in spans])
-        for span, place in zip(spans, places, strict=True):
-            assert place is not None
-            found += 1
-            right += place == (span["start"], span["end"])
-            assert text[slice(*place)] == text[span["start"] : span["end"]]
-    assert found > 300
-    assert right >= 0.95 * found
+        answer = {"it": [{"text": text[s["start"] : s["end"]], "label": s["label"]} for s in spans]}
+        (field,) = read_reply(reply(json.dumps(answer)), config, config.show({"t": text}))
+        assert (field.problem, field.notes) == (None, ())
+        places = Counter(
+            (value["start"], value["end"], *value["labels"])
+            for value in (region["value"] for region in control.regions(field.value or ()))
+        )
+        wanted = Counter((s["start"], s["end"], s["label"]) for s in spans)
+        assert Counter((text[b:e], label) for b, e, label in places.elements()) == Counter(
+            (text[b:e], label) for b, e, label in wanted.elements()
+        )
+        marked += wanted.total()
+        there += (places & wanted).total()
+    print(f"{name}: {marked} passages, {there} where they were marked, {marked - there} at the same words elsewhere")
+    assert marked > 300
+    assert there >= 0.95 * marked

@@ -16,18 +16,27 @@ from backend.core.values import FieldReading, TokenLogprob
 from backend.fields import read_reply
 from backend.labeling.config import parse_config
 from tests.reply_cases import CASES, CONFIGS, Case, page
-from tests.samples import EVERY_CONTROL, SENTIMENT, SENTIMENT_AND_TOPIC, reply
+from tests.samples import EVERY_CONTROL, REGIONS, SENTIMENT, SENTIMENT_AND_TOPIC, reply
 
 _FUZZED = int(os.environ.get("PRELABEL_TEST_FUZZ", "2000"))  # replies; 200,000 take a quarter of an hour
 _MEGABYTE = 1_000_000
+DATA = {name: "Ann thanks Ann" for name in ("text", "a", "note")} | {
+    "b": "<p>ok</p>",
+    "items": [{"id": "Ann", "title": "x"}, {"id": 5, "title": "y"}],
+}
+RANKED = """
+<View>
+  <List name="items" value="$items"/><Ranker name="label" toName="items"/>
+  <Ranker name="kind" toName="items"><Bucket name="text"/><Bucket name="a" default="true"/></Ranker>
+</View>
+"""
 
 
 def read(
     xml: str, text: str, *, finish_reason: str = "stop", tokens: tuple[TokenLogprob, ...] | None = None
 ) -> tuple[FieldReading, ...]:
     config = parse_config(xml)
-    shown = config.show({"text": "Ann thanks Ann", "a": "Ann thanks Ann", "b": "<p>ok</p>"})
-    return read_reply(reply(text, finish_reason=finish_reason, tokens=tokens), config, shown)
+    return read_reply(reply(text, finish_reason=finish_reason, tokens=tokens), config.bind(DATA), config.show(DATA))
 
 
 @pytest.mark.parametrize(
@@ -162,9 +171,20 @@ _TEXTS = (
     )
     | st.integers(1, 2000).map(lambda depth: '{"sentiment":' + "[" * depth + "]" * depth + "}")
     | st.dictionaries(
-        st.sampled_from(["sentiment", "topic", "mood", "entities", "stars", "amount", "summary", "kind"]), _VALUES
+        st.sampled_from(["sentiment", "topic", "mood", "entities", "stars", "amount", "kind", "ner", "label"]), _VALUES
     ).map(json.dumps)
 )
+
+
+def _cut(text: str, size: int | None) -> tuple[TokenLogprob, ...] | None:
+    """The text in pieces of one size, with the piece before each as its alternative; None: no log-probabilities."""
+    if size is None:
+        return None
+    pieces = [text[i : i + size] for i in range(0, len(text), size)]
+    return tuple(
+        TokenLogprob(token=piece, logprob=-0.3, top=((piece, -0.3), (before, -1.5), ("]", -3.0)))
+        for before, piece in zip(["", *pieces], pieces, strict=False)
+    )
 
 
 @settings(max_examples=_FUZZED)
@@ -172,15 +192,20 @@ _TEXTS = (
     _TEXTS,
     st.text(st.characters(exclude_categories=()), max_size=3) | st.just(""),
     st.integers(0, 60),
-    st.sampled_from([SENTIMENT, SENTIMENT_AND_TOPIC, EVERY_CONTROL, *CONFIGS.values()]),
+    st.sampled_from([SENTIMENT, SENTIMENT_AND_TOPIC, EVERY_CONTROL, REGIONS, RANKED, *CONFIGS.values()]),
     st.sampled_from(["stop", "stop", "length", "content_filter"]),
+    st.none() | st.integers(1, 9),
 )
-def test_no_reply_makes_it_raise(text: str, put_in: str, at: int, xml: str, finish_reason: str) -> None:
-    fields = read(xml, text[:at] + put_in + text[at:], finish_reason=finish_reason)
+def test_no_reply_makes_it_raise(
+    text: str, put_in: str, at: int, xml: str, finish_reason: str, token_size: int | None
+) -> None:
+    text = text[:at] + put_in + text[at:]
+    fields = read(xml, text, finish_reason=finish_reason, tokens=_cut(text, token_size))
     controls = parse_config(xml).controls
     assert [f.control for f in fields] == [c.name for c in controls]
     for control, field in zip(controls, fields, strict=True):
         assert field.problem is not None or field.step is not None
+        assert field.confidence is None or 0 <= field.confidence <= 1
         if field.value is not None and control.closed_options:
             chosen = field.value[0] if isinstance(field.value, tuple) else field.value
-            assert chosen in {o.value for o in control.options}
+            assert str(chosen) in {o.value for o in control.closed_options}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from backend.core.errors import ModelRateLimited
-from backend.core.values import FieldReading, Outcome, Request, TaskState, TokenLogprob
+from backend.core.errors import ModelRateLimited, ModelUnauthorized
+from backend.core.values import FieldReading, Outcome, Picture, Request, TaskState, TokenLogprob
 from backend.dialogue import annotate
 from backend.fields import read_reply
 from backend.labeling.config import parse_config
@@ -256,3 +256,133 @@ def test_numbers_and_ratings_are_scored_off_their_tokens() -> None:
         "label_logprob",
         pytest.approx(0.6),
     )  # what is not listed may be another rating
+
+
+# --- what belongs together -------------------------------------------------------------------------------------
+
+ANN = {"text": "Ann", "label": "PER"}
+ATTACHED = (
+    '<View><Text name="text" value="$text"/><Labels name="who" toName="text"><Label value="PER"/></Labels>'
+    '<Choices name="c" toName="text" perRegion="true"><Choice value="a"/><Choice value="b"/></Choices>'
+    '<Choices name="e" toName="text" perRegion="true"><Choice value="a"/><Choice value="b"/></Choices></View>'
+)
+
+
+def test_each_attached_answer_is_what_most_say() -> None:
+    pairs = [("b", "b"), ("b", "b"), ("a", "b"), ("a", "a"), ("a", None)]
+    outcome, _ = converse(ATTACHED, *({"who": [{**ANN, "c": c, "e": e}]} for c, e in pairs))
+    answers = {region["from_name"]: region["value"].get("choices") for region in outcome.result}
+    assert (answers["c"], answers["e"]) == (["a"], ["b"])
+    assert outcome.score == 1.0  # that Ann is a person
+
+
+def test_the_label_of_a_box_is_a_part_of_it() -> None:
+    inside = '<Rectangle name="it" toName="image"/><Labels name="what" toName="image"><Label value="car"/>'
+    config = parse_config(f'<View><Image name="image" value="$image"/>{inside}<Label value="truck"/></Labels></View>')
+    (control,) = config.controls
+    picture = Picture(data_uri="data:image/png;base64,AA==", width=100, height=100)
+    shown = config.show({"image": "x"}, {"x": picture})
+    labels = ["truck", "car", "car", "truck", "car"]
+    place = {"x": 1, "y": 1, "width": 10, "height": 10}
+    answers = [reply(json.dumps({"it": [{**place, "what": label}]})) for label in labels]
+    found = voted(control, [read_reply(answer, config, shown)[0] for answer in answers], "agreement")
+    assert [region["value"].get("labels") for group in control.grouped(found.value) for region in group][1] == ["car"]
+    assert found.confidence == 0.6
+
+
+def test_free_text_is_that_of_an_answer_that_says_what_the_vote_says() -> None:
+    xml = SENTIMENT.replace("</View>", '<TextArea name="why" toName="text"/></View>')
+    first = {"sentiment": "negative", "why": "It is sad."}
+    others = [{"sentiment": "positive", "why": f"It is glad {n}."} for n in range(4)]
+    outcome, _ = converse(xml, first, *others)
+    assert [region["value"] for region in outcome.result] == [{"choices": ["positive"]}, {"text": ["It is glad 0."]}]
+
+
+def test_the_order_of_several_labels_is_no_disagreement() -> None:
+    both = SPANS.replace("<Labels ", '<Labels choice="multiple" ')
+    samples = [["PER", "ORG"], ["PER", "ORG"], ["ORG", "PER"], ["ORG", "PER"], ["ORG", "PER"]]
+    outcome, _ = converse(both, *({"who": [{"text": "Ann", "labels": labels}]} for labels in samples))
+    assert (outcome.score, outcome.result[0]["value"]["labels"]) == (1.0, ["PER", "ORG"])
+
+
+def test_a_majority_keeps_the_limits_of_its_control() -> None:
+    limited = SPANS.replace('"PER"', '"PER" maxUsages="2"')
+    samples = [["Ann", "Bob"], ["Bob", "Acme"], ["Ann", "Acme"], ["Ann", "Bob"], ["Bob", "Acme"]]
+    outcome, _ = converse(limited, *({"who": [{"text": t, "label": "PER"} for t in texts]} for texts in samples))
+    assert [r["value"]["text"] for r in outcome.result] == ["Ann", "Bob"]
+    assert outcome.score == 0.4
+
+
+def test_a_box_to_tick_is_asked_once_and_may_be_left() -> None:
+    box = '<Choices name="bad" toName="text"><Choice value="Bad data"/></Choices>'
+    xml = f'<View><Text name="text" value="$text"/>{box}</View>'
+    outcome, requests = converse(xml, *[{"bad": []}] * 5)
+    assert (outcome.state, outcome.score, len(requests)) == (TaskState.EMPTY, 1.0, 5)
+    required = xml.replace('toName="text">', 'toName="text" required="true">')
+    outcome, requests = converse(required, {"bad": "Bad data"})
+    assert (outcome.state, outcome.score, len(requests)) == (TaskState.DONE, None, 1)
+
+
+def test_an_error_that_stops_the_job_leaves_no_half_measured_answer() -> None:
+    with pytest.raises(ModelUnauthorized):
+        converse(SENTIMENT, *says("positive"), ModelUnauthorized("no"))
+    outcome, _ = converse(SENTIMENT, *says("positive", "positive"), ModelRateLimited("slow down"))
+    assert (outcome.state, outcome.score) == (TaskState.DONE, None)  # two that agree may do so by chance
+
+
+def test_a_value_is_no_problem() -> None:
+    inside = '<Choices name="it" toName="text" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>'
+    hidden = FieldReading(control="it", value=None, step="not_shown")
+    bad = FieldReading(control="it", value=None, step="strict_json", problem="is not one of the labels")
+    good = [FieldReading(control="it", value=v, step="strict_json+exact") for v in (("a",), ("b",), ("a", "b"))]
+    found = vote(inside, [hidden, bad, *good])
+    assert (found.value, found.problem) == (("a", "b"), None)
+    assert found.confidence == 0.5
+
+
+def test_free_text_beside_a_passage_takes_nothing_from_its_score() -> None:
+    xml = SPANS.replace("</View>", '<TextArea name="why" toName="text" perRegion="true"/></View>')
+    answer = json.dumps({"who": [{**ANN, "why": "so many unlikely words"}]})
+    config = parse_config(xml)
+    doubts = {"Ann": 0.9, "so": 0.2, "many": 0.2, "unlikely": 0.1, "words": 0.3}
+    given = reply(answer, tokens=in_tokens(answer, doubts))
+    (field,) = read_reply(given, config, config.show(TEXT.data))
+    assert field.confidence == pytest.approx(0.9)
+
+
+def test_an_image_by_itself_is_scored_as_the_control_itself() -> None:
+    picture = Picture(data_uri="data:image/png;base64,AA==", width=100, height=100)
+    found = []
+    for per_item in ("", 'perItem="true"'):
+        config = parse_config(
+            f'<View><Image name="image" value="$image"/><Choices name="it" toName="image" {per_item}>'
+            '<Choice value="cat"/><Choice value="dog"/></Choices></View>'
+        )
+        answer = '{"it": "cat"}'
+        tokens = tuple(
+            TokenLogprob(token="cat", logprob=math.log(0.6), top=(("cat", math.log(0.6)), ("dog", math.log(0.3))))
+            if t.token == "cat"
+            else t
+            for t in in_tokens(answer, {})
+        )
+        found += read_reply(reply(answer, tokens=tokens), config, config.show({"image": "x"}, {"x": picture}))
+    plain, single = found
+    assert (single.method, single.confidence) == (plain.method, plain.confidence)
+    assert plain.method == "label_logprob"
+
+
+def test_the_words_of_a_passage_are_no_answer_of_a_control_named_text() -> None:
+    xml = SPANS.replace("</View>", '<TextArea name="Text" toName="text" perRegion="true"/></View>')
+    outcome, requests = converse(xml, {"who": [ANN]}, confidence="logprob")
+    assert [region["type"] for region in outcome.result] == ["labels"]
+    properties = requests[0].schema["properties"]["who"]["items"]["properties"]
+    assert list(properties) == ["text", "label", "Text_answer"]
+    outcome, _ = converse(xml, {"who": [{**ANN, "Text_answer": "a person"}]}, confidence="logprob")
+    assert [region["value"].get("text") for region in outcome.result] == ["Ann", ["a person"]]
+
+
+def test_a_control_called_confidence_in_another_case_keeps_its_name_too() -> None:
+    xml = '<View><Text name="text" value="$text"/><Number name="Confidence" toName="text"/></View>'
+    answer = {"Confidence": 50, "confidence_in_per_cent": {"Confidence": 90}}
+    outcome, _ = converse(xml, answer, confidence="self_reported")
+    assert (outcome.result[0]["value"], outcome.score) == ({"number": 50}, 0.9)

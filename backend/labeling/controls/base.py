@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self, TypedDict
 from xml.etree.ElementTree import Element
@@ -138,6 +138,15 @@ class Control(ABC):
         return True
 
     @property
+    def free_text_keys(self) -> frozenset[str]:
+        """The keys in an answer's items that hold free text."""
+        return frozenset()
+
+    def allows(self, value: JSON) -> bool:
+        """Whether a value that is put together of several answers keeps the control's limits."""
+        return True
+
+    @property
     def is_set(self) -> bool:
         """Whether a value is a tuple of items that are right or wrong each by itself."""
         return False
@@ -163,6 +172,10 @@ class Control(ABC):
             "to_name": self.to_name[0],
             "type": self.tag.lower(),
         }
+
+    def in_order(self, values: Collection[str]) -> tuple[str, ...]:
+        """Different option values in the config's order: that in which a model names them means nothing."""
+        return tuple(option.value for option in self.options if option.value in values)
 
     def match(self, text: str) -> Match | None:
         return match_option(text, [o.spelled for o in self.options])

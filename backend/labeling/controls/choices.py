@@ -62,31 +62,36 @@ class Choices(Control):
 
     @property
     def is_set(self) -> bool:
-        return self.multiple
+        return self.listed
+
+    @property
+    def listed(self) -> bool:
+        """Whether a list is asked for. A sole option that need not be chosen is a box to tick, or to leave."""
+        return self.multiple or (len(self.options) == 1 and not self.required)
 
     @property
     def closed_options(self) -> tuple[Option, ...]:
-        return () if self.multiple else self.options
+        return () if self.listed else self.options
 
     def schema(self) -> dict[str, JSON]:
         one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
-        return {"type": "array", "items": one} if self.multiple else one
+        return {"type": "array", "items": one} if self.listed else one
 
     def ask(self) -> str:
-        if not self.multiple:
+        if not self.listed:
             return "exactly one of these" + preselected(self.options)
         empty = "" if self.required else ", or an empty list"
         return f"a list of all of these that apply{empty}{preselected(self.options)}"
 
     def shape(self) -> str:
-        return '["<label>", ...]' if self.multiple else '"<label>"'
+        return '["<label>", ...]' if self.listed else '"<label>"'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
-        return [self.options[0].name] if self.multiple else self.options[0].name
+        return [self.options[0].name] if self.listed else self.options[0].name
 
     def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
         answers = raw if isinstance(raw, list) else [raw]
-        if not self.multiple and len(answers) != 1:
+        if not self.listed and len(answers) != 1:
             return Decoded(value=None, problem=f"needs one label and got {len(answers)}")
         if any(answer is None for answer in answers):
             answers = [answer for answer in answers if answer is not None]
@@ -103,9 +108,9 @@ class Choices(Control):
         if rejected:
             return Decoded(value=None, problem="is not one of the labels", rejected=tuple(rejected))
         if not found:
-            nothing_is_right = self.multiple and not self.required and isinstance(raw, list)
+            nothing_is_right = self.listed and not self.required and isinstance(raw, list)
             return Decoded(value=None, step="exact") if nothing_is_right else Decoded(value=None, problem="is empty")
-        return Decoded(value=tuple(found), step=joined_steps(steps))
+        return Decoded(value=self.in_order(found), step=joined_steps(steps))
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"choices": list(value)})]

@@ -6,7 +6,7 @@ The model quotes the text and names the label; where it stands is found here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -49,8 +49,10 @@ class _Quote:
 
 @dataclass(frozen=True, kw_only=True)
 class Labels(RegionControl):
-    """A value is a tuple of `Span`s in reading order. They may overlap: the editor draws, and lets people draw, one
-    region over another on each of these objects. The very same passage comes twice only with another label.
+    """A value is a tuple of `Span`s, in reading order where one answer gave it.
+
+    They may overlap: the editor draws, and lets people draw, one region over another on each of these objects. The
+    very same passage comes twice only with another label.
 
     `choice="multiple"` asks for a list of labels a passage. `maxUsages`, of the control or of one label, drops what
     comes after. `granularity` only guides the mouse in the editor: a passage is placed as it was quoted.
@@ -85,8 +87,8 @@ class Labels(RegionControl):
         names = {option.value: option.name for option in self.options}
         limits = [f'at most {limit} of "{names[value]}"' for value, limit in self.max_usages if value in names]
         return (
-            f'a list of every passage of "{self.to_name[0]}" that one of these labels names, '
-            f"in reading order, copied letter by letter{self.within}"
+            f'a list of every word or phrase in "{self.to_name[0]}" that one of these labels names, '
+            f"in reading order, copied letter by letter, without the words around it{self.within}"
             + (f" ({', '.join(limits)})" if limits else "")
             + self.and_attached()
             + "; an empty list if there is none"
@@ -94,7 +96,7 @@ class Labels(RegionControl):
 
     def shape(self) -> str:
         label = '"labels": ["<label>", ...]' if self.multiple else '"label": "<label>"'
-        return f'[{{"text": "<copied passage>", {label}{self.attached_shape()}}}, ...]'
+        return f'[{{"text": "<words copied>", {label}{self.attached_shape()}}}, ...]'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         passages = shown[self.to_name[0]].passages
@@ -109,18 +111,18 @@ class Labels(RegionControl):
             return Decoded(value=None, problem="is not a list of passages", rejected=(clip(raw),))
         quotes, steps, rejected = self._quotes(raw, shown)
         placed = _placed(quotes, shown[self.to_name[0]])
-        kept = self._within_usages(sorted(dict.fromkeys(placed), key=lambda found: found[:2]))
+        in_order = sorted(dict.fromkeys(placed), key=lambda found: found[:2])
+        spans = self._within_usages(span for _, _, span in in_order)
         counts = {
             "quoted passage(s) are not in the text, or not so often": len(quotes) - len(placed),
             "passage(s) with no known label": len(rejected),
-            "passage(s) more than maxUsages allows": len(set(placed)) - len(kept),
+            "passage(s) more than maxUsages allows": len(in_order) - len(spans),
         }
-        spans = tuple(span for _, _, span in kept)
         notes = tuple(f"{count} {what}" for what, count in counts.items() if count) + self.attached_notes(spans)
         rejected += self.attached_rejected(spans)
-        if raw and not kept:
+        if raw and not spans:
             return Decoded(value=None, problem="holds no usable passage", rejected=tuple(rejected), notes=notes)
-        if self.required and not kept:
+        if self.required and not spans:
             return Decoded(value=None, problem="is empty", notes=notes)
         return Decoded(
             value=spans or None,
@@ -149,22 +151,24 @@ class Labels(RegionControl):
             if not isinstance(text, str) or len(found) != len(names) or not found:
                 rejected.append(clip(named if isinstance(named, str) else item))
                 continue
-            labels = tuple(dict.fromkeys(match.value for match in found))
-            labels = labels if self.multiple else labels[:1]
+            named_values = [match.value for match in found]
+            labels = self.in_order(named_values) if self.multiple else tuple(named_values[:1])
             answers = self.read_attached(item, labels, shown)
             quotes.append(_Quote(text=text, labels=labels, answers=answers, origin=origin))
             steps += [match.step for match in found]
         return quotes, steps, rejected
 
-    def _within_usages(self, placed: Sequence[_Placed]) -> list[_Placed]:
+    def allows(self, value: JSON) -> bool:
+        return len(self._within_usages(value)) == len(value)
+
+    def _within_usages(self, spans: Iterable[Span]) -> tuple[Span, ...]:
         limits, used = dict(self.max_usages), Counter[str]()
-        kept: list[_Placed] = []
-        for found in placed:
-            labels = found[2].labels
-            if all(label not in limits or used[label] < limits[label] for label in labels):
-                used.update(labels)
-                kept.append(found)
-        return kept
+        kept: list[Span] = []
+        for span in spans:
+            if all(label not in limits or used[label] < limits[label] for label in span.labels):
+                used.update(span.labels)
+                kept.append(span)
+        return tuple(kept)
 
 
 class HyperTextLabels(Labels):

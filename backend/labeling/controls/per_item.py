@@ -8,7 +8,7 @@ from typing import Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import Control, Decoded, clip, joined_steps
+from backend.labeling.controls.base import Control, Decoded, Option, clip, joined_steps
 from backend.labeling.schema import nullable
 from backend.labeling.shown import Shown
 
@@ -47,6 +47,10 @@ class PerItem(Control):
     @property
     def has_confidence(self) -> bool:
         return self.inner.has_confidence
+
+    @property
+    def closed_options(self) -> tuple[Option, ...]:
+        return () if self.listed else self.inner.closed_options
 
     def bind(self, data: Mapping[str, JSON]) -> Self:
         inner = self.inner.bind(data)

@@ -85,7 +85,27 @@ class RectangleLabels(RegionControl):
     def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
         """Boxes of one label that mostly cover each other become the first of them."""
         known: list[Box] = []
-        return super().aligned([None if value is None else tuple(_known(value, known)) for value in values])
+        return super().aligned([None if v is None else tuple(self._known(v, known)) for v in values])
+
+    def _known(self, boxes: Sequence[Box], known: list[Box]) -> Iterator[Box]:
+        """Each box in the place of one of `known`, where no other of them stands; a new one is added."""
+        free = list(known)
+        for box in boxes:
+            alike = [(overlap(box, other), other) for other in free if self._labels(box) == self._labels(other)]
+            most, found = max(alike, key=lambda pair: pair[0], default=(0.0, box))
+            if most < SAME_BOX:
+                known.append(box)
+                yield box
+            else:
+                free.remove(found)
+                yield replace(found, answers=box.answers)
+
+    def _labels(self, box: Box) -> tuple[JSON, ...]:
+        """What it is a box of, and on which image."""
+        return (box.label, box.item, tuple(answer.value for answer in self.identity(box).answers))
+
+    def allows(self, value: JSON) -> bool:
+        return len(self._within_usages(value)) == len(value)
 
     def schema(self) -> dict[str, JSON]:
         properties: dict[str, JSON] = {}
@@ -240,20 +260,6 @@ class Rectangle(RectangleLabels):
     @classmethod
     def variable_of(cls, element: Element) -> str | None:
         return None
-
-
-def _known(boxes: Sequence[Box], known: list[Box]) -> Iterator[Box]:
-    """Each box in the place of one of `known`, where no other of them stands; a new one is added."""
-    free = list(known)
-    for box in boxes:
-        alike = [(overlap(box, other), other) for other in free if (box.label, box.item) == (other.label, other.item)]
-        most, found = max(alike, key=lambda pair: pair[0], default=(0.0, box))
-        if most < SAME_BOX:
-            known.append(box)
-            yield box
-        else:
-            free.remove(found)
-            yield replace(found, answers=box.answers)
 
 
 def overlap(one: Box, other: Box) -> float:

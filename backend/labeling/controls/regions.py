@@ -58,7 +58,7 @@ class RegionControl(Control):
         keys: dict[str, Control] = {}
         for control in self.attached:
             key = control.name
-            while key in self.own_keys or key in keys or (key != control.name and key in self._names):
+            while key.casefold() in self.own_keys or key in keys or (key != control.name and key in self._names):
                 key += "_answer"
             keys[key] = control
         return keys
@@ -75,12 +75,25 @@ class RegionControl(Control):
         return tuple(region.origin for region in value)
 
     def aligned(self, values: Sequence[JSON | None]) -> list[JSON | None]:
-        """The same region has the same answers everywhere: those that most of the values give for it."""
-        given: dict[Any, Counter[tuple[Answer, ...]]] = {}
+        """The same region has the same answers everywhere: for each attached control what most of the values give."""
+        given: dict[Any, dict[str, list[Answer]]] = {}
         for region in (region for value in values if value is not None for region in value):
-            given.setdefault(replace(region, answers=()), Counter())[region.answers] += 1
-        agreed = {place: replace(place, answers=found.most_common(1)[0][0]) for place, found in given.items()}
-        return [None if v is None else tuple(agreed[replace(region, answers=())] for region in v) for v in values]
+            of_region = given.setdefault(self.identity(region), {})
+            for answer in region.answers:
+                of_region.setdefault(answer.control, []).append(answer)
+        agreed = {
+            place: replace(place, answers=tuple(map(_most_given, answers.values()))) for place, answers in given.items()
+        }
+        return [None if v is None else tuple(agreed[self.identity(region)] for region in v) for v in values]
+
+    def identity(self, region: Any) -> Any:
+        """What makes it that region: not the answers of attached controls, but the labels that one of them gives."""
+        labels = {control.name for control in self.attached if isinstance(control, BoxLabels)}
+        return replace(region, answers=tuple(answer for answer in region.answers if answer.control in labels))
+
+    @property
+    def free_text_keys(self) -> frozenset[str]:
+        return frozenset(key for key, control in self.keys.items() if not control.has_confidence)
 
     def list_schema(self, own: Mapping[str, JSON]) -> dict[str, JSON]:
         """The schema of a list of items with these properties and those of the attached controls."""
@@ -107,7 +120,8 @@ class RegionControl(Control):
         self, item: Mapping[str, JSON], labels: Collection[str], shown: Mapping[str, Shown]
     ) -> tuple[Answer, ...]:
         """What an item answers for each attached control; `labels` are the region's own. Never raises."""
-        read = {control.name: _read(control, _given(item, key), shown) for key, control in self.keys.items()}
+        others = self.own_keys | self.keys.keys()
+        read = {control.name: _read(control, _given(item, key, others), shown) for key, control in self.keys.items()}
         visible = self._visible(read, labels)
         return tuple(answer if name in visible else _unseen(answer) for name, answer in read.items())
 
@@ -168,6 +182,13 @@ class RegionControl(Control):
         return groups
 
 
+def _most_given(answers: Sequence[Answer]) -> Answer:
+    """Of the first that read as most of them do."""
+    values = [(answer.value is None, answer.value) for answer in answers]
+    most, _ = Counter(values).most_common(1)[0]
+    return answers[values.index(most)]
+
+
 def may_be_null(control: Control) -> bool:
     """Whether null is an answer in a region: it may be hidden there, or empty."""
     return bool(control.conditions) or not control.required
@@ -177,12 +198,12 @@ def _quoted(key: str) -> str:
     return f'"{key}"'
 
 
-def _given(item: Mapping[str, JSON], key: str) -> JSON:
-    """An item's answer under a key, up to its case and punctuation."""
+def _given(item: Mapping[str, JSON], key: str, others: Collection[str]) -> JSON:
+    """An item's answer under a key, up to its case and punctuation; what stands under one of `others` is theirs."""
     if key in item:
         return item[key]
     wanted = normalised(key)
-    similar = [value for name, value in item.items() if isinstance(name, str) and wanted == normalised(name)]
+    similar = [v for n, v in item.items() if isinstance(n, str) and n not in others and wanted == normalised(n)]
     return similar[0] if len(similar) == 1 and wanted else None
 
 

@@ -85,6 +85,9 @@ class Taxonomy(Control):
             n.option.name.rpartition(SEPARATOR)[2] for n in self.nodes if n.path in value
         )
 
+    def allows(self, value: JSON) -> bool:
+        return self.max_usages is None or len(value) <= self.max_usages
+
     @property
     def is_set(self) -> bool:
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend.confidence.self_reported import self_reported_probability
+from backend.confidence.self_reported import per_cent_probability, self_reported_probability
 from backend.core.values import JSON
 
 
@@ -30,3 +30,28 @@ def test_numbers(written: JSON, expected: float) -> None:
 )  # fmt: skip
 def test_what_is_no_number_in_range_is_none(written: JSON) -> None:
     assert self_reported_probability(written) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (85, 0.85),
+        (0, 0.0),
+        (100, 1.0),
+        (5, 0.05),
+        (0.9, 0.9),
+        ("0.9", 0.9),
+        ("90", 0.9),
+        ("90 %", 0.9),
+        ("1", None),
+        (1, None),
+        (101, None),
+        (-1, None),
+        (True, None),
+        ("very", None),
+        (float("nan"), None),
+    ],
+)
+def test_what_was_asked_for_in_per_cent(written: object, expected: float | None) -> None:
+    found = per_cent_probability(written)
+    assert found == (None if expected is None else pytest.approx(expected))
