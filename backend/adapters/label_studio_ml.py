@@ -17,7 +17,7 @@ from label_studio_ml.model import LabelStudioMLBase
 from backend.core.errors import ModelError
 from backend.core.values import JSON, Agent, Outcome, Task
 from backend.dialogue import Question
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.services.annotate import Caller, annotate_task
 from backend.version import version_for
 

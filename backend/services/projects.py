@@ -10,10 +10,11 @@ from backend.core.errors import ConfigError, LabelStudioError
 from backend.core.text import storable
 from backend.core.values import Agent
 from backend.dialogue import Question
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.page import text_of_html
+from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
 from backend.version import version_for

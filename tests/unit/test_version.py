@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from backend.core.values import Agent
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.version import version_for
 
 AGENT = Agent(name="a", model="m", template="default.v1")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backend.core.values import JSON
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls.regions import RegionControl
+from backend.labeling.parsing import parse_config
 
 NER = '<Labels name="ner" toName="t"><Label value="PER" alias="p"/><Label value="ORG"/><Label value="A,B"/></Labels>'
 TOPICS = '<Labels name="topics" toName="t"><Label value="sport"/></Labels>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.labeling.schema import strict_object, within_enum_limits
 from tests.strict_schema import strict_faults
 

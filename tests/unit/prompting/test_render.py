@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend.core.errors import TemplateError
 from backend.core.values import Message
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.prompting.render import fence_for, least_tokens, render_messages
 from tests.samples import EVERY_CONTROL, REGIONS, SENTIMENT, TEMPLATE, TWO_OBJECTS
 

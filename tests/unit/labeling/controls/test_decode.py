@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON
-from backend.labeling.config import parse_config
 from backend.labeling.controls import SUPPORTED, Control, Span
 from backend.labeling.controls.base import MAX_REJECTED_CHARS
+from backend.labeling.parsing import parse_config
 from backend.labeling.shown import Position
 from tests.samples import EVERY_CONTROL, shown
 

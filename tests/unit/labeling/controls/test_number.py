@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.labeling.config import parse_config
 from backend.labeling.controls.number import exact
+from backend.labeling.parsing import parse_config
 
 
 @pytest.mark.parametrize(

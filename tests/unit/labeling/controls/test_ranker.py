@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import Control, Decoded
+from backend.labeling.parsing import parse_config
 from backend.prompting.render import render_messages
 from tests.samples import TEMPLATE
 

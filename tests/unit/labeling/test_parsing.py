@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.errors import ConfigError
-from backend.labeling.config import MAX_CONFIG_CHARS, parse_config
 from backend.labeling.controls import SUPPORTED
+from backend.labeling.parsing import MAX_CONFIG_CHARS, parse_config
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, TWO_OBJECTS
 
 CHOICES = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
