@@ -87,8 +87,8 @@ class Labels(RegionControl):
         names = {option.value: option.name for option in self.options}
         limits = [f'at most {limit} of "{names[value]}"' for value, limit in self.max_usages if value in names]
         return (
-            f'a list of every word or phrase in "{self.to_name[0]}" that one of these labels names, '
-            f"in reading order, copied letter by letter, without the words around it{self.within}"
+            f'a list of every passage of "{self.to_name[0]}" that one of these labels names, '
+            f"in reading order, copied letter by letter{self.within}"
             + (f" ({', '.join(limits)})" if limits else "")
             + self.and_attached()
             + "; an empty list if there is none"
@@ -96,7 +96,7 @@ class Labels(RegionControl):
 
     def shape(self) -> str:
         label = '"labels": ["<label>", ...]' if self.multiple else '"label": "<label>"'
-        return f'[{{"text": "<words copied>", {label}{self.attached_shape()}}}, ...]'
+        return f'[{{"text": "<copied passage>", {label}{self.attached_shape()}}}, ...]'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         passages = shown[self.to_name[0]].passages
