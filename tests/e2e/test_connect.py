@@ -152,7 +152,7 @@ def test_an_address_at_which_nobody_serves(stack: Stack) -> None:
 def test_a_config_of_which_nothing_is_supported_is_refused_by_name(stack: Stack) -> None:
     project = stack.project("Boxes", ALL_REFUSED)
     done = stack.prelabel("connect", "--project", project.id, "--backend-url", stack.product.url)
-    assert 'Labels "calls" points to Audio "sound" is not supported yet' in done.only_sentence
+    assert 'Labels "calls" on Audio "sound" marks moments of a recording' in done.only_sentence
     assert any('Labels "calls"' in problem for problem in wrong(stack, project))
     assert project.backends() == []
 
