@@ -103,7 +103,7 @@ def test_an_upload_is_seen_by_the_model(stack: Stack, photos: Labeling, row: int
     assert box["value"]["rectanglelabels"] == [label]
     assert {side: box["value"][side] for side in PLACE} == pytest.approx(PLACE, abs=0.5)
     assert (box["original_width"], box["original_height"]) == SIZE
-    assert "score" not in box
+    assert 0 < box["score"] <= 1
 
 
 @pytest.mark.parametrize(("row", "choice"), [(0, "Green"), (1, "Blue")])

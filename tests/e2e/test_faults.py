@@ -55,7 +55,7 @@ def test_unreadable_replies_are_written_with_score_0(stack: Stack) -> None:
 def test_tasks_that_are_deleted_meanwhile_do_not_hold_up_the_others(stack: Stack) -> None:
     project = stack.project("Deleted meanwhile", FEEDBACK, FEEDBACK_ROWS)
     tasks = project.task_ids()
-    stack.model.change(latency_s=1.0)
+    stack.model.change(latency_s=3.0)
     calls = stack.model_calls()
     version = stack.answer("run", "--project", project.id)["version"]
     eventually(lambda: stack.model_calls() + stack.model.counts()["in_flight"] > calls, "the first task is asked")
