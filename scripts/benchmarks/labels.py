@@ -115,7 +115,7 @@ def measure(
     found = quality([(score, right) for score, _, right in answers])
     said = [labels for _, labels, _ in answers]
     return (
-        dataset.name,
+        f"{len(answers)} of {dataset.name}",
         method,
         f"{f1(said, list(dataset.gold.values())):.3f}",
         f"{sum(right for _, _, right in answers) / len(answers):.3f}",
