@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from backend.core.errors import ContextTooLong, MediaUnreachable, ModelError, ModelTakesNoImages, PrelabelError
+from backend.core.errors import (
+    ContextTooLong,
+    MediaUnreachable,
+    ModelError,
+    ModelTakesNoImages,
+    PrelabelError,
+    StoreError,
+)
 from backend.core.retry import retry_delay
 from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Question, annotate
@@ -20,6 +27,10 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+def _nothing_is_kept(request_keys: Collection[str]) -> None:
+    """For a model whose replies are not stored."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """How the model is called: the one retry loop, with its sleep and its randomness handed in."""
@@ -28,6 +39,7 @@ class Caller:
     media: MediaSource
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
+    forget: Callable[[Collection[str]], None] = _nothing_is_kept  # stored replies to the requests with these keys
 
     async def ask(self, request: Request) -> Reply:
         """Ask until there is an answer or no sense in asking. Raises a `ModelError`."""
@@ -90,13 +102,20 @@ async def annotate_records(
 
 
 async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
-    """One task's outcome. Raises only a `ModelError` that stops the job; anything else becomes a failed outcome."""
+    """One task's outcome. Raises only a `ModelError` that stops the job, and a `StoreError`; anything else becomes a
+    failed outcome.
+
+    The replies of a conversation that came to nothing usable are forgotten: whoever asks again gets new ones. One
+    that a second question has mended is kept whole.
+    """
     spent, latency_s = Usage(), 0.0
+    asked: list[Request] = []
     try:
         dialogue = annotate(question, task, await load_media(question, task, caller))
         try:
             request = next(dialogue)
             while True:
+                asked.append(request)
                 try:
                     reply = await caller.ask(request)
                 except ModelError as error:
@@ -106,7 +125,11 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
                 request = dialogue.send(reply)
         except StopIteration as stop:
             outcome: Outcome = stop.value
-            return outcome
+        if outcome.state is TaskState.INVALID:
+            caller.forget([request.key for request in asked])
+        return outcome
+    except StoreError:  # of stored replies or of the endpoint's capabilities: the task is not at fault
+        raise
     except ModelError as error:
         if error.stops_job:
             raise
