@@ -26,9 +26,9 @@ from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 import backend.worker  # noqa: F401  - what the messages call: imported before the forks, not after each
-from backend.adapters.clock import utc_now
 from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, STARTED_WITH, RedisQueue
-from backend.core.errors import QueueError, StoreError
+from backend.cleaning import Cleaning
+from backend.core.errors import QueueError
 from backend.learning import similarity
 from backend.logs import configure_logging
 from backend.settings import Settings, load_settings
@@ -43,9 +43,6 @@ _LONGEST_PAUSE_S = 15.0  # between two pings of a Redis that is away
 _WORKER_TTL_S = HEARTBEAT_S + 15  # RQ's idle worker gives a sign of life 15 s before this ends
 _MAINTENANCE_S = 30  # a dead worker's message is queued again about this long after its heartbeat ends
 _SCHEDULER_LOCK_S = timedelta(seconds=10)
-_CLEANING_S = 3600.0
-_CLEANING_BATCH = 500  # replies in one statement, so that no worker waits long for it
-_CLEANING_BREATH_S = 5.0  # between two such statements
 
 
 def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
@@ -59,7 +56,7 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
     similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
-    stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), _Cleaning(parts)
+    stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), Cleaning(parts)
     team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER])
     _log.info("workers started", extra={"queues": dict(counts)})
     while not stop.asked:
@@ -136,27 +133,6 @@ class _RedisWatch:
         if away:
             _log.info("Redis is back: the workers start", extra={"redis": self._queue.address})
         return True
-
-
-class _Cleaning:
-    """Deletes what the cache of replies has kept for long enough: each hour, a small batch at a time."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._next = time.monotonic()
-
-    def look(self) -> None:
-        if time.monotonic() < self._next:
-            return
-        unused_since = utc_now() - timedelta(days=self._parts.settings.cache_days)
-        try:
-            deleted = self._parts.store.delete_replies(unused_since=unused_since, most=_CLEANING_BATCH)
-        except StoreError as error:
-            _log.warning("old replies were not deleted", extra={"reason": str(error)})
-            deleted = 0
-        finally:
-            self._parts.store.close()  # a fork may come next, and connections do not survive one
-        self._next = time.monotonic() + (_CLEANING_BREATH_S if deleted == _CLEANING_BATCH else _CLEANING_S)
 
 
 class _Stop:

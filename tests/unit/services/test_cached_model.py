@@ -293,13 +293,13 @@ def test_every_sample_is_an_answer_of_its_own(store: SqlStore, seed: int | None,
 
 
 def test_a_conversation_that_was_mended_is_served_whole(store: SqlStore) -> None:
-    agent = {"confidence": "logprob", "reasks": 1}
+    agent = {"confidence": "self_reported", "reasks": 1}
     assert annotated(store, FunctionModel(in_turn(replying("who knows"), mood("positive"))), **agent)[1].calls == 2
     assert annotated(store, FunctionModel(in_turn()), **agent) == (TaskState.DONE, Usage(from_cache=2))
 
 
 def test_a_conversation_that_came_to_nothing_is_not_served_again(store: SqlStore) -> None:
-    agent = {"confidence": "logprob", "reasks": 1}
+    agent = {"confidence": "self_reported", "reasks": 1}
     unreadable = FunctionModel(in_turn(replying("who knows"), replying("not I")))
     assert annotated(store, unreadable, **agent)[0] is TaskState.INVALID
     model = FunctionModel(in_turn(mood("positive")))
