@@ -9,12 +9,15 @@ from dataclasses import replace
 
 import pytest
 
+from backend.adapters.openai_model import OpenAIModel
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import ModelRateLimited, ModelServerError, ModelUnauthorized, StoreError
 from backend.core.values import Message, Reply, Request, TaskState, TokenLogprob, Usage
 from backend.ports.model import Capabilities
 from backend.services.annotate import Caller, annotate_task
 from backend.services.cached_model import CachedModel
+from backend.settings import Settings
+from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import HandClock, memory_store, replying
 from tests.fakes.memory_media import MemoryMedia
@@ -316,3 +319,27 @@ def test_what_was_paid_before_the_job_was_stopped_is_not_paid_again(store: SqlSt
         annotated(store, stopped, **agent)
     state, usage = annotated(store, FunctionModel(in_turn(mood("positive"))), **agent)
     assert (state, usage.calls, usage.from_cache) == (TaskState.DONE, 1, 2)
+
+
+# --- where it is put together ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cache_days", "kind"), [(30, CachedModel), (0, OpenAIModel)])
+def test_the_setting_switches_the_cache_off(store: SqlStore, cache_days: int, kind: type) -> None:
+    parts = Parts(Settings(openai_base_url="http://a/v1/", label_studio_api_key="key", cache_days=cache_days))
+    parts.store = store
+
+    async def model() -> object:
+        async with parts.caller() as caller:
+            return caller.model
+
+    assert type(asyncio.run(model())) is kind
+
+
+def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task(store: SqlStore) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("The disk is full.")
+
+    store.save_reply = full  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreError):
+        annotated(store, FunctionModel(in_turn(mood("positive"))), confidence="self_reported")
