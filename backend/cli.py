@@ -141,7 +141,7 @@ def connect(
         print_json({**connection.as_json(), "warning": warning})
         return
     line(f'Project {project} is connected: version {connection.version}, tab "{connection.tab.title}".')
-    show_refusals(connection.refusals)
+    show_refusals(connection.label_config)
     _warn(warning)
     line(f"Next: prelabel run --project {project} --wait")
 
@@ -200,7 +200,7 @@ def status(project: ProjectOption, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(told)
     else:
-        show_status(told)
+        show_status(told, row.label_config)
 
 
 @app.command(short_help="Run the service for Label Studio.")

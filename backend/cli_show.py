@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -36,9 +36,9 @@ def show_check(name: str, status: str, detail: str) -> None:
     line(detail)
 
 
-def show_refusals(refusals: Sequence[str]) -> None:
-    if refusals:
-        line(f"Not pre-annotated: {what_is_answered(refusals)}")
+def show_refusals(label_config: str) -> None:
+    if told := what_is_answered(label_config):
+        line(f"Not pre-annotated: {told}")
 
 
 def show_job(told: Mapping[str, Any]) -> None:
@@ -49,10 +49,10 @@ def show_job(told: Mapping[str, Any]) -> None:
     show_counts(told)
 
 
-def show_status(told: Mapping[str, Any]) -> None:
+def show_status(told: Mapping[str, Any], label_config: str) -> None:
     version = told["version"] or "none: nothing in the labeling config is supported"
     line(f"Project {told['project']}, version {version}")
-    show_refusals(told["refused"])
+    show_refusals(label_config)
     show_counts(told)
     for job in told["jobs"]:
         reason = f" ({job['reason']})" if job["reason"] else ""

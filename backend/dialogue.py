@@ -32,6 +32,7 @@ from backend.fields import only_visible, read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
 from backend.learning.similarity import ranking
+from backend.prompting.answers import answers_that_fit
 from backend.prompting.render import least_tokens, render_messages
 from backend.prompting.shortlist import shortlist
 from backend.prompting.tokens import estimated_tokens
@@ -60,7 +61,8 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
 
     A score of 0 marks, for Label Studio's sorting only, what a person must look at first.
     """
-    config, agent = question.config.bind(task.data), question.agent
+    agent = question.agent
+    config = answers_that_fit(question.config.bind(task.data), agent.max_tokens)
     notes = tuple(f"refused: {refusal}" for refusal in config.refusals)
     if not config.controls:
         reasons = "; ".join(str(refusal) for refusal in config.refusals)

@@ -16,7 +16,7 @@ from backend.fields import read_controls
 from backend.labeling.config import LabelingConfig
 from backend.labeling.following import every
 from backend.labeling.relations import MAX_REGIONS, Relations, marks_of
-from backend.labeling.schema import within_enum_limits
+from backend.labeling.schema import strict_object, within_enum_limits
 from backend.labeling.shown import Shown
 from backend.prompting.relations import relations_question
 from backend.prompting.render import least_tokens
@@ -63,12 +63,7 @@ def relate(
 def _request(relations: Relations, request: Request, outcome: Outcome) -> Request:
     """The conversation goes on: the task, the answer, the question about it."""
     answer = Message(role="assistant", content=(outcome.reply_text or "")[:MAX_ANSWER_CHARS] or "(nothing)")
-    schema = {
-        "type": "object",
-        "properties": within_enum_limits({relations.name: relations.schema()}),
-        "required": [relations.name],
-        "additionalProperties": False,
-    }
+    schema = strict_object(within_enum_limits({relations.name: relations.schema()}))
     messages = (*request.messages, answer, relations_question(relations))
     return replace(request, messages=messages, schema=schema, logprobs=False)
 

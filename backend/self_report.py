@@ -9,6 +9,7 @@ from backend.confidence.self_reported import per_cent_probability
 from backend.core.text import storable
 from backend.core.values import JSON, NOT_SHOWN, FieldReading, Reply
 from backend.labeling.config import LabelingConfig
+from backend.labeling.schema import strict_object
 from backend.reading.extract import extract_object
 from backend.reading.match import normalised
 
@@ -31,14 +32,8 @@ class SelfReport:
 
     def schema(self, answer: Mapping[str, JSON]) -> dict[str, JSON]:
         """The schema of the answer with this key after the others."""
-        numbers = {
-            "type": "object",
-            "properties": {name: {"type": "integer"} for name in self.controls},
-            "required": list(self.controls),
-            "additionalProperties": False,
-        }
-        properties = {**answer["properties"], self.key: numbers}
-        return {**answer, "properties": properties, "required": list(properties)}
+        numbers = strict_object({name: {"type": "integer"} for name in self.controls})
+        return strict_object({**answer["properties"], self.key: numbers})
 
     def scored(self, fields: tuple[FieldReading, ...], reply: Reply) -> tuple[FieldReading, ...]:
         """The readings with the numbers that the reply gives for them; without one where it gives none."""

@@ -70,7 +70,12 @@ class Settings(BaseSettings):
     sample_temperature: float = Field(
         0.7, gt=0, le=2, alias="PRELABEL_SAMPLE_TEMPERATURE", description="Temperature of all these but the first."
     )
-    max_tokens: int = Field(512, ge=1, alias="PRELABEL_MAX_TOKENS", description="Longest answer, in tokens.")
+    max_tokens: int = Field(
+        512,
+        ge=1,
+        alias="PRELABEL_MAX_TOKENS",
+        description="Longest answer, in tokens. A Ranker whose ids surely do not fit in it is not asked.",
+    )
     context_tokens: int = Field(
         128_000,
         ge=256,

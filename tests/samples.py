@@ -8,7 +8,7 @@ from typing import Any
 
 from backend.core.values import Agent, Reply, Task, TokenLogprob, Usage
 from backend.dialogue import Question
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.labeling.shown import PlainText, Shown
 
 # One call a task: what costs more is asked for by the tests that are about it.

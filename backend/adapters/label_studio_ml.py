@@ -15,10 +15,11 @@ from typing import Any
 from label_studio_ml.model import LabelStudioMLBase
 
 from backend.core.errors import ModelError, StoreError
-from backend.core.values import JSON, Agent, Outcome, Task, version_of
+from backend.core.values import JSON, Agent, Outcome, Task
 from backend.dialogue import Question
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.services.annotate import Caller, annotate_task
+from backend.version import version_for
 
 _log = logging.getLogger(__name__)
 
@@ -44,13 +45,7 @@ class PrelabelModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml
             agent=agent,
             template_source=template_source,
             instructions="",
-            version=version_of(
-                agent,
-                template_source=template_source,
-                config_fingerprint=config.fingerprint,
-                instructions="",
-                with_relations=config.relations is not None,
-            ),
+            version=version_for(agent, config, template_source, ""),
         )
 
     def predict(self, tasks: Sequence[Mapping[str, JSON]], **kwargs: Any) -> list[JSON]:

@@ -16,7 +16,7 @@ import signal
 import sys
 import unicodedata
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -29,6 +29,7 @@ _LARGEST_SCALE = 200 / 72  # pixels a point: 200 dots an inch are enough to read
 _QUALITY = 85
 _HEAD = 1024  # bytes in which readers look for the mark
 _MARK = b"%PDF-"
+_AROUND = 100  # bytes of an answer beside its pages
 _NEEDS_PASSWORD, _SECURITY = 4, 5  # of FPDF_GetLastError
 
 
@@ -36,8 +37,10 @@ class Unreadable(Exception):
     """The document cannot be used; the message is a phrase."""
 
 
-def read_pages(content: bytes, *, max_pages: int, max_chars: int, max_side: int, pictures: bool) -> dict[str, Any]:
-    """`{"count": pages of the document, "pages": the first of them}`. Raises `Unreadable`.
+def read_pages(
+    content: bytes, *, max_pages: int, max_chars: int, max_side: int, max_bytes: int, pictures: bool
+) -> dict[str, Any]:
+    """`{"count": pages of the document, "pages": the first of them}`, as JSON at most `max_bytes`. Raises `Unreadable`.
 
     A page is `{"text": ...}`; where that may not be all that it says also, with `pictures`, `jpeg` in base64, `width`
     and `height` in pixels, and without, `"partial": true`.
@@ -47,12 +50,16 @@ def read_pages(content: bytes, *, max_pages: int, max_chars: int, max_side: int,
     if not count:
         raise Unreadable("it has no pages that can be read")
     pages: list[dict[str, Any]] = []
+    max_bytes -= _AROUND
     for index in range(min(count, max_pages)):
         try:
             pages.append(_page(document, index, max_chars, max_side, pictures))
         except pypdfium2.PdfiumError:
             raise Unreadable(f"it is a damaged PDF document: page {index + 1} cannot be read") from None
         max_chars -= len(pages[-1]["text"])
+        max_bytes -= len(json.dumps(pages[-1])) + len(", ")
+        if max_bytes < 0:
+            raise Unreadable("its pages are too large together")
     return {"count": count, "pages": pages}
 
 
@@ -135,15 +142,20 @@ def main(arguments: list[str]) -> None:
     """Read standard input, write one JSON object: the pages, or a `problem`."""
     given = json.loads(arguments[0])
     _limit(**given["process"])
+    sys.stdout.buffer.write(answered(sys.stdin.buffer, max_bytes=given["process"]["answer_bytes"], **given["reading"]))
+
+
+def answered(source: BinaryIO, **reading: Any) -> bytes:
+    """The whole answer. It is made before any of it is written: what goes wrong on the way can still be told."""
     try:
-        answer = read_pages(sys.stdin.buffer.read(), **given["reading"])
+        return json.dumps(read_pages(source.read(), **reading)).encode()
     except Unreadable as unreadable:
-        answer = {"problem": str(unreadable)}
+        problem = str(unreadable)
     except MemoryError:
-        answer = {"problem": "it needs too much memory"}
+        problem = "it needs too much memory"
     except (RuntimeError, ValueError, OSError, AssertionError, ctypes.ArgumentError):
-        answer = {"problem": "it is a damaged PDF document"}
-    sys.stdout.write(json.dumps(answer))
+        problem = "it is a damaged PDF document"
+    return json.dumps({"problem": problem}).encode()
 
 
 if __name__ == "__main__":

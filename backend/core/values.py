@@ -253,8 +253,11 @@ def version_of(
     with_images: bool = False,
     with_documents: bool = False,
     with_relations: bool = False,
+    with_long_lists: bool = False,
 ) -> str:
     """The one version string: agent name and eight hex digits over everything that can change an answer.
+
+    `backend.version.version_for` says what a labeling config is with.
 
     The same string stands in `/setup`, in every prediction, in the backend's title and in the project's
     `model_version`, because Label Studio compares these four.
@@ -281,4 +284,6 @@ def version_of(
         content["document_pages"] = agent.document_pages
     if with_relations:
         content["relations"] = agent.relations
+    if with_long_lists:  # the window decides how many of the options are shown
+        content["context_tokens"] = agent.context_tokens
     return f"{agent.name}@{canonical_hash(content)[:8]}"

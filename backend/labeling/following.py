@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
@@ -15,6 +15,8 @@ from backend.labeling.controls.rectangle import Rectangle
 from backend.labeling.controls.regions import RegionControl
 
 _CLASSIFYING = frozenset({"choices", "datetime", "number", "rating", "taxonomy", "textarea"})
+
+SHOWN_NOWHERE = "is shown for no region that is made here"
 
 Refusals = dict[str, str]  # control name -> why it is not answered
 
@@ -55,12 +57,14 @@ def settle(controls: Sequence[Control], followers: Sequence[Control]) -> Settled
         reason = _unattached(follower, makers, controls, followers)
         found = False
         for maker in makers if reason is None else ():
-            narrowed = _narrowed(follower, _labelling(maker, attached[maker.name]))
+            labelling = _labelling(maker, attached[maker.name])
+            waits = any(c.options_variable for c in labelling.values())  # each task brings labels along
+            narrowed = _narrowed(follower, labelling, waits=waits)
             if narrowed is not None:
                 attached[maker.name].append(narrowed)
                 found = True
         if not found:
-            refusals[follower.name] = reason or "is shown for no region that is made here"
+            refusals[follower.name] = reason or SHOWN_NOWHERE
     per_item = frozenset(c.name for c in controls if isinstance(c, PerItem) and c.listed)
     per_region = frozenset(f.name for f in followers)
     kept: list[Control] = []
@@ -98,26 +102,42 @@ def _unattached(
     return None
 
 
-def _labelling(maker: RegionControl, attached: Iterable[Control]) -> dict[str, dict[str, str]]:
-    """The controls that label a maker's regions: for each its option values with their names."""
+def followed(maker: RegionControl, bound: RegionControl) -> RegionControl:
+    """`bound`, a maker with the options of one task, without the followers that these options never show.
+
+    `maker` is the same before any options were bound: it tells whether the conditions waited for them.
+    """
+    if not any(c.options_variable for c in _labelling(maker, maker.attached).values()):
+        return bound
+    labelling = _labelling(bound, bound.attached)
+    narrowed = (_narrowed(follower, labelling) for follower in bound.attached)
+    return replace(bound, attached=tuple(follower for follower in narrowed if follower is not None))
+
+
+def _labelling(maker: RegionControl, attached: Iterable[Control]) -> dict[str, Control]:
+    """The controls that label a maker's regions, by their names."""
     controls = [maker, *(a for a in attached if isinstance(a, BoxLabels))]
-    return {c.name: {o.value: o.name for o in c.options} for c in controls if c.options}
+    return {c.name: c for c in controls if c.options or c.options_variable}
 
 
-def _narrowed(follower: Control, labelling: dict[str, dict[str, str]]) -> Control | None:
+def _narrowed(follower: Control, labelling: Mapping[str, Control], *, waits: bool = False) -> Control | None:
     """The follower as it follows regions that are so labelled; None where it is shown for none of them.
 
-    Conditions that hold for all of them are left out; the others name labels as the model does.
+    Conditions that hold for all of them are left out; the others name labels as the model does. With `waits` the
+    labels are not known yet: conditions stay as they are.
     """
     conditions: list[Condition] = []
     for condition in follower.conditions:
         if condition.kind != BY_REGION:
             conditions.append(condition)
             continue
-        known = [labels for name, labels in labelling.items() if condition.control in (None, name)]
+        known = [control for name, control in labelling.items() if condition.control in (None, name)]
         if (condition.control or condition.values) and not known:
             return None
-        names = {value: name for labels in known for value, name in labels.items()}
+        if waits:
+            conditions.append(condition)
+            continue
+        names = {option.value: option.name for control in known for option in control.options}
         wanted = tuple(names[value] for value in condition.values if value in names)
         if condition.values and not wanted:
             return None

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from backend.core.values import JSON
 from backend.labeling.controls.base import Control, Decoded, Option, clip, joined_steps
 from backend.labeling.controls.number import as_number
+from backend.labeling.schema import strict_object
 from backend.labeling.shown import Shown
 
 MAX_REGIONS = 200  # with more the question is longer than what it is about
@@ -67,13 +68,7 @@ class Relations(Control):
         properties: dict[str, JSON] = {"from": number, "to": dict(number)}
         if self.options:
             properties["relation"] = {"type": "string", "enum": [o.name for o in self.options]}
-        item = {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
-        return {"type": "array", "items": item}
+        return {"type": "array", "items": strict_object(properties)}
 
     def ask(self) -> str:
         return (

@@ -16,6 +16,16 @@ MAX_LONG_ENUM_CHARS = 15_000
 LONG_ENUM = 250
 
 
+def strict_object(properties: Mapping[str, JSON]) -> dict[str, JSON]:
+    """An object with exactly these properties: strict structured outputs know no optional ones."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
 def nullable(schema: dict[str, JSON]) -> dict[str, JSON]:
     """The schema, with null as a further answer."""
     return schema if "null" in schema.get("type", ()) else {"anyOf": [schema, {"type": "null"}]}

@@ -59,13 +59,6 @@ _ON = {
     ("rectanglelabels", "video"): _TRACKS,
 }
 
-_WORDS = ("not supported", _NOBODY, "is no tag that Label Studio's editor has", "to rank: the editor ranks")
-
-
-def another_tag_would_do(refusals: str) -> bool:
-    """Whether a tag itself, or what it points to, is the reason of one of them, and not how it is written."""
-    return any(words in refusals for words in _WORDS)
-
 
 def why_unsupported(tag: str) -> str:
     """Of a control's tag that no class is registered for."""

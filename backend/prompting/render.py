@@ -1,7 +1,10 @@
 """Messages from a template, a labeling config and a task.
 
-Task text is untrusted: it stands between fences that do not occur in it, Jinja runs sandboxed, and the text is a
-value of the template, never part of its source ("{" and "%" in it are plain characters).
+Task text is untrusted. What objects show stands between fences that do not occur in it. Outside of them, among what
+may be answered, stand only the options that a task brings along, each in one line: names and aliases as they are,
+for they are the answer, descriptions cut short (`labeling.controls.dynamic`), and of the items of a List their ids.
+Jinja runs sandboxed, and all text is a value of the template, never part of its source ("{" and "%" in it are plain
+characters).
 """
 
 from __future__ import annotations
@@ -110,10 +113,10 @@ def _field(control: Control, several: bool) -> dict[str, Any]:
         "name": control.name,
         "question": control.question,
         "about": " and ".join(f'"{name}"' for name in control.to_name) if several else None,
-        "ask": control.ask() + _only_if(control),
+        "ask": one_line(control.ask() + _only_if(control)),
         "options": _options(control),
         "attached": [
-            {"name": key, "question": one.question, "ask": _ask_attached(one), "options": _options(one)}
+            {"name": key, "question": one.question, "ask": one_line(_ask_attached(one)), "options": _options(one)}
             for key, one in (control.keys.items() if isinstance(control, RegionControl) else ())
         ],
     }
@@ -149,7 +152,7 @@ def _about(option: Option) -> str | None:
 
 def one_line(text: str) -> str:
     """A line end in a class's name or hint must not look like another class."""
-    return " ".join(text.split()) if "\n" in text or "\r" in text else text
+    return " ".join(text.split()) if text.splitlines() != [text] else text
 
 
 def _shape(config: LabelingConfig, confidence_key: str | None) -> str:

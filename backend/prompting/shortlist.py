@@ -50,8 +50,9 @@ class Shortlist:
 
     @property
     def longest(self) -> int:
-        """Options of the longest list before it is shortened."""
-        return max((len(c.options) for c in every(self.config.controls)), default=0)
+        """Options of the longest list that can be shortened, before it is."""
+        lists = (c.options for c in every(self.config.controls) if not c.needs_all_options)
+        return max(map(len, lists), default=0)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -87,7 +88,9 @@ class Shortlist:
         """The control, and those that are answered in its regions, with the options that are asked."""
         if isinstance(control, RegionControl) and control.attached:
             control = replace(control, attached=tuple(self._offered(one) for one in control.attached))
-        return control if len(control.options) <= self.most else control.offering(self.ranked(control.name), self.most)
+        if control.needs_all_options or len(control.options) <= self.most:
+            return control
+        return control.offering(self.ranked(control.name), self.most)
 
 
 def compared_text(control: Control, shown: Mapping[str, Shown]) -> str:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from backend.core.errors import ConfigError
-from backend.labeling.config import parse_config
 from backend.labeling.controls.regions import RegionControl
 from backend.labeling.following import every
+from backend.labeling.parsing import parse_config
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ class Connection:
     backend: Backend
     tab: Tab
     refusals: tuple[str, ...]
+    label_config: str
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -77,7 +78,14 @@ def connect(
         _set_project(labels, project_id, row.version)
     with _half_way(3):
         tab = _save_tab(labels, project_id, answerable(row.label_config).columns)
-    return Connection(project_id=project_id, version=row.version, backend=backend, tab=tab, refusals=row.refusals)
+    return Connection(
+        project_id=project_id,
+        version=row.version,
+        backend=backend,
+        tab=tab,
+        refusals=row.refusals,
+        label_config=row.label_config,
+    )
 
 
 @contextmanager

@@ -121,11 +121,11 @@ class Doctor:
         yield Check(name="project", status="ok", detail=f'"{project.title}", {project.task_count} tasks')
         row = self.projects.look(project_id, project.label_config, project.instructions)
         if row.version is None:
-            yield Check(name="labeling config", status="wrong", detail=what_is_answered(row.refusals))
+            yield Check(name="labeling config", status="wrong", detail=what_is_answered(row.label_config))
             return
         yield Check(name="labeling config", status="ok", detail=f"supported; current version {row.version}")
         if row.refusals:
-            detail = f"not pre-annotated: {what_is_answered(row.refusals)}"
+            detail = f"not pre-annotated: {what_is_answered(row.label_config)}"
             yield Check(name="labeling config", status="note", detail=detail)
         yield self._connection(project_id, row.version, backend_url)
         yield self._import_flag(project_id)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from backend.core.errors import ConfigError, QueueError
 from backend.core.values import JSON, Task, TaskState
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.ports.clock import Clock
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Record, Store

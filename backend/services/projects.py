@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioError
 from backend.core.text import storable
-from backend.core.values import Agent, version_of
+from backend.core.values import Agent
 from backend.dialogue import Question
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
 from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.page import text_of_html
-from backend.labeling.unsupported import another_tag_would_do
+from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
+from backend.version import version_for
 
 _log = logging.getLogger(__name__)
 
@@ -119,21 +119,17 @@ class Projects:
         return (self._version(config, instructions) if config.controls else None), refusals
 
     def _version(self, config: LabelingConfig, instructions: str) -> str:
-        return version_of(
-            self.agent,
-            template_source=self.template_source,
-            config_fingerprint=config.fingerprint,
-            instructions=instructions,
-            with_images=any(o.tag == "Image" for o in config.objects),
-            with_documents=any(o.tag == "Pdf" for o in config.objects),
-            with_relations=config.relations is not None,
-        )
+        return version_for(self.agent, config, self.template_source, instructions)
 
 
-def what_is_answered(refusals: Sequence[str]) -> str:
-    """What is refused, and what can be used instead where the tag itself is the reason."""
-    told = "; ".join(refusals)
-    if not another_tag_would_do(told):
+def what_is_answered(label_config: str) -> str:
+    """What is refused, and what can be used instead where the tag itself is the reason; empty where nothing is."""
+    try:
+        refusals = parse_config(label_config).refusals
+    except ConfigError as error:
+        return str(error)
+    told = "; ".join(map(str, refusals))
+    if not any(refusal.another_tag for refusal in refusals):
         return told
     return f"{told} (Prelabel answers {', '.join(CONTROL_TAGS)} on {', '.join(OBJECT_TAGS)}: see the README's table)"
 
@@ -142,6 +138,5 @@ def answerable(label_config: str) -> LabelingConfig:
     """The parsed config. Raises `ConfigError` naming every refused control when none is left."""
     config = parse_config(label_config)
     if not config.controls:
-        told = what_is_answered([str(refusal) for refusal in config.refusals])
-        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {told}.")
+        raise ConfigError(f"Nothing in the labeling config can be pre-annotated: {what_is_answered(label_config)}.")
     return config

@@ -39,6 +39,7 @@ def fingerprints(agent: Agent, *, template_source: str, database: str) -> dict[s
         "PRELABEL_MEDIA_MAX_SIDE": agent.image_side,
         "PRELABEL_MEDIA_MAX_PAGES": agent.document_pages,
         "PRELABEL_MAX_OPTIONS": agent.max_options,
+        "PRELABEL_CONTEXT_TOKENS": agent.context_tokens,
         "PRELABEL_RELATIONS": agent.relations,
         "DATABASE_URL": database if database.startswith("sqlite") else "postgresql",
         "Prelabel's own version": __version__,

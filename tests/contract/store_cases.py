@@ -12,8 +12,9 @@ from typing import Any
 import alembic.autogenerate
 import alembic.migration
 import pytest
+import sqlalchemy as sa
 
-from backend.adapters.sql.schema import metadata
+from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from backend.core.values import FieldReading, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
@@ -357,6 +358,15 @@ class StoreCases:
             "result": [REGION],
             "score": 0.9,
         }
+
+    def test_the_record_says_why_a_score_is_low(self, store: SqlStore) -> None:
+        field = FieldReading(
+            control="s", value=("a", "b"), step="exact", confidence=0.4, usable=0.5, region_confidences=(0.9, 0.7)
+        )
+        self.answer(store, task(1), outcome=done(fields=(field,)))
+        with store.begin(read_only=True) as connection:
+            (kept,) = connection.execute(sa.select(records.c.fields)).scalar_one()
+        assert (kept["confidence"], kept["usable"], kept["region_confidences"]) == (0.4, 0.5, [0.9, 0.7])
 
     @pytest.mark.parametrize("text", ["\x00", "\ud800", "a\x00b", "x" * 1_000_000])
     def test_an_error_may_hold_any_text(self, store: SqlStore, text: str) -> None:

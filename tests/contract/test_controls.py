@@ -15,10 +15,11 @@ import pytest
 from backend.core.errors import ConfigError
 from backend.core.values import JSON, Document, DocumentPage, Media, Outcome, Picture, TaskState
 from backend.dialogue import annotate
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import SUPPORTED, Control
 from backend.labeling.controls.regions import RegionControl
 from backend.labeling.objects import SUPPORTED as OBJECTS
+from backend.labeling.parsing import parse_config
 from backend.labeling.relations import Mark
 from backend.labeling.shown import Shown
 from tests.conftest import NO_SHARED_DATA, SHARED_DATA
@@ -79,9 +80,10 @@ WAYS: dict[str, list[tuple[str, str, str]]] = {
         ('required="true"', "", "f"),
         ('required="true" perItem="true"', "", "p"),
         ('min="1" max="2" step="0.5"', "", "t"),
+        ('min="1000001" max="123456789" required="true"', "", "t"),
         ('max="-3" step="2"', "", "t"),
     ],
-    "Pairwise": [("", "", "t,h"), ("", "", "c,d"), ("", "", "g,p"), ("", "", "t,f")],
+    "Pairwise": [("", "", "t,h"), ("", "", "t, h"), ("", "", "c,d"), ("", "", "g,p"), ("", "", "t,f")],
     "ParagraphLabels": [
         ("", LABEL, "d"),
         ('choice="multiple" required="true"', LABEL, "d"),

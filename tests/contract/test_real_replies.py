@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 import pytest
 
 from backend.fields import read_reply
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.reading.extract import extract_object
 from backend.reading.match import Spelled, match_option, normalised
 from backend.recorded import read_recorded

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from backend.dialogue import annotate
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from scripts.services import LabelStudio
 from tests.e2e.browser import keep_picture, logged_in, open_editor
 from tests.e2e.configs import ODD_PAGES, SPANS, SPANS_ROWS

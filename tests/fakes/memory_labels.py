@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from backend.core.errors import LabelStudioError
 from backend.core.values import JSON, Prediction, Task
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
 from tests.fakes.memory_projects import MemoryProject, MemoryProjects
 

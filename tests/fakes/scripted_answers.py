@@ -274,7 +274,7 @@ def _distribution(name: str, options: Sequence[str], chosen: str, data: Sequence
 
 def _schema_of(ask: str, options: Sequence[str]) -> dict[str, JSON]:
     """The schema that a field's words in the default prompt stand for."""
-    if ask.startswith("a list of every word or phrase"):
+    if ask.startswith("a list of every passage"):
         item = {"text": {"type": "string"}, "label": {"type": "string", "enum": list(options)}}
         return {"type": "array", "items": {"type": "object", "properties": item}}
     if options:

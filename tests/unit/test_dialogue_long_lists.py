@@ -65,6 +65,54 @@ def test_the_most_similar_options_are_asked_and_the_record_says_how_many() -> No
     assert outcome.notes == ('"topic": 20 of 400 options shown, the most similar to the text',)
 
 
+RANKER = '<View><List name="items" value="$items"/><Ranker name="r" toName="items"/></View>'
+
+
+def test_an_order_that_is_too_long_is_not_asked_again_with_the_same_words() -> None:
+    asking = question(RANKER, max_tokens=4_000)
+    items = [{"id": n, "title": "x"} for n in range(300)]
+    dialogue = annotate(asking, task(items=items))
+    next(dialogue)
+    with pytest.raises(ContextTooLong):
+        dialogue.throw(ContextTooLong("The prompt is too long."))
+
+
+def test_beside_an_order_a_long_list_is_still_shortened() -> None:
+    xml = RANKER.replace("</View>", f'<Text name="t" value="$t"/><Choices name="c" toName="t">{SHORT}</Choices></View>')
+    dialogue = annotate(
+        question(xml, max_tokens=4_000), task(t="x", items=[{"id": n, "title": "x"} for n in range(300)])
+    )
+    offered = [next(dialogue).schema["properties"]]
+    offered.append(dialogue.throw(ContextTooLong("The prompt is too long.")).schema["properties"])
+    assert [len(p["c"]["enum"]) for p in offered] == [20, 10]
+    assert [len(p["r"]["items"]["enum"]) for p in offered] == [300, 300]
+
+
+@pytest.mark.parametrize(("count", "asked"), [(60, True), (300, False)])
+def test_an_order_that_surely_does_not_fit_in_an_answer_costs_no_token(count: int, asked: bool) -> None:
+    dialogue = annotate(question(RANKER), task(items=[{"id": f"item-{n}", "title": "x"} for n in range(count)]))
+    if asked:
+        assert next(dialogue)
+        return
+    with pytest.raises(StopIteration) as stop:
+        next(dialogue)
+    assert stop.value.value.state is TaskState.SKIPPED
+    assert (
+        'Ranker "r" has 300 items, whose ids alone do not fit in an answer of 512 tokens: raise PRELABEL_MAX_TOKENS'
+    ) in stop.value.value.error
+
+
+def test_an_order_in_buckets_may_be_short() -> None:
+    xml = RANKER.replace("/></View>", '><Bucket name="best"/></Ranker></View>')
+    assert next(annotate(question(xml), task(items=[{"id": f"item-{n}", "title": "x"} for n in range(300)])))
+
+
+def test_orders_that_do_not_fit_together_are_asked_one_at_a_time() -> None:
+    xml = RANKER.replace("</View>", '<List name="b" value="$b"/><Ranker name="s" toName="b"/></View>')
+    items = [{"id": f"item-{n}", "title": "x"} for n in range(120)]
+    assert list(next(annotate(question(xml), task(items=items, b=items))).schema["properties"]) == ["r"]
+
+
 def test_the_default_is_two_hundred() -> None:
     _, (request,) = converse(question(config()), task(text="a blue hat"), answer("blue hat"))
     assert len(offered(request)) == 200

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from backend.core.values import FieldReading, TokenLogprob
 from backend.fields import read_reply
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from tests.reply_cases import CASES, CONFIGS, Case, page
 from tests.samples import EVERY_CONTROL, REGIONS, SENTIMENT, SENTIMENT_AND_TOPIC, reply
 

@@ -13,8 +13,8 @@ from backend.core.errors import ModelRateLimited, ModelUnauthorized
 from backend.core.values import FieldReading, Outcome, Picture, Request, TaskState, TokenLogprob
 from backend.dialogue import annotate
 from backend.fields import read_reply
-from backend.labeling.config import parse_config
 from backend.labeling.controls.rectangle import Box, overlap
+from backend.labeling.parsing import parse_config
 from backend.votes import voted
 from tests.samples import SENTIMENT, SENTIMENT_AND_TOPIC, question, reply, task
 

@@ -142,6 +142,8 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
                 "confidence": f.confidence,
                 "method": f.method,
                 "signals": dict(f.signals),
+                "usable": f.usable,
+                "region_confidences": list(f.region_confidences),
             }
             for f in outcome.fields
         ],

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypedDict
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
@@ -63,6 +63,8 @@ class Control(ABC):
     object_tags: ClassVar[frozenset[str]]  # the object tags that it can point to
     item_regions: ClassVar[bool] = False  # each item of a value is a region, or a group, of its own, in that order
 
+    needs_all_options: ClassVar[bool] = False  # `offering` cannot leave any out
+
     name: str
     to_name: tuple[str, ...]
     required: bool = False
@@ -88,6 +90,11 @@ class Control(ABC):
         """The control with only `most` of its options, those whose indexes are `ranked` first, in the old order."""
         kept = sorted(ranked[:most])
         return replace(self, options=tuple(self.options[index] for index in kept))
+
+    @property
+    def must_write(self) -> tuple[str, ...]:
+        """What every answer holds, whatever is answered; empty where an answer may be short."""
+        return ()
 
     def unanswerable(self, target: Shown) -> str | None:
         """Why it is not asked about an object as a task shows it: a phrase; None where it is."""
@@ -174,6 +181,30 @@ class Control(ABC):
         return match_option(text, [o.spelled for o in self.options])
 
 
+class Common(TypedDict):
+    """What most tags say in the same way."""
+
+    name: str
+    to_name: tuple[str, ...]
+    required: bool
+    question: str | None
+
+
+def common(element: Element, question: str | None) -> Common:
+    """What nearly every tag is parsed to, to be spread over its class."""
+    return Common(
+        name=element.get("name", ""),
+        to_name=to_names(element),
+        required=attribute_is_true(element, "required"),
+        question=question,
+    )
+
+
+def to_names(element: Element) -> tuple[str, ...]:
+    """The objects that `toName` points to."""
+    return tuple(part.strip() for part in element.get("toName", "").split(","))
+
+
 def attribute_is_true(element: Element, name: str) -> bool:
     """Whether an attribute is "true", whatever the case of its name: the editor reads them so."""
     return any(key.lower() == name.lower() and value.strip().lower() == "true" for key, value in element.attrib.items())
@@ -181,7 +212,7 @@ def attribute_is_true(element: Element, name: str) -> bool:
 
 def options_of(element: Element, child_tag: str) -> tuple[Option, ...]:
     """The direct children as options. Raises `Refused` for none and for two of one name."""
-    return distinct(option_of(child) for child in _children(element, child_tag) if child.get("value"))
+    return distinct(tuple(option_of(child) for child in _children(element, child_tag) if child.get("value")))
 
 
 def _children(element: Element, tag: str) -> Iterator[Element]:
@@ -193,16 +224,24 @@ def _children(element: Element, tag: str) -> Iterator[Element]:
             yield from _children(child, tag)
 
 
-def distinct(given_options: Iterable[Option]) -> tuple[Option, ...]:
+def distinct(options: tuple[Option, ...]) -> tuple[Option, ...]:
     """The options as they are, some and all different. Raises `Refused` otherwise."""
-    options = tuple(given_options)
     if not options:
         raise Refused("has no option with a value")
+    twice = repeated_option(options)
+    if twice is not None:
+        raise Refused(f"has the option {clip(twice)!r} twice: rename one")
+    return options
+
+
+def repeated_option(options: Iterable[Option]) -> str | None:
+    """A value, or a name, that two of them have."""
+    options = tuple(options)
     for given in ([o.value for o in options], [o.name for o in options]):
         repeated = sorted(v for v, count in Counter(given).items() if count > 1)
         if repeated:
-            raise Refused(f"has the option {repeated[0]!r} twice: rename one")
-    return options
+            return repeated[0]
+    return None
 
 
 def option_of(child: Element) -> Option:

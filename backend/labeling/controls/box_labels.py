@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import options_of
+from backend.labeling.controls.base import common, options_of
 from backend.labeling.controls.choices import Choices
 from backend.labeling.controls.dynamic import variable_of
 
@@ -24,10 +24,7 @@ class BoxLabels(Choices):
     def parse(cls, element: Element, question: str | None) -> Self:
         variable = variable_of(element, "Label")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=True,
-            question=question,
+            **(common(element, question) | {"required": True}),
             options=() if variable else options_of(element, "Label"),
             options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",

@@ -16,6 +16,7 @@ from backend.labeling.controls.base import (
     Refused,
     attribute_is_true,
     clip,
+    common,
     joined_steps,
     options_of,
     preselected,
@@ -45,10 +46,7 @@ class Choices(Control):
             )
         variable = variable_of(element)
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             options=() if variable else options_of(element, "Choice"),
             options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, clip, common
 from backend.labeling.shown import Shown
 
 _PARTS = frozenset({"date", "time", "month", "year"})
@@ -45,10 +45,7 @@ class DateTime(Control):
             raise Refused(f"has a format with %{unknown[0]}, which is not supported")
         default = {"date,time": "%Y-%m-%dT%H:%M", "time": "%H:%M"}.get(parts, "%Y-%m-%d")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             parts=parts,
             format=default if parts == "time" or given is None else given,
             minimum=_bound(element.get("min")),

@@ -1,4 +1,7 @@
-"""Options that each task brings along: `value="$key"`, or a path, on Choices, Taxonomy and the Labels."""
+"""Options that each task brings along: `value="$key"`, or a path, on Choices, Taxonomy and the Labels.
+
+A reason to refuse them names the key, never what the task holds: reasons are stored and logged.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,14 @@ from xml.etree.ElementTree import Element
 
 from backend.core.text import storable
 from backend.core.values import JSON
-from backend.labeling.controls.base import Option, Refused, distinct
+from backend.labeling.controls.base import Option, Refused, clip, repeated_option
 from backend.labeling.data_values import look_up
 from backend.labeling.objects.page import text_of_html
 
 MAX_DYNAMIC_OPTIONS = 10_000
 MAX_DEPTH = 50
 MAX_HTML_CHARS = 20_000  # of one option
+MAX_DESCRIPTION_CHARS = 200  # of one option, from its hint and its HTML
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +47,33 @@ def bound_options(data: Mapping[str, JSON], variable: str) -> tuple[Option, ...]
 
     The editor shows an option's html in the place of its value, so that the model is told what it says.
     """
-    return distinct(_with_html(given) for given in given_options(data, variable))
+    options = tuple(_with_html(given, variable) for given in given_options(data, variable))
+    if repeated_option(options) is not None:
+        raise Refused(f"{_takes(variable)}, which has an option twice")
+    return options
 
 
-def _with_html(given: Given) -> Option:
+def _takes(variable: str) -> str:
+    return f"takes its options from the data's {clip(variable)!r}"
+
+
+def _with_html(given: Given, variable: str) -> Option:
     option = given.option
     if given.html is None:
         return option
     if len(given.html) > MAX_HTML_CHARS:
-        raise Refused(f"shows the option {option.name!r} by HTML of more than {MAX_HTML_CHARS:,} characters")
+        raise Refused(f"{_takes(variable)}, which shows one by HTML of more than {MAX_HTML_CHARS:,} characters")
     text = " ".join(text_of_html(given.html).split())
     if not text:
-        raise Refused(f"shows the option {option.name!r} by HTML without a word to read (an image)")
+        raise Refused(f"{_takes(variable)}, which shows one by HTML without a word to read (an image)")
     told = [part for part in (option.description, text if text != option.name else None) if part]
-    return replace(option, description="; ".join(told) or None)
+    return replace(option, description=_described("; ".join(told)))
+
+
+def _described(text: str | None) -> str | None:
+    """As much of a task's own words as may stand among the options, in one line."""
+    line = " ".join((text or "")[: 10 * MAX_DESCRIPTION_CHARS].split())
+    return (line if len(line) <= MAX_DESCRIPTION_CHARS else line[: MAX_DESCRIPTION_CHARS - 1] + "…") or None
 
 
 def given_options(data: Mapping[str, JSON], variable: str) -> tuple[Given, ...]:
@@ -66,7 +83,7 @@ def given_options(data: Mapping[str, JSON], variable: str) -> tuple[Given, ...]:
     """
     found = look_up(data, variable)
     if not isinstance(found, list) or not found:
-        raise Refused(f"takes its options from the data's {variable!r}, which holds no list")
+        raise Refused(f"{_takes(variable)}, which holds no list")
     budget = iter(range(MAX_DYNAMIC_OPTIONS))
     return tuple(_given(found, variable, budget, depth=1))
 
@@ -74,18 +91,18 @@ def given_options(data: Mapping[str, JSON], variable: str) -> tuple[Given, ...]:
 def _given(items: list[JSON], variable: str, budget: Iterator[int], *, depth: int) -> Iterator[Given]:
     for item in items:
         if next(budget, None) is None or depth > MAX_DEPTH:
-            raise Refused(f"takes its options from the data's {variable!r}, which holds too many")
+            raise Refused(f"{_takes(variable)}, which holds too many")
         item = {"value": item} if isinstance(item, str) else item
         name = item.get("value") if isinstance(item, dict) else None
         if not isinstance(name, str) or not name:
-            raise Refused(f"takes its options from the data's {variable!r}, in which one has no value")
+            raise Refused(f"{_takes(variable)}, in which one has no value")
         children = item.get("children")
         name = storable(name)
         yield Given(
             option=Option(
                 value=_text(item, "alias") or name,
                 name=name,
-                description=_text(item, "hint"),
+                description=_described(_text(item, "hint")),
                 selected=item.get("selected") is True,
             ),
             html=_text(item, "html"),

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import (
     Decoded,
-    Option,
-    attribute_is_true,
     clip,
+    common,
     joined_steps,
     option_of,
     options_of,
 )
-from backend.labeling.controls.dynamic import bound_options, variable_of
+from backend.labeling.controls.dynamic import variable_of
 from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Position, Shown
 from backend.labeling.spans import find_quotes
@@ -66,29 +65,18 @@ class Labels(RegionControl):
     within: ClassVar[str] = ""  # what else the model must know of where a passage may stand
 
     multiple: bool = False
-    max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many passages may have it
-    usages_each: int | None = None  # of every option that the task's data holds
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
         variable = variable_of(element, "Label")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             options=() if variable else options_of(element, "Label"),
             options_variable=variable,
             multiple=element.get("choice", "single").strip().lower() == "multiple",
             max_usages=max_usages_of(element),
             usages_each=usages_in(element) if variable else None,
         )
-
-    def bind(self, data: Mapping[str, JSON]) -> Self:
-        if self.options_variable is None:
-            return self
-        options = bound_options(data, self.options_variable)
-        return replace(self, options=options, max_usages=max_usages_each(options, self.usages_each))
 
     def schema(self) -> dict[str, JSON]:
         one: dict[str, JSON] = {"type": "string", "enum": [o.name for o in self.options]}
@@ -99,8 +87,8 @@ class Labels(RegionControl):
         names = {option.value: option.name for option in self.options}
         limits = [f'at most {limit} of "{names[value]}"' for value, limit in self.max_usages if value in names]
         return (
-            f'a list of every word or phrase in "{self.to_name[0]}" that one of these labels names, '
-            f"in reading order, copied letter by letter, without the words around it{self.within}"
+            f'a list of every passage of "{self.to_name[0]}" that one of these labels names, '
+            f"in reading order, copied letter by letter{self.within}"
             + (f" ({', '.join(limits)})" if limits else "")
             + self.and_attached()
             + "; an empty list if there is none"
@@ -108,7 +96,7 @@ class Labels(RegionControl):
 
     def shape(self) -> str:
         label = '"labels": ["<label>", ...]' if self.multiple else '"label": "<label>"'
-        return f'[{{"text": "<words copied>", {label}{self.attached_shape()}}}, ...]'
+        return f'[{{"text": "<copied passage>", {label}{self.attached_shape()}}}, ...]'
 
     def example(self, shown: Mapping[str, Shown]) -> JSON:
         passages = shown[self.to_name[0]].passages
@@ -238,7 +226,3 @@ def usages_in(element: Element) -> int | None:
     """The tag's own `maxUsages`; None where it limits nothing."""
     given = (element.get("maxUsages") or "").strip()
     return int(given) or None if given.isascii() and given.isdigit() and len(given) < 9 else None
-
-
-def max_usages_each(options: Sequence[Option], limit: int | None) -> tuple[tuple[str, int], ...]:
-    return tuple((option.value, limit) for option in options) if limit is not None else ()

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, clip, common
 from backend.labeling.shown import Shown
 
 _EXACT = 2.0**53  # above it a float says nothing about its last digits
@@ -30,14 +30,11 @@ class Number(Control):
     def parse(cls, element: Element, question: str | None) -> Self:
         minimum, maximum, step = _bound(element, "min"), _bound(element, "max"), _bound(element, "step")
         if step is not None and step <= 0:
-            raise Refused(f"has step={step:g}, which is not above 0")
+            raise Refused(f"has step={exact(step)}, which is not above 0")
         if minimum is not None and maximum is not None and minimum > maximum:
-            raise Refused(f"has min={minimum:g}, which is above max={maximum:g}")
+            raise Refused(f"has min={exact(minimum)}, which is above max={exact(maximum)}")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             minimum=minimum,
             maximum=maximum,
             step=step,
@@ -47,13 +44,14 @@ class Number(Control):
         return {"type": "number"} if self.required else {"type": ["number", "null"]}
 
     def ask(self) -> str:
-        parts = ["a number"]
-        if self.minimum is not None:
-            parts.append(f"of at least {self.minimum:g}")
-        if self.maximum is not None:
-            parts.append(f"of at most {self.maximum:g}")
+        bounds = [
+            f"of at {word} {exact(bound)}"
+            for word, bound in (("least", self.minimum), ("most", self.maximum))
+            if bound is not None
+        ]
+        parts = ["a number", " and ".join(bounds)] if bounds else ["a number"]
         if self.step is not None:
-            parts.append(f"in steps of {self.step:g}")
+            parts.append(f"in steps of {exact(self.step)}")
         return " ".join(parts) + ("" if self.required else ", or null if the data does not give one")
 
     def shape(self) -> str:
@@ -75,13 +73,18 @@ class Number(Control):
         if (self.minimum is not None and number < self.minimum) or (self.maximum is not None and number > self.maximum):
             return Decoded(value=None, problem="is out of bounds", rejected=(clip(raw),))
         if self.step and not _on_step(number, self.minimum or 0.0, self.step):
-            return Decoded(value=None, problem=f"is not in steps of {self.step:g}", rejected=(clip(raw),))
+            return Decoded(value=None, problem=f"is not in steps of {exact(self.step)}", rejected=(clip(raw),))
         step = "exact" if isinstance(raw, int | float) else "normalised"
         whole = abs(number) < _EXACT and number == int(number)
         return Decoded(value=int(number) if whole else number, step=step)
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"number": value})]
+
+
+def exact(number: float) -> str:
+    """The number with all its digits, a whole one without a fraction."""
+    return repr(number).removesuffix(".0")
 
 
 def as_number(raw: JSON) -> float | None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, clip, to_names
 from backend.labeling.shown import Shown
 
 
@@ -21,7 +21,7 @@ class Pairwise(Control):
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        to_name = tuple(part.strip() for part in element.get("toName", "").split(","))
+        to_name = to_names(element)
         if len(to_name) != 2:
             raise Refused("must point to two objects")
         return cls(

@@ -19,11 +19,13 @@ from backend.labeling.controls.base import (
     attribute_is_true,
     clip,
     joined_steps,
+    to_names,
 )
 from backend.labeling.data_values import in_javascript, look_up
 from backend.labeling.objects.page import text_of_html
+from backend.labeling.schema import strict_object
 from backend.labeling.shown import Shown
-from backend.reading.match import Spelled, match_option
+from backend.reading.match import Match, Spelled, match_option
 
 if TYPE_CHECKING:
     from backend.labeling.objects.base import ObjectTag
@@ -56,13 +58,15 @@ class Ranker(Control):
 
     tag: ClassVar[str] = "Ranker"
     object_tags: ClassVar[frozenset[str]] = frozenset({"List"})
+    needs_all_options: ClassVar[bool] = True  # an order is one of all items
 
+    titles: tuple[tuple[str, str | None], ...] = ()  # of the items, by their ids: a model may answer with them
     buckets: tuple[Bucket, ...] = field(default=())
     default: str | None = None  # the bucket that takes the rest
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
-        to_name = tuple(part.strip() for part in element.get("toName", "").split(","))
+        to_name = to_names(element)
         if len(to_name) != 1:
             raise Refused("must point to one List")
         tags = [child for child in element if child.tag == "Bucket"]
@@ -71,7 +75,7 @@ class Ranker(Control):
             raise Refused("has a Bucket without a name")
         repeated = next((name for name, count in Counter(names).items() if count > 1), None)
         if repeated is not None:
-            raise Refused(f"has two Buckets named {repeated!r}")
+            raise Refused(f"has two Buckets named {clip(repeated)!r}")
         return cls(
             name=element.get("name", ""),
             to_name=to_name,
@@ -84,10 +88,19 @@ class Ranker(Control):
         return replace(self, options_variable=target.variable)
 
     def bind(self, data: Mapping[str, JSON]) -> Self:
-        return replace(self, options=_items(look_up(data, self.options_variable or "")))
+        items = _items(look_up(data, self.options_variable or ""))
+        return replace(
+            self,
+            options=tuple(Option(value=identity, name=identity) for identity in items),
+            titles=tuple(items.items()),
+        )
 
     def offering(self, ranked: Sequence[int], most: int) -> Self:
-        return self  # an order is one of all items
+        return self
+
+    @property
+    def must_write(self) -> tuple[str, ...]:
+        return () if self.buckets else tuple(o.name for o in self.options)
 
     def schema(self) -> dict[str, JSON]:
         ids: dict[str, JSON] = {
@@ -96,12 +109,7 @@ class Ranker(Control):
         }
         if not self.buckets:
             return ids
-        return {
-            "type": "object",
-            "properties": {bucket.name: ids for bucket in self.buckets},
-            "required": [bucket.name for bucket in self.buckets],
-            "additionalProperties": False,
-        }
+        return strict_object({bucket.name: ids for bucket in self.buckets})
 
     def ask(self) -> str:
         if not self.buckets:
@@ -154,6 +162,10 @@ class Ranker(Control):
         empty = not any(items for _, items in value)
         return Decoded(value=None if empty else value, step=joined_steps(steps) or "exact")
 
+    def match(self, text: str) -> Match | None:
+        """The titles stand in the prompt too, where the List shows them."""
+        return match_option(text, [Spelled(value=identity, description=title) for identity, title in self.titles])
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"ranker": {bucket: list(items) for bucket, items in value}})]
 
@@ -181,20 +193,19 @@ def _is_id(item: JSON) -> bool:
     return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
-def _items(found: JSON | object) -> tuple[Option, ...]:
-    """The items of a List as options. Raises `Refused` where they cannot be told apart or read."""
+def _items(found: JSON | object) -> dict[str, str | None]:
+    """The ids of a List's items with their titles. Raises `Refused` where they cannot be told apart or read."""
     if not isinstance(found, list) or not found:
         raise Refused("has no items to rank: the data holds no list of them")
     if len(found) > MAX_ITEMS:
         raise Refused(f"has {len(found):,} items to rank, more than {MAX_ITEMS:,}")
-    options = tuple(_options(found))
-    twice = next((name for name, count in Counter(o.name for o in options).items() if count > 1), None)
-    if twice is not None:
-        raise Refused(f"has two items with the id {clip(twice)!r}")
-    return options
+    items = dict(_titled(found))
+    if len(items) < len(found):
+        raise Refused("has two items with the same id")
+    return items
 
 
-def _options(items: Sequence[JSON]) -> Iterable[Option]:
+def _titled(items: Sequence[JSON]) -> Iterable[tuple[str, str | None]]:
     for item in items:
         identity = item.get("id") if isinstance(item, dict) else None
         name = in_javascript(identity) if _is_id(identity) else ""
@@ -202,5 +213,5 @@ def _options(items: Sequence[JSON]) -> Iterable[Option]:
             raise Refused("has an item without an id")
         html, title, body = item.get("html"), item.get("title"), item.get("body")
         if isinstance(html, str) and html.strip() and not body and not text_of_html(storable(html)).strip():
-            raise Refused(f"has an item, {clip(name)!r}, whose HTML holds no word to read (an image), and no body")
-        yield Option(value=name, name=name, description=storable(title) if isinstance(title, str) and title else None)
+            raise Refused("has an item whose HTML holds no word to read (an image), and no body")
+        yield name, storable(title) if isinstance(title, str) and title else None

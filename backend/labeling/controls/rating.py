@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, clip, common
 from backend.labeling.controls.number import as_number
 from backend.labeling.shown import Shown
 
@@ -32,10 +32,7 @@ class Rating(Control):
         if number is None or number != int(number) or not 1 <= number <= 1000:
             raise Refused(f"has maxRating={given!r}, which is not a whole number from 1 to 1000")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             max_rating=int(number),
         )
 

@@ -12,14 +12,14 @@ from backend.core.values import JSON
 from backend.labeling.controls.base import (
     Decoded,
     Option,
-    attribute_is_true,
     clip,
+    common,
     joined_steps,
     options_of,
 )
 from backend.labeling.controls.box_labels import BoxLabels
-from backend.labeling.controls.dynamic import bound_options, variable_of
-from backend.labeling.controls.labels import max_usages_each, max_usages_of, usages_in
+from backend.labeling.controls.dynamic import variable_of
+from backend.labeling.controls.labels import max_usages_of, usages_in
 from backend.labeling.controls.number import as_number
 from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Shown, ShownImage
@@ -58,29 +58,18 @@ class RectangleLabels(RegionControl):
     object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
     own_keys: ClassVar[frozenset[str]] = frozenset({"label", "image", *_SIDES})
 
-    max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many boxes may have it
-    usages_each: int | None = None  # of every option that the task's data holds
     listed: bool = False  # on a list of images: each box says on which
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
         variable = cls.variable_of(element)
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             options=() if variable else cls.labels_of(element),
             options_variable=variable,
             max_usages=max_usages_of(element),
             usages_each=usages_in(element) if variable else None,
         )
-
-    def bind(self, data: Mapping[str, JSON]) -> Self:
-        if self.options_variable is None:
-            return self
-        options = bound_options(data, self.options_variable)
-        return replace(self, options=options, max_usages=max_usages_each(options, self.usages_each))
 
     @classmethod
     def variable_of(cls, element: Element) -> str | None:

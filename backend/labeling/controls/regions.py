@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from backend.core.values import JSON
 from backend.labeling.conditions import BY_REGION, visible
 from backend.labeling.controls.base import Control
 from backend.labeling.controls.box_labels import BoxLabels
-from backend.labeling.schema import nullable
+from backend.labeling.controls.dynamic import bound_options
+from backend.labeling.schema import nullable, strict_object
 from backend.labeling.shown import Shown
 from backend.reading.match import normalised
 
@@ -41,6 +42,15 @@ class RegionControl(Control):
     own_keys: ClassVar[frozenset[str]]  # of an item
 
     attached: tuple[Control, ...] = ()
+    max_usages: tuple[tuple[str, int], ...] = ()  # option value -> how many regions may have it
+    usages_each: int | None = None  # of every option that the task's data holds
+
+    def bind(self, data: Mapping[str, JSON]) -> Self:
+        if self.options_variable is None:
+            return self
+        options = bound_options(data, self.options_variable)
+        limit = self.usages_each
+        return replace(self, options=options, max_usages=tuple((o.value, limit) for o in options) if limit else ())
 
     @cached_property
     def keys(self) -> dict[str, Control]:
@@ -91,13 +101,7 @@ class RegionControl(Control):
             key: nullable(control.schema()) if may_be_null(control) else control.schema()
             for key, control in self.keys.items()
         }
-        item = {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
-        return {"type": "array", "items": item}
+        return {"type": "array", "items": strict_object(properties)}
 
     def and_attached(self) -> str:
         """What `ask` says of the attached controls."""

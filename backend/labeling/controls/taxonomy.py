@@ -16,6 +16,7 @@ from backend.labeling.controls.base import (
     Refused,
     attribute_is_true,
     clip,
+    common,
     joined_steps,
     option_of,
     preselected,
@@ -52,10 +53,7 @@ class Taxonomy(Control):
         nodes = () if variable else _distinct(_nodes(_listed(element), (), (), leafs_only))
         usages = element.get("maxUsages", "")
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             options=tuple(n.option for n in nodes),
             options_variable=variable,
             nodes=nodes,

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import READABLE, Control, Decoded, attribute_is_true, clip
+from backend.labeling.controls.base import READABLE, Control, Decoded, clip, common
 from backend.labeling.shown import Shown
 
 MAX_TEXTS = 100
@@ -37,10 +37,7 @@ class TextArea(Control):
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
         return cls(
-            name=element.get("name", ""),
-            to_name=tuple(element.get("toName", "").split(",")),
-            required=attribute_is_true(element, "required"),
-            question=question,
+            **common(element, question),
             placeholder=element.get("placeholder") or None,
             most=_most(element.get("maxSubmissions") or element.get("maxsubmissions") or ""),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from backend.adapters import documents
 from backend.adapters.documents import document_of
-from backend.adapters.pdf_pages import ENOUGH_LETTERS, is_readable
+from backend.adapters.pdf_pages import ENOUGH_LETTERS, answered, is_readable
 from backend.adapters.pictures import Unusable
 from backend.core.values import Document, Picture
 from tests.fakes.documents import Sheet, image_head, letter, pdf, scanned, stream
@@ -212,6 +214,34 @@ def test_the_readers_process_has_nothing_of_our_environment(monkeypatch: pytest.
     )
     monkeypatch.setattr(documents, "_PROGRAM", program)
     assert refusal(MIXED) == "nothing"
+
+
+def test_pages_that_are_too_large_together_are_a_phrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(read(MIXED).pages) > 1
+    monkeypatch.setattr(documents, "ANSWER_BYTES", 3_000)
+    assert refusal(MIXED) == "its pages are too large together"
+
+
+def test_an_answer_may_be_as_large_as_is_allowed() -> None:
+    reading = {"max_pages": 9, "max_chars": 9_999, "max_side": 300, "pictures": True}
+    whole = answered(io.BytesIO(MIXED), max_bytes=documents.ANSWER_BYTES, **reading)
+    most = len(whole) + 100
+    assert answered(io.BytesIO(MIXED), max_bytes=most, **reading) == whole
+    for fewer in range(0, most, most // 20):
+        assert len(answered(io.BytesIO(MIXED), max_bytes=fewer, **reading)) <= max(fewer, 100)
+
+
+def test_memory_that_runs_out_while_the_answer_is_written_is_a_phrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    dumps = json.dumps
+
+    def short(value: Any) -> str:
+        if "pages" in value:
+            raise MemoryError
+        return dumps(value)
+
+    monkeypatch.setattr(json, "dumps", short)
+    reading = {"max_pages": 9, "max_chars": 9_999, "max_side": 300, "max_bytes": 10**7, "pictures": True}
+    assert answered(io.BytesIO(MIXED), **reading) == b'{"problem": "it needs too much memory"}'
 
 
 def test_a_reader_that_cannot_start_is_no_fault_of_the_document(

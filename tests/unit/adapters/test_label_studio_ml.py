@@ -17,7 +17,7 @@ from backend.core.errors import ModelError, ModelServerError, ModelUnauthorized,
 from backend.core.values import Reply, Request
 from backend.services.annotate import Caller
 from tests.fakes.function_model import FunctionModel
-from tests.fakes.installation import AGENT, CONFIG, PROMPTS, by_mood
+from tests.fakes.installation import AGENT, CONFIG, PROMPTS, Installation, by_mood
 from tests.fakes.memory_media import MemoryMedia
 
 TASKS = [{"id": 1, "data": {"text": "good"}}, {"id": 2, "data": {"text": "bad"}}, {"id": 3, "data": {}}]
@@ -72,6 +72,13 @@ def test_predictions_come_in_order_and_a_task_without_data_is_score_0(client: Fl
     assert (empty["result"], empty["score"]) == ([], 0.0)
     assert {entry["model_version"] for entry in (good, bad, empty)} == {good["model_version"]}
     assert good["model_version"].startswith("tests@")
+
+
+@pytest.mark.parametrize("tag", ["Text", "Image", "Pdf"])
+def test_the_version_is_that_of_the_service(client: FlaskClient, tag: str) -> None:
+    config = CONFIG.replace("<Text", f"<{tag}")
+    row, _ = Installation().projects.remember(1, config)
+    assert {entry["model_version"] for entry in predict(client, config)} == {row.version}
 
 
 def test_a_failing_model_fails_its_tasks_and_not_the_request(client: FlaskClient, behaviour: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from backend.core.values import Outcome, TaskState
 from backend.dialogue import annotate
 from backend.labeling.conditions import Condition
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from tests.samples import question, reply, task
 
 ISSUES = """

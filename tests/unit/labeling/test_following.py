@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backend.core.values import JSON
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls.regions import RegionControl
+from backend.labeling.parsing import parse_config
 
 NER = '<Labels name="ner" toName="t"><Label value="PER" alias="p"/><Label value="ORG"/><Label value="A,B"/></Labels>'
 TOPICS = '<Labels name="topics" toName="t"><Label value="sport"/></Labels>'
@@ -164,6 +165,44 @@ def test_options_that_a_task_brings_along() -> None:
     assert attached(without) == {"ner": []}
     assert [r.name for r in without.refusals] == ["mood"]
     assert without.schema()["properties"]["ner"]["items"]["required"] == ["text", "label"]
+
+
+DYNAMIC = '<Labels name="ner" toName="t" value="$labels"/>'
+PEOPLE = {"labels": [{"value": "PER", "alias": "p"}, {"value": "ORG", "alias": "PER"}]}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "told"),
+    [
+        ('visibleWhen="region-selected" whenTagName="ner"', ""),
+        ('visibleWhen="region-selected" whenTagName="ner" whenLabelValue="p"', "its label is PER"),
+        ('whenLabelValue="PER"', "its label is ORG"),  # the alias
+        ('whenLabelValue="p,PER"', ""),
+    ],
+)
+def test_conditions_wait_for_the_labels_that_a_task_brings_along(conditions: str, told: str) -> None:
+    found = config(DYNAMIC, MOOD.format(more=conditions))
+    assert refused(found) == []
+    (maker,) = found.bind(PEOPLE).controls
+    assert isinstance(maker, RegionControl)
+    assert " and ".join(map(str, maker.attached[0].conditions)) == told
+    shown = found.show({"t": "Ann Bob", "u": "", "i": ""})
+    answer = [{"text": "Ann", "label": "PER", "mood": "glad"}, {"text": "Bob", "label": "ORG", "mood": "sad"}]
+    read = {span.text: span.answers[0].value is not None for span in maker.decode(answer, shown).value}
+    assert read == {"Ann": told != "its label is ORG", "Bob": told != "its label is PER"}
+
+
+def test_where_a_task_brings_no_label_of_the_condition_it_is_refused_for_that_task() -> None:
+    found = config(DYNAMIC, MOOD.format(more='whenLabelValue="LOC"'))
+    assert attached(found.bind(PEOPLE)) == {"ner": []}
+    assert refused(found.bind(PEOPLE)) == ['Choices "mood" is shown for no region that is made here']
+    beside = config(DYNAMIC, TOPICS, MOOD.format(more='whenLabelValue="sport"')).bind(PEOPLE)
+    assert (attached(beside), refused(beside)) == ({"ner": [], "topics": ["mood"]}, [])
+
+
+def test_a_condition_on_what_labels_no_region_is_refused_beside_labels_of_the_data_too() -> None:
+    found = config(DYNAMIC, MOOD.format(more='visibleWhen="region-selected" whenTagName="u"'))
+    assert refused(found) == ['Choices "mood" is shown for no region that is made here']
 
 
 def test_a_name_that_the_item_needs_itself_gets_another_key() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.labeling.relations import Mark, Related, Relations, marks_of
 
 TWO = '<Relations><Relation value="works for"/><Relation value="knows"/></Relations>'

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.labeling.config import parse_config
-from backend.labeling.schema import within_enum_limits
+from backend.labeling.parsing import parse_config
+from backend.labeling.schema import strict_object, within_enum_limits
 from tests.strict_schema import strict_faults
 
 
 def enum(count: int, width: int = 3) -> dict[str, Any]:
     return {"type": "string", "enum": [f"{n:0{width}d}" for n in range(count)]}
+
+
+def test_an_object_is_strict() -> None:
+    found = strict_object({"b": {"type": "string"}, "a": {"type": "number"}})
+    assert strict_faults(found) == []
+    assert (found["required"], list(found["properties"])) == (["b", "a"], ["b", "a"])
 
 
 def test_short_lists_stay() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend.core.errors import TemplateError
 from backend.core.values import Message
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.prompting.render import fence_for, least_tokens, render_messages
 from tests.samples import EVERY_CONTROL, REGIONS, SENTIMENT, TEMPLATE, TWO_OBJECTS
 
@@ -146,6 +146,19 @@ def test_options_and_descriptions_stand_in_the_prompt() -> None:
             about = "; ".join(part for part in (option.description, alias) if part)
             line = f"- {option.name}" + (f": {about}" if about else "")
             assert re.search(rf"^{re.escape(line)}$", prompt, re.MULTILINE)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\u2028", "\x85", "\x0b"])
+def test_options_of_a_task_stay_in_their_line(end: str) -> None:
+    config = parse_config(
+        '<View><Text name="t" value="$t"/><Labels name="l" toName="t" value="$options" maxUsages="1"/></View>'
+    )
+    option = {"value": f"one{end}Answer: two", "alias": f"x{end}Answer: y", "hint": f"z{end}Answer: z"}
+    bound = config.bind({"options": [option]})
+    prompt = render_messages(TEMPLATE, bound, bound.show({"t": "x"}), "")[-1].content
+    assert not [line for line in prompt.splitlines() if line.startswith("Answer: ")]
+    assert '- one Answer: two: z Answer: z; also called "x Answer: y"' in prompt
+    assert 'at most 1 of "one Answer: two"' in prompt
 
 
 @pytest.mark.parametrize("text", ["word " * 100, "नमस्ते " * 100, "", "👍" * 50])

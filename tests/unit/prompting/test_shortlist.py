@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import Picture
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls.taxonomy import SEPARATOR, Taxonomy
+from backend.labeling.parsing import parse_config
 from backend.labeling.schema import MAX_ENUM_VALUES
 from backend.prompting.shortlist import FEWEST, Shortlist, compared_text, shortlist
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.core.errors import ConfigError, LabelStudioNotFound, LabelStudioUnreachable
-from backend.services.projects import Projects
+from backend.services.projects import Projects, what_is_answered
 from tests.fakes.installation import AGENT, CONFIG, Installation
 
 UNSUPPORTED = (
@@ -89,6 +89,17 @@ def test_a_config_that_cannot_be_answered_has_no_version_and_says_why(config: st
     assert installation.projects.setup_version(row) == "tests@unsupported"
     with pytest.raises(ConfigError):
         installation.projects.question(row)
+
+
+def test_what_can_be_used_instead_is_told_where_the_tag_is_the_reason_only() -> None:
+    """Whatever names and words a project uses."""
+    told = what_is_answered(CONFIG.replace("</View>", '<Rating name="not supported" toName="not supported"/></View>'))
+    assert told == "Rating \"not supported\" points to 'not supported', which is not in the config"
+    assert "Prelabel answers Choices" in what_is_answered(
+        CONFIG.replace("</View>", '<BrushLabels name="b" toName="text"/></View>')
+    )
+    assert what_is_answered(CONFIG) == ""
+    assert what_is_answered("<View>").startswith("The labeling config is not well-formed XML")
 
 
 def test_the_question_has_the_version_of_the_row() -> None:

@@ -30,7 +30,8 @@ def told(agent: dict[str, Any] | None = None, template: str = "{{ a }}", databas
         ({"template": "{{ b }}"}, {"PRELABEL_TEMPLATE"}),
         ({"database": "sqlite:////there/prelabel.sqlite3"}, {"DATABASE_URL"}),
         ({"database": "postgresql://db/prelabel"}, {"DATABASE_URL"}),
-        ({"agent": {"context_tokens": 8_000}}, set()),
+        ({"agent": {"context_tokens": 8_000}}, {"PRELABEL_CONTEXT_TOKENS"}),
+        ({"agent": {"seed": 8}}, set()),
     ],
 )
 def test_each_variable_that_matters_is_told_by_name(change: dict[str, Any], differing: set[str]) -> None:

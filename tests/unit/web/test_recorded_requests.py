@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.web.app import create_app
 from tests.fakes.installation import Installation, replying
 

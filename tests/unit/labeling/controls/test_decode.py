@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON
-from backend.labeling.config import parse_config
 from backend.labeling.controls import SUPPORTED, Control, Span
 from backend.labeling.controls.base import MAX_REJECTED_CHARS
+from backend.labeling.parsing import parse_config
 from backend.labeling.shown import Position
 from tests.samples import EVERY_CONTROL, shown
 
@@ -275,7 +275,7 @@ def test_a_label_is_used_as_often_as_the_config_allows(attributes: str, inside: 
 
 def test_what_the_model_is_told_of_the_limits() -> None:
     limited = control("Labels", "", '<Label value="PER" maxUsages="2" alias="p"/><Label value="LOC"/>')
-    assert 'copied letter by letter, without the words around it (at most 2 of "PER"); an empty list' in limited.ask()
+    assert 'copied letter by letter (at most 2 of "PER"); an empty list' in limited.ask()
 
 
 def test_overlapping_passages_are_kept() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from backend.core.values import Outcome, TaskState
 from backend.dialogue import annotate
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from tests.samples import question, reply, task
 
 CHOICES = '<View><Text name="t" value="$t"/><Choices name="c" toName="t" value="$options"/></View>'
@@ -124,17 +124,57 @@ def test_the_words_of_an_options_html_are_its_description() -> None:
 @pytest.mark.parametrize(
     ("html", "reason"),
     [
-        ("<img src='x.png'>", "shows the option 'a' by HTML without a word to read (an image)"),
-        ("<p> </p>", "shows the option 'a' by HTML without a word to read (an image)"),
-        ("x" * 20_001, "shows the option 'a' by HTML of more than 20,000 characters"),
-        ("<p>" * 3_000, "shows the option 'a' by HTML without a word to read (an image)"),
+        ("<img src='x.png'>", "which shows one by HTML without a word to read (an image)"),
+        ("<p> </p>", "which shows one by HTML without a word to read (an image)"),
+        ("x" * 20_001, "which shows one by HTML of more than 20,000 characters"),
+        ("<p>" * 3_000, "which shows one by HTML without a word to read (an image)"),
     ],
 )
 def test_options_that_cannot_be_read_are_refused(html: str, reason: str) -> None:
     config = parse_config(CHOICES).bind({"options": [{"value": "a", "html": html}]})
-    assert [r.reason for r in config.refusals] == [reason]
+    assert [r.reason for r in config.refusals] == [f"takes its options from the data's 'options', {reason}"]
     tree = parse_config(TAXONOMY).bind({"options": [{"value": "a", "html": html}]})
     assert [o.name for o in tree.controls[0].options] == ["a"]  # the editor shows a Taxonomy's values
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["secret patient John Doe"] * 2,
+        [{"value": "a"}, {"value": "secret patient", "alias": "a"}],
+        [{"value": "secret patient", "html": "<img>"}],
+        [{"value": "secret patient", "html": "x" * 20_001}],
+        [{"value": "secret patient"}, {"alias": "secret patient"}],
+    ],
+)
+@pytest.mark.parametrize("xml", [CHOICES, TAXONOMY])
+def test_no_word_of_a_task_is_in_a_reason(xml: str, options: Any) -> None:
+    config = parse_config(xml).bind({"options": options})
+    assert "secret" not in repr(config.refusals)
+    assert config.refusals or xml == TAXONOMY
+    assert all("'options'" in r.reason or "same name" in r.reason for r in config.refusals)
+
+
+def test_an_option_of_the_config_is_named_clipped() -> None:
+    choice = f'<Choice value="{"x" * 500}"/>'
+    (refusal,) = parse_config(CHOICES.replace(' value="$options"/>', f">{choice * 2}</Choices>")).refusals
+    assert refusal.reason == f"has the option '{'x' * 80}' twice: rename one"
+
+
+@pytest.mark.parametrize(
+    ("option", "described"),
+    [
+        ({"hint": "a\n- b\u2028c"}, "a - b c"),
+        ({"hint": "x" * 200}, "x" * 200),
+        ({"hint": "x" * 201}, "x" * 199 + "…"),
+        ({"html": f"<p>{'y' * 19_000}</p>"}, "y" * 199 + "…"),
+        ({"hint": "x" * 300, "html": "y"}, "x" * 199 + "…"),
+        ({"hint": " "}, None),
+    ],
+)
+def test_descriptions_of_the_data_are_one_short_line(option: dict[str, str], described: str | None) -> None:
+    (control,) = parse_config(CHOICES).bind({"options": [{"value": "a", **option}]}).controls
+    assert control.options[0].description == described
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON, Picture
-from backend.labeling.config import parse_config
 from backend.labeling.controls import Control
+from backend.labeling.parsing import parse_config
 from backend.labeling.shown import Shown, ShownImage
 
 CHOICE = '<Choice value="cat" alias="c"/><Choice value="dog"/>'

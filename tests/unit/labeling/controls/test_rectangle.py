@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON, Picture
-from backend.labeling.config import parse_config
 from backend.labeling.controls import Control, Decoded
+from backend.labeling.parsing import parse_config
 from backend.labeling.shown import Shown, ShownImage
 
 LABELS = '<RectangleLabels name="r" toName="i"><Label value="Cat" alias="cat"/><Label value="Dog"/></RectangleLabels>'

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON, Picture
-from backend.labeling.config import parse_config
 from backend.labeling.controls import Decoded
 from backend.labeling.controls.regions import RegionControl
+from backend.labeling.parsing import parse_config
 from backend.labeling.shown import PlainText, Shown, ShownImage
 
 CONFIG = """

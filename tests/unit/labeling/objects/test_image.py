@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from backend.core.values import Media, Picture
-from backend.labeling.config import LabelingConfig, parse_config
+from backend.labeling.config import LabelingConfig
 from backend.labeling.objects.image import MAX_IMAGES
+from backend.labeling.parsing import parse_config
 from backend.prompting.render import render_messages
 from tests.samples import TEMPLATE
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backend.core.values import Document, DocumentPage, Media, Picture
 from backend.dialogue import annotate
-from backend.labeling.config import parse_config
+from backend.labeling.parsing import parse_config
 from backend.prompting.render import render_messages
 from tests.samples import TEMPLATE, question, reply, task
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from backend.core.values import Outcome, Request, TaskState
 from backend.dialogue import annotate
-from backend.labeling.config import parse_config
 from backend.labeling.objects.recording import Audio
+from backend.labeling.parsing import parse_config
 from tests.samples import question, reply, task
 
 CHOICES = '<Choices name="c" toName="a"><Choice value="x"/><Choice value="y"/></Choices>'

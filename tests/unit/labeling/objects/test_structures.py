@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.values import JSON
-from backend.labeling.config import parse_config
 from backend.labeling.objects import SUPPORTED, ObjectTag
+from backend.labeling.parsing import parse_config
 
 
 def tag(kind: str, attributes: str = 'value="$x"') -> ObjectTag:

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.core.errors import ConfigError
-from backend.labeling.config import MAX_CONFIG_CHARS, parse_config
 from backend.labeling.controls import SUPPORTED
-from backend.labeling.unsupported import another_tag_would_do
+from backend.labeling.parsing import MAX_CONFIG_CHARS, parse_config
 from tests.samples import ALL_REFUSED, EVERY_CONTROL, SENTIMENT, TWO_OBJECTS
 
 CHOICES = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
@@ -412,16 +411,46 @@ def test_any_other_text_is_a_config_error(xml: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "control",
+    [
+        '<Choices name="r" toName="{}"><Choice value="a"/></Choices>',
+        '<Labels name="r" toName="{}"><Label value="a"/></Labels>',
+        '<Taxonomy name="r" toName="{}"><Choice value="a"/></Taxonomy>',
+        '<Rating name="r" toName="{}"/>',
+        '<Number name="r" toName="{}"/>',
+        '<DateTime name="r" toName="{}"/>',
+        '<TextArea name="r" toName="{}"/>',
+        '<Pairwise name="r" toName="{}"/>',
+    ],
+)
+def test_spaces_after_a_comma_in_to_name_mean_nothing(control: str) -> None:
+    two = view('<Text name="a" value="$a"/><Text name="b" value="$b"/>', control.format("a, b"))
+    config = parse_config(two)
+    assert config.refusals == ()
+    assert config.controls[0].to_name == ("a", "b")
+    assert config.controls == parse_config(two.replace("a, b", "a,b")).controls
+
+
+def test_a_space_that_label_studio_stumbles_over_is_refused_by_name() -> None:
+    config = parse_config(view(TEXT, '<Rating name="r" toName="t "/>'))
+    assert [str(r) for r in config.refusals] == [
+        'Rating "r" has a space beside the first name of its toName: Label Studio\'s own check refuses its answers'
+    ]
+
+
+@pytest.mark.parametrize(
     ("control", "another"),
     [
         ('<BrushLabels name="r" toName="t"/>', True),
         ('<HtmlEditor name="r" toName="t"/>', True),
         ('<Ranker name="r" toName="t"/>', True),
         ('<HyperTextLabels name="r" toName="t"><Label value="a"/></HyperTextLabels>', True),
+        ('<Rating name="r" toName="m"/>', True),
         ('<Pairwise name="r" toName="t"/>', False),
+        ('<Choices name="not supported" toName="not supported"/>', False),
         ('<Number name="r" toName="t" min="a"/>', False),
     ],
 )
 def test_it_is_known_whether_another_tag_would_do(control: str, another: bool) -> None:
-    (refusal,) = parse_config(view(TEXT, control)).refusals
-    assert another_tag_would_do(str(refusal)) is another
+    refusal = parse_config(view(TEXT, '<Magic name="m" value="$m"/>', control)).refusals[0]
+    assert refusal.another_tag is another
