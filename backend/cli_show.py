@@ -81,6 +81,8 @@ def show_counts(told: Mapping[str, Any]) -> None:
     if told["errors"]:
         table.add_row("reasons", _numbers(_in_words(told["errors"])))
     tokens = f"{told['prompt_tokens']:,} in, {told['completion_tokens']:,} out, {told['model_calls']:,} calls"
+    if told["replies_from_cache"]:
+        tokens += f", {told['replies_from_cache']:,} replies from the cache"
     over_all = told.get("model_calls_of_all_versions")
     table.add_row("tokens", tokens + (f" (all versions: {over_all:,} calls)" if over_all is not None else ""))
     if "webhook_events" in told:

@@ -73,10 +73,14 @@ def sampling_for(
 
 
 def _samples(agent: Agent, first: Request) -> Iterator[Request]:
-    """The same prompt at a temperature above 0, each time with a seed of its own."""
+    """The same prompt at a temperature above 0, each time with a seed of its own.
+
+    Where no seed is sent the requests are all the same, and still each is for an answer of its own.
+    """
+    temperature = max(agent.temperature, agent.sample_temperature)
     for number in range(1, agent.samples):
         seed = None if agent.seed is None else agent.seed + number
-        yield replace(first, temperature=max(agent.temperature, agent.sample_temperature), seed=seed, logprobs=False)
+        yield replace(first, temperature=temperature, seed=seed, logprobs=False, sample=number)
 
 
 def _variants(agent: Agent, request: Callable[[int], Request]) -> Iterator[Request]:

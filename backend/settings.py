@@ -101,6 +101,14 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         120.0, gt=0, alias="PRELABEL_REQUEST_TIMEOUT_S", description="Longest wait for one model call, in seconds."
     )
+    cache_days: int = Field(
+        30,
+        ge=0,
+        le=3650,
+        alias="PRELABEL_CACHE_DAYS",
+        description="How long a model's reply that nobody uses is kept, so that the same request is not paid twice; "
+        "0: no reply is reused (docs/cache.md).",
+    )
     concurrency: int = Field(
         8, ge=1, le=1024, alias="PRELABEL_CONCURRENCY", description="Model calls in flight in one worker."
     )

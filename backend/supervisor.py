@@ -27,6 +27,7 @@ from rq.serializers import JSONSerializer
 
 import backend.worker  # noqa: F401  - what the messages call: imported before the forks, not after each
 from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, STARTED_WITH, RedisQueue
+from backend.cleaning import Cleaning
 from backend.core.errors import QueueError
 from backend.learning import similarity
 from backend.logs import configure_logging
@@ -55,7 +56,7 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
     similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
-    stop, redis = _Stop(), _RedisWatch(parts.queue)
+    stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), Cleaning(parts)
     team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER])
     _log.info("workers started", extra={"queues": dict(counts)})
     while not stop.asked:
@@ -64,6 +65,7 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
             team.make_up()
         else:
             team.ask_to_stop()
+        cleaning.look()
     team.ask_to_stop()
     team.join()
 

@@ -22,7 +22,9 @@ from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
 from backend.core.values import JSON
+from backend.ports.model import Model
 from backend.services.annotate import Caller
+from backend.services.cached_model import CachedModel
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.jobs import ChunkWorker, Jobs
@@ -140,7 +142,14 @@ class Parts:
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
         async with self.model() as model, self.media() as media:
-            yield Caller(model=model, media=media, sleep=asyncio.sleep, random=random.random)
+            cached = self._cached(model, model.endpoint)
+            yield Caller(
+                model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
+            )
+
+    def _cached(self, model: Model, endpoint: str) -> Model:
+        """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""
+        return CachedModel(model, self.store, endpoint=endpoint) if self.settings.cache_days else model
 
     def media(self) -> HttpMedia:
         """A loader of images and documents for one event loop."""

@@ -18,6 +18,7 @@ NO_SHARED_DATA = "PRELABEL_TEST_DATA is not set: set it to the folder with label
 
 for _name in [n for n in os.environ if n.startswith(_OURS) and not n.startswith(_FOR_TESTS)]:
     del os.environ[_name]  # before anything of ours is imported; a test sets what it needs with monkeypatch
+os.environ.pop("PRELABEL_CACHE_DAYS", None)  # a setting, unlike PRELABEL_CACHE
 
 settings.register_profile(
     "tests",

@@ -14,7 +14,7 @@ from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
-from backend.core.errors import ModelError
+from backend.core.errors import ModelError, StoreError
 from backend.core.values import JSON, Agent, Outcome, Task
 from backend.dialogue import Question
 from backend.labeling.parsing import parse_config
@@ -69,6 +69,9 @@ class PrelabelModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml
                     return await annotate_task(self._question, task, caller)
                 except ModelError as error:
                     _log.error("the model cannot be asked", extra={"error": error.kind, "reason": str(error)})
+                    return None
+                except StoreError as error:
+                    _log.error("the database cannot be used", extra={"reason": str(error)})
                     return None
 
         async with self._caller() as caller:

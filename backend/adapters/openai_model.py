@@ -77,6 +77,11 @@ class OpenAIModel:
         self._known: dict[str, Capabilities] = {}
         self._probing = asyncio.Lock()
 
+    @property
+    def endpoint(self) -> str:
+        """Its address, without a slash at the end."""
+        return self._endpoint
+
     async def close(self) -> None:
         await self._client.close()
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 JSON = Any  # a value that json.dumps accepts
@@ -80,12 +81,14 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     calls: int = 0  # model calls that were answered, whether or not the answer could be read
+    from_cache: int = 0  # replies that were stored from an earlier call: nothing was paid for them
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             calls=self.calls + other.calls,
+            from_cache=self.from_cache + other.from_cache,
         )
 
 
@@ -109,20 +112,22 @@ class Request:
     max_tokens: int
     seed: int | None
     logprobs: bool  # True asks for token log-probabilities where the endpoint has them
+    sample: int = 0  # which of several answers to the same prompt this asks for; never sent
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Hash over everything that can change the answer."""
-        return canonical_hash(
-            {
-                "messages": [[m.role, m.content, *m.images] for m in self.messages],
-                "schema": self.schema,
-                "model": self.model,
-                "temperature": self.temperature,
-                "max_tokens": self.max_tokens,
-                "seed": self.seed,
-            }
-        )
+        """Hash over everything that can change the answer, and over which of several answers is wanted."""
+        content = {
+            "messages": [[m.role, m.content, *m.images] for m in self.messages],
+            "schema": self.schema,
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "seed": self.seed,
+        }
+        if self.sample:
+            content["sample"] = self.sample
+        return canonical_hash(content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +140,11 @@ class Reply:
     model: str  # as the endpoint names it
     tokens: tuple[TokenLogprob, ...] | None = None  # None: the endpoint gives no log-probabilities
     latency_s: float = 0.0
+
+    @property
+    def cached(self) -> bool:
+        """Whether it is from the cache of replies, and was paid for earlier."""
+        return self.usage.from_cache > 0
 
 
 NOT_SHOWN = "not_shown"  # the step of a control that an annotator would not see

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from backend.core.values import JSON, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.model import Capabilities
+from backend.ports.replies import Replies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Protocol):
+class Store(Replies, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -177,7 +178,10 @@ class Store(Protocol):
     def set_deleted(self, record_ids: Sequence[int]) -> None: ...
 
     def set_refused(self, record_id: int, message: str) -> None:
-        """Label Studio takes this prediction in no form: failed, and not offered again until the task is re-run."""
+        """Label Studio takes this prediction in no form: failed, and not offered again until the task is re-run.
+
+        The stored reply that it was made from is forgotten, so that such a run asks the model.
+        """
         ...
 
     def unclaim_deliveries(self, project_id: int) -> int:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from backend.core.errors import ContextTooLong, MediaUnreachable, ModelError, ModelTakesNoImages, PrelabelError
+from backend.core.errors import (
+    ContextTooLong,
+    MediaUnreachable,
+    ModelError,
+    ModelTakesNoImages,
+    PrelabelError,
+    StoreError,
+)
 from backend.core.retry import retry_delay
 from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
-from backend.dialogue import Question, annotate
+from backend.dialogue import Dialogue, Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+def _nothing_is_kept(request_keys: Collection[str]) -> None:
+    """For a model whose replies are not stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +39,7 @@ class Caller:
     media: MediaSource
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
+    forget: Callable[[Collection[str]], None] = _nothing_is_kept  # stored replies to the requests with these keys
 
     async def ask(self, request: Request) -> Reply:
         """Ask until there is an answer or no sense in asking. Raises a `ModelError`."""
@@ -90,23 +102,20 @@ async def annotate_records(
 
 
 async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
-    """One task's outcome. Raises only a `ModelError` that stops the job; anything else becomes a failed outcome."""
-    spent, latency_s = Usage(), 0.0
+    """One task's outcome. Raises only a `ModelError` that stops the job, and a `StoreError`; anything else becomes a
+    failed outcome.
+
+    The replies of a conversation that came to nothing usable are forgotten: whoever asks again gets new ones. One
+    that a second question has mended is kept whole.
+    """
+    said = _Said()
     try:
-        dialogue = annotate(question, task, await load_media(question, task, caller))
-        try:
-            request = next(dialogue)
-            while True:
-                try:
-                    reply = await caller.ask(request)
-                except ModelError as error:
-                    request = dialogue.throw(error)
-                    continue
-                spent, latency_s = spent + reply.usage, latency_s + reply.latency_s
-                request = dialogue.send(reply)
-        except StopIteration as stop:
-            outcome: Outcome = stop.value
-            return outcome
+        outcome = await _converse(annotate(question, task, await load_media(question, task, caller)), caller, said)
+        if outcome.state is TaskState.INVALID:
+            caller.forget([request.key for request in said.requests])
+        return outcome
+    except StoreError:  # of stored replies or of the endpoint's capabilities: the task is not at fault
+        raise
     except ModelError as error:
         if error.stops_job:
             raise
@@ -119,7 +128,34 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
     except Exception as error:  # noqa: BLE001  - the unit of work: one bad task never voids its chunk
         _log.exception("annotating a task failed", extra={"task": task.id, "error": type(error).__name__})
         failed = _failed("internal", f"An internal error ({type(error).__name__}): the log has it under this task.")
-        return replace(failed, usage=spent, latency_s=latency_s)
+        return replace(failed, usage=said.usage, latency_s=said.latency_s)
+
+
+@dataclass
+class _Said:
+    """What was asked in a conversation and what that took; filled while it goes on."""
+
+    requests: list[Request] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float = 0.0
+
+
+async def _converse(dialogue: Dialogue, caller: Caller, said: _Said) -> Outcome:
+    """Let the model answer until the conversation has an outcome. Raises what the dialogue does."""
+    try:
+        request = next(dialogue)
+        while True:
+            said.requests.append(request)
+            try:
+                reply = await caller.ask(request)
+            except ModelError as error:
+                request = dialogue.throw(error)
+                continue
+            said.usage, said.latency_s = said.usage + reply.usage, said.latency_s + reply.latency_s
+            request = dialogue.send(reply)
+    except StopIteration as stop:
+        outcome: Outcome = stop.value
+        return outcome
 
 
 async def load_media(question: Question, task: Task, caller: Caller) -> Media:

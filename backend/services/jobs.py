@@ -202,6 +202,7 @@ def in_words(counts: Counts) -> dict[str, Any]:
         "prompt_tokens": counts.usage.prompt_tokens,
         "completion_tokens": counts.usage.completion_tokens,
         "model_calls": counts.usage.calls,
+        "replies_from_cache": counts.usage.from_cache,
     }
 
 

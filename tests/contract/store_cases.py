@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
-from backend.core.values import FieldReading, Outcome, Task, TaskState, Usage
+from backend.core.values import FieldReading, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
 from backend.ports.model import Capabilities
 from backend.ports.store import ProjectRow, Record
 from tests.fakes.installation import HandClock
@@ -30,6 +30,10 @@ REGION = {"id": "r", "from_name": "s", "to_name": "t", "type": "choices", "value
 
 def task(number: int, text: str = "text", project: int = PROJECT) -> Task:
     return Task(id=number, project_id=project, data={"text": text})
+
+
+def paid(text: str = "yes", **changes: Any) -> Reply:
+    return Reply(**{"text": text, "finish_reason": "stop", "usage": USAGE, "model": "m", **changes})
 
 
 def done(**changes: Any) -> Outcome:
@@ -589,6 +593,88 @@ class StoreCases:
     ) -> None:
         self.answer(store, task(1), outcome=done(result=({**REGION, "value": value},)))
         assert store.counts(PROJECT).labels == ({"s": labels} if labels else {})
+
+    def test_replies_from_the_cache_are_counted_beside_the_calls(self, store: SqlStore) -> None:
+        self.answer(store, task(1), outcome=done(usage=USAGE + Usage(from_cache=2)))
+        self.answer(store, task(2), outcome=done(usage=Usage(from_cache=1)))
+        usage = store.counts(PROJECT, version=VERSION).usage
+        assert (usage, store.calls(PROJECT)) == (USAGE + Usage(from_cache=3), 1)
+
+    # --- replies --------------------------------------------------------------------------------------------------
+
+    def test_a_reply_is_kept_as_it_was_paid(self, store: SqlStore) -> None:
+        tokens = (
+            TokenLogprob(token="नम 👋🏽\x00\ud800", logprob=-0.1234567890123456, top=(("a", -1e-9), ("\udfff", -99.5))),
+            TokenLogprob(token="", logprob=float("-inf")),
+        )
+        reply = paid('{"a": "नमस्ते 👋🏽"}', tokens=tokens)
+        assert store.reply("k" * 64) is None
+        store.save_reply("k" * 64, "r" * 64, reply)
+        assert store.reply("k" * 64) == reply
+        assert store.reply("K" * 64) is None
+
+    @pytest.mark.parametrize("tokens", [None, ()])
+    def test_a_reply_without_token_probabilities_stays_without(self, store: SqlStore, tokens: Any) -> None:
+        store.save_reply("k", "r", paid(tokens=tokens))
+        found = store.reply("k")
+        assert found is not None
+        assert found.tokens == tokens
+
+    def test_a_reply_may_hold_any_text_and_any_model_name(self, store: SqlStore) -> None:
+        store.save_reply("k", "r", paid("a\x00b\ud800" + "x" * 1_000_000, model="\x00" * 5_000))
+        found = store.reply("k")
+        assert found is not None
+        assert (found.text[:4], len(found.text), found.model) == ("a\ufffdb\ufffd", 1_000_004, "\ufffd" * 200)
+
+    def test_of_two_replies_under_one_key_the_first_stays(self, store: SqlStore) -> None:
+        store.save_reply("k", "r", paid("one"))
+        store.save_reply("k", "r", paid("two"))
+        assert store.reply("k") == paid("one")
+
+    def test_several_that_store_the_same_key_at_once_all_go_on(self, store: SqlStore) -> None:
+        texts = iter("abcdefgh")
+        in_threads(8, lambda: store.save_reply("k", "r", paid(next(texts))))
+        found = store.reply("k")
+        assert found is not None
+        assert found.text in "abcdefgh"
+
+    def test_the_replies_to_a_request_are_forgotten_whatever_their_key(self, store: SqlStore) -> None:
+        for key, request_key in (("k1", "r1"), ("k2", "r1"), ("k3", "r3"), ("k4", "r4")):
+            store.save_reply(key, request_key, paid())
+        store.forget_replies([])
+        store.forget_replies(["r1", "r4", "unknown"])
+        assert [key for key in ("k1", "k2", "k3", "k4") if store.reply(key)] == ["k3"]
+
+    def test_the_reply_behind_a_refused_prediction_is_forgotten(self, store: SqlStore) -> None:
+        """The task counts as failed, and another run would be refused the same."""
+        store.save_reply("k1", "r1", paid())
+        store.save_reply("k2", "r2", paid())
+        (record,) = self.answer(store, task(1), outcome=done(request_key="r1"))
+        store.set_refused(record.id, "Label Studio refuses it.")
+        assert [key for key in ("k1", "k2") if store.reply(key)] == ["k2"]
+
+    def test_replies_that_nobody_uses_are_deleted_oldest_first_a_few_at_a_time(
+        self, store: SqlStore, clock: HandClock
+    ) -> None:
+        for number in range(5):
+            store.save_reply(f"k{number}", "r", paid())
+            clock.sleep(3600)
+        used = clock.now
+        assert store.delete_replies(unused_since=used - timedelta(hours=2), most=2) == 2
+        assert [n for n in range(5) if store.reply(f"k{n}")] == [2, 3, 4]
+        assert store.delete_replies(unused_since=used - timedelta(hours=2), most=2) == 1
+        assert store.delete_replies(unused_since=used - timedelta(hours=2), most=2) == 0
+        assert [n for n in range(5) if store.reply(f"k{n}")] == [3, 4]
+
+    def test_a_reply_that_is_used_is_kept_for_longer(self, store: SqlStore, clock: HandClock) -> None:
+        store.save_reply("used", "r", paid())
+        store.save_reply("unused", "r", paid())
+        clock.sleep(timedelta(days=20).total_seconds())
+        assert store.reply("used") is not None
+        clock.sleep(timedelta(days=20).total_seconds())
+        assert store.delete_replies(unused_since=clock.now - timedelta(days=30), most=9) == 1
+        assert store.reply("used") is not None
+        assert store.reply("unused") is None
 
     # --- the database -------------------------------------------------------------------------------------------
 

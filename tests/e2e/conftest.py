@@ -75,6 +75,7 @@ def _stack(label_studio: LabelStudio, redis: Redis, services_folder: Path) -> It
             "OPENAI_API_KEY": "scripted",
             "PRELABEL_MODEL": model.model,
             "PRELABEL_PREDICT_DEADLINE_S": f"{DEADLINE_S}",
+            "PRELABEL_CACHE_DAYS": "0",  # the tests ask about the same texts, of a model that changes
         }
         product = Product(folder=folder, settings=settings(label_studio, redis, folder) | own)
         with product.start_service() as service, product.start_worker() as worker:

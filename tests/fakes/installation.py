@@ -15,6 +15,7 @@ from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.services.annotate import Caller
+from backend.services.cached_model import CachedModel
 from backend.services.jobs import ChunkWorker, Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
@@ -81,7 +82,9 @@ class Installation:
         concurrency: int = 4,
         chunk_size: int = 2,
         deadline_s: float = 1.0,
+        cached: bool = False,
     ) -> None:
+        self.cached = cached
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
@@ -116,7 +119,14 @@ class Installation:
 
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
-        yield Caller(model=self.model, media=self.media, sleep=self.clock.sleep_async, random=lambda: 0.0)
+        model = CachedModel(self.model, self.store, endpoint="http://model/v1") if self.cached else self.model
+        yield Caller(
+            model=model,
+            media=self.media,
+            sleep=self.clock.sleep_async,
+            random=lambda: 0.0,
+            forget=self.store.forget_replies,
+        )
 
     def project(self, *texts: str, config: str = CONFIG, instructions: str = "") -> tuple[int, list[int]]:
         """A project with these texts as tasks: its id and theirs."""

@@ -9,14 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from backend.adapters.clock import utc_now
 from backend.adapters.rq_queue import RedisQueue
+from backend.adapters.sql.schema import replies
+from backend.adapters.sql.store import SqlStore
 from scripts.places import ROOT
 from scripts.processes import Running, all_processes, free_port, process_env, start_process
 from scripts.services import Redis, ServiceError, redis_server, start_redis
+from tests.fakes.installation import replying
 
 pytestmark = pytest.mark.integration
 PROCESSES = 4  # the one that watches, a worker on each queue, the scheduler
@@ -96,6 +102,25 @@ def test_a_killed_worker_and_the_scheduler_are_started_again(server: Redis, tmp_
         worker.process.wait(20)
         assert session(worker.process.pid) == []
     queue.close()
+
+
+def test_replies_that_nobody_used_for_a_month_are_deleted(server: Redis, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'prelabel.sqlite3'}"
+    for key, days in (("old", 31), ("young", 29)):
+        past = SqlStore(url, clock=lambda days=days: utc_now() - timedelta(days=days))  # type: ignore[misc]
+        past.migrate()
+        past.save_reply(key, "request", replying("yes"))
+        past.close()
+    store = SqlStore(url)
+    with start_worker(tmp_path, server.url):
+        eventually(lambda: stored_keys(store) == ["young"], "the old one is deleted, and no other")
+    store.close()
+
+
+def stored_keys(store: SqlStore) -> list[str]:
+    """Of the replies; to ask for one would be to use it."""
+    with store.begin(read_only=True) as connection:
+        return list(connection.execute(sa.select(replies.c.key)).scalars())
 
 
 def test_a_redis_that_goes_is_told_in_one_line_and_the_workers_come_back_with_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from backend import cli
+from backend.core.values import Outcome, TaskState, Usage
 from tests.fakes.installation import CONFIG, Installation
 
 URL = "http://here:9090"
@@ -91,6 +92,19 @@ def test_tokens_and_calls_are_of_the_version(installation: Installation, prelabe
     installation.run(project)
     told = json.loads(prelabel("status", "--project", project, "--json")[1])
     assert (told["prompt_tokens"], told["model_calls"], told["model_calls_of_all_versions"]) == (20, 2, 4)
+
+
+def test_replies_from_the_cache_are_told_beside_the_calls(installation: Installation, prelabel: Command) -> None:
+    project, tasks = installation.project("good", "bad")
+    installation.run(project)
+    assert "replies from the cache" not in prelabel("status", "--project", project)[1]
+    record = installation.store.records(project, installation.version(project), tasks)[tasks[0]]
+    installation.store.save_outcome(
+        record.id, record.data_hash, Outcome(state=TaskState.DONE, usage=Usage(from_cache=3))
+    )
+    assert "2 calls, 3 replies from the cache" in prelabel("status", "--project", project)[1]
+    told = json.loads(prelabel("status", "--project", project, "--json")[1])
+    assert (told["model_calls"], told["replies_from_cache"]) == (2, 3)
 
 
 @pytest.mark.parametrize("wait", [True, False])

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backend.adapters.sql.database import Database, batches
 from backend.adapters.sql.records import RECORD_COLUMNS, to_record
-from backend.adapters.sql.schema import records
+from backend.adapters.sql.schema import records, replies
 from backend.core.values import TaskState
 from backend.ports.store import Record
 
@@ -59,6 +59,9 @@ class SqlDeliveries(Database):
     def set_refused(self, record_id: int, message: str) -> None:
         values = {"state": TaskState.FAILED.value, "error_class": "refused_prediction", "error": message}
         self._update(records, [record_id], {**values, "delivery": "none"})
+        request_key = sa.select(records.c.request_key).where(records.c.id == record_id)
+        with self.begin() as connection:
+            connection.execute(sa.delete(replies).where(replies.c.request_key.in_(request_key)))
 
     def unclaim_deliveries(self, project_id: int) -> int:
         query = (

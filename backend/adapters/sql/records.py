@@ -90,6 +90,7 @@ class SqlRecords(Database):
             "prompt_tokens": records.c.prompt_tokens + outcome.usage.prompt_tokens,
             "completion_tokens": records.c.completion_tokens + outcome.usage.completion_tokens,
             "calls": records.c.calls + outcome.usage.calls,
+            "from_cache": records.c.from_cache + outcome.usage.from_cache,
             "latency_s": records.c.latency_s + outcome.latency_s,
         }
         with self.begin() as connection:

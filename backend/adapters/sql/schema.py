@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -80,6 +81,7 @@ records = Table(
     Column("prompt_tokens", Integer, nullable=False, server_default="0"),
     Column("completion_tokens", Integer, nullable=False, server_default="0"),
     Column("calls", Integer, nullable=False, server_default="0"),
+    Column("from_cache", Integer, nullable=False, server_default="0"),
     Column("latency_s", Float, nullable=False, server_default="0"),
     Column("claimed_by", String(80)),  # the queue message whose worker is at it
     Column("claimed_at", DateTime(timezone=True)),
@@ -115,4 +117,22 @@ capabilities = Table(
     Column("sampling", Boolean, nullable=False),
     Column("images", Boolean),  # null: not asked yet
     Column("checked_at", DateTime(timezone=True), nullable=False),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    Column("key", String(64), primary_key=True),  # made in `services/cached_model.py`
+    Column("request_key", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", String(40), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("tokens", LargeBinary),  # with their alternatives: JSON, compressed
+    Column("prompt_tokens", Integer, nullable=False),  # what was paid
+    Column("completion_tokens", Integer, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("used_at", DateTime(timezone=True), nullable=False),  # to within a day
+    Index(None, "request_key"),
+    Index(None, "used_at"),
 )

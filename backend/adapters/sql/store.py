@@ -15,11 +15,22 @@ from backend.adapters.sql.events import SqlEvents
 from backend.adapters.sql.jobs import SqlJobs
 from backend.adapters.sql.projects import SqlProjects
 from backend.adapters.sql.records import SqlRecords
+from backend.adapters.sql.replies import SqlReplies
 from backend.adapters.sql.schema import projects
 from backend.adapters.sql.sums import SqlSums
 
 
-class SqlStore(SqlProjects, SqlJobs, SqlEnlisting, SqlRecords, SqlDeliveries, SqlSums, SqlEvents, SqlCapabilities):
+class SqlStore(
+    SqlProjects,
+    SqlJobs,
+    SqlEnlisting,
+    SqlRecords,
+    SqlDeliveries,
+    SqlSums,
+    SqlEvents,
+    SqlCapabilities,
+    SqlReplies,
+):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
     def migrate(self) -> None:

@@ -19,7 +19,7 @@ class SqlSums(Database):
     def counts(self, project_id: int, *, version: str | None = None, job_id: int | None = None) -> Counts:
         query = sa.select(
             *(records.c[name] for name in ("state", "delivery", "result", "fields", "notes", "error_class")),
-            *(records.c[name] for name in ("prompt_tokens", "completion_tokens", "calls")),
+            *(records.c[name] for name in ("prompt_tokens", "completion_tokens", "calls", "from_cache")),
         ).where(records.c.project_id == project_id)
         if version is not None:
             query = query.where(records.c.version == version)
@@ -87,7 +87,10 @@ class _Tally:
             if field.get("method"):  # records of earlier versions have none
                 self._methods[field["method"]] += 1
         self._usage += Usage(
-            prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"], calls=row["calls"]
+            prompt_tokens=row["prompt_tokens"],
+            completion_tokens=row["completion_tokens"],
+            calls=row["calls"],
+            from_cache=row["from_cache"],
         )
 
     def counts(self) -> Counts:

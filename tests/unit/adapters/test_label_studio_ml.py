@@ -13,7 +13,7 @@ from label_studio_ml.model import LabelStudioMLManager
 
 from backend.adapters.label_studio_ml import PrelabelModel
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelError, ModelServerError, ModelUnauthorized
+from backend.core.errors import ModelError, ModelServerError, ModelUnauthorized, StoreError
 from backend.core.values import Reply, Request
 from backend.services.annotate import Caller
 from tests.fakes.function_model import FunctionModel
@@ -89,6 +89,18 @@ def test_a_failing_model_fails_its_tasks_and_not_the_request(client: FlaskClient
 def test_a_bad_key_fails_the_tasks_and_not_the_request(client: FlaskClient, behaviour: dict[str, Any]) -> None:
     """That server answers an exception with its traceback, task text included."""
     behaviour["answer"] = lambda request: ModelUnauthorized("The key is refused.")
+    good, bad, without_data = predict(client)
+    assert (good, bad) == ([], [])
+    assert without_data["score"] == 0.0
+
+
+def test_a_database_that_fails_fails_the_tasks_and_not_the_request(
+    client: FlaskClient, behaviour: dict[str, Any]
+) -> None:
+    def away(_: Request) -> Reply:
+        raise StoreError("The database does not answer.")
+
+    behaviour["answer"] = away
     good, bad, without_data = predict(client)
     assert (good, bad) == ([], [])
     assert without_data["score"] == 0.0
