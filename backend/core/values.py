@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from backend.core.limits import RateLimits
+
 JSON = Any  # a value that json.dumps accepts
 
 
@@ -135,6 +137,7 @@ class Reply:
     model: str  # as the endpoint names it
     tokens: tuple[TokenLogprob, ...] | None = None  # None: the endpoint gives no log-probabilities
     latency_s: float = 0.0
+    limits: RateLimits | None = None  # what the response's headers say of the endpoint's limits
 
 
 NOT_SHOWN = "not_shown"  # the step of a control that an annotator would not see

@@ -8,7 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from backend.core.errors import ContextTooLong, MediaUnreachable, ModelError, ModelTakesNoImages, PrelabelError
+from backend.core.errors import (
+    ContextTooLong,
+    LimitFarOff,
+    MediaUnreachable,
+    ModelError,
+    ModelTakesNoImages,
+    PrelabelError,
+    QueueError,
+)
 from backend.core.retry import retry_delay
 from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Question, annotate
@@ -18,6 +26,7 @@ from backend.ports.store import Record, Store
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+PATIENCE_S = 120.0  # for the further calls of a task, when the model's limit is far off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,25 +65,37 @@ class ChunkRun:
     """What became of a chunk; filled while it runs."""
 
     stopped_by: ModelError | None = None  # an error that every other task would meet too
+    far_off: LimitFarOff | None = None  # the model's limit leaves no room for a while
+    away: QueueError | None = None  # Redis, without which no call is made
     released: list[int] = field(default_factory=list)  # record ids given back
+
+    @property
+    def over(self) -> bool:
+        return bool(self.stopped_by or self.far_off or self.away)
 
 
 async def annotate_records(
     records: Sequence[Record], question: Question, caller: Caller, store: Store, *, concurrency: int
 ) -> ChunkRun:
-    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job the rest is released."""
+    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job, or where the model's
+    limit is far off, the rest is released. Raises `QueueError`, with the rest released."""
     run = ChunkRun()
     slots = asyncio.Semaphore(concurrency)
 
     async def one(record: Record) -> None:
         async with slots:
-            if run.stopped_by is not None:
+            if run.over:
                 run.released.append(record.id)
                 return
             try:
                 outcome = await annotate_task(question, record.task, caller)
-            except ModelError as error:
-                run.stopped_by = error
+            except (ModelError, LimitFarOff, QueueError) as error:
+                if isinstance(error, ModelError):
+                    run.stopped_by = error
+                elif isinstance(error, LimitFarOff):
+                    run.far_off = error
+                else:
+                    run.away = error
                 run.released.append(record.id)
                 return
             store.save_outcome(record.id, record.data_hash, outcome)
@@ -86,11 +107,14 @@ async def annotate_records(
     except ExceptionGroup as failures:  # the store fails: for all of them the same way
         raise failures.exceptions[0] from failures
     store.release(run.released)
+    if run.away is not None:
+        raise run.away
     return run
 
 
 async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
-    """One task's outcome. Raises only a `ModelError` that stops the job; anything else becomes a failed outcome."""
+    """One task's outcome. Raises only what is no fault of the task: a `ModelError` that stops the job, `LimitFarOff`
+    and `QueueError`; anything else becomes a failed outcome."""
     spent, latency_s = Usage(), 0.0
     try:
         dialogue = annotate(question, task, await load_media(question, task, caller))
@@ -98,7 +122,7 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
             request = next(dialogue)
             while True:
                 try:
-                    reply = await caller.ask(request)
+                    reply = await _ask(caller, request, paid=spent.calls > 0)
                 except ModelError as error:
                     request = dialogue.throw(error)
                     continue
@@ -112,6 +136,8 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
             raise
         state = TaskState.SKIPPED if isinstance(error, ContextTooLong) else TaskState.FAILED
         return replace(_failed(error.kind, str(error)), state=state)
+    except (LimitFarOff, QueueError):
+        raise
     except MediaUnreachable as error:
         return _failed("media_unreachable", str(error))
     except PrelabelError as error:
@@ -120,6 +146,19 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
         _log.exception("annotating a task failed", extra={"task": task.id, "error": type(error).__name__})
         failed = _failed("internal", f"An internal error ({type(error).__name__}): the log has it under this task.")
         return replace(failed, usage=spent, latency_s=latency_s)
+
+
+async def _ask(caller: Caller, request: Request, *, paid: bool) -> Reply:
+    """One answer. What a task has paid for would be lost with it: its further calls are waited for, up to a limit."""
+    patience_s = PATIENCE_S if paid else 0.0
+    while True:
+        try:
+            return await caller.ask(request)
+        except LimitFarOff as error:
+            if error.wait_s > patience_s:
+                raise
+            patience_s -= max(error.wait_s, PATIENCE_S / 4)
+            await caller.sleep(error.wait_s)
 
 
 async def load_media(question: Question, task: Task, caller: Caller) -> Media:

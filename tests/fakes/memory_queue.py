@@ -39,8 +39,10 @@ class MemoryQueue:
         if not self.reachable:
             raise QueueError("Redis cannot be used: check REDIS_URL and that the server is running.")
 
-    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None:
+    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool, delay_s: float = 0.0) -> None:
         self._enqueue("annotate_chunk", job_id, list(task_ids), interactive=interactive)
+        if delay_s:
+            self.later.append(self.messages.pop())
 
     def enqueue_sync(self, project_id: int) -> None:
         self.ping()
