@@ -17,7 +17,8 @@
 -- until the first refusal, then grows by one, and slowly near where it was last refused (ceiling).
 
 local WINDOW, SLOT = 61, 0.25
-local FILL, BURST, KEPT = 0.97, 0.01, 0.01 -- KEPT: of the limit, left by bulk calls to interactive ones
+local FILL, BURST = 0.97, 0.01
+local DEBT, KEPT = 0.05, 0.01 -- for interactive calls: what the bucket lends them, what bulk calls leave in the ledger
 local FIRST_WINDOW, NEAR = 4, 0.1
 local CUT, CUT_HARD = 0.85, 0.5
 local OLD_CEILING_S = 60
@@ -107,13 +108,13 @@ end
 -- Seconds until `need` fits; 0: now.
 local function wait_for(one, need, interactive)
   if not one then return 0 end
-  -- Interactive calls go at a lower level, so that none of them is behind a bulk one. A call that is larger than the
-  -- burst goes at a full bucket and leaves it in debt.
-  local half = one.cap / 2
-  local want = interactive and math.min(need, half) or half + math.min(need, half)
+  -- A call that is larger than the burst goes at a full bucket and leaves it in debt. Interactive calls go at a lower
+  -- level, so that none of them is behind a bulk one.
+  local want = math.min(need, one.cap)
+  if interactive then want = want - math.max(1, DEBT * one.limit) end
   local wait = math.max(0, want - one.level) / one.rate
   local most = one.limit
-  if not interactive and need < 0.9 * most then most = most - math.floor(KEPT * most) end
+  if not interactive and most >= 20 and need < most / 2 then most = most - math.max(1, math.floor(KEPT * most)) end
   if need > one.limit then return wait end -- never fits: the endpoint refuses it, and says so
   local excess = state['sum_' .. one.name] + need - most
   if excess > 1e-6 then
@@ -145,6 +146,7 @@ if operation == 'acquire' then
     local window = math.floor(state.window or FIRST_WINDOW)
     if interactive then window = window + math.max(1, math.floor(window / 20)) end
     if redis.call('ZCARD', leases_key) >= window then
+      put('full_at', now)
       save()
       local round_trip = state.round_trip or 0.2
       return {'wait', string.format('%.6f', math.min(1, math.max(0.02, round_trip / window))), 'window'}
@@ -168,9 +170,9 @@ end
 
 -- The window of calls in flight, after one that had leave at `since`.
 local function adapt(since)
+  -- A call from before the last cut tells nothing new: the window is cut at most once a round trip.
+  if state.cut_at and since <= state.cut_at then return end
   if limited then
-    -- A call from before the last cut tells nothing new: the window is cut at most once a round trip.
-    if state.cut_at and since <= state.cut_at then return end
     local reached = in_flight
     if state.cut_at or not (requests or tokens) then
       reached = math.min(reached, state.window or FIRST_WINDOW)
@@ -182,7 +184,7 @@ local function adapt(since)
     return
   end
   local window = state.window or FIRST_WINDOW
-  if in_flight < 0.9 * math.floor(window) then return end -- it is not what bounds the calls
+  if not state.full_at or state.full_at < since then return end -- something else bounded the calls meanwhile
   if not state.cut_at then
     put('window', window + 1)
   elseif window < state.ceiling - 1 or now - state.cut_at > OLD_CEILING_S then

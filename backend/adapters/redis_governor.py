@@ -122,15 +122,19 @@ class RedisGovernor:
         return None, float(value), answer[2].decode()
 
     async def _run(self, model: str, operation: str, *arguments: str) -> list[Any]:
-        # The braces keep the four keys on one node of a cluster.
-        name = f"prelabel:governor:{{{canonical_hash([self._account, model])[:16]}}}"
-        keys = [f"{name}:{part}" for part in ("state", "slots", "leases", "reserved")]
         now = "" if self._now is None else repr(self._now())
         try:
-            found: list[Any] = await self._script(keys=keys, args=[operation, now, *self._limits, *arguments])
+            found: list[Any] = await self._script(
+                keys=self.names(model), args=[operation, now, *self._limits, *arguments]
+            )
         except RedisError as error:
             raise away(place(self._connection.connection_pool.connection_kwargs), error) from error
         return found
+
+    def names(self, model: str) -> list[str]:
+        """Of the account's keys. The braces keep all of them on one node of a cluster."""
+        name = f"prelabel:governor:{{{canonical_hash([self._account, model])[:16]}}}"
+        return [f"{name}:{part}" for part in ("state", "slots", "leases", "reserved")]
 
     async def _wait(self, seconds: float) -> None:
         seconds *= uniform(1.0, 1.1)  # noqa: S311  - so that not all processes ask at once

@@ -7,20 +7,25 @@ from typing import Any
 import pytest
 
 from tests.contract.governor_cases import Clock, GovernorCases, Play, run
-from tests.fakes.memory_governor import MemoryGovernor
+from tests.fakes.memory_governor import Account, Accounts, MemoryGovernor
 
 
 class MemoryWorld:
-    """What was given before is known to the next governor."""
-
     def __init__(self) -> None:
         self.clock = Clock()
-        self._before: dict[str, MemoryGovernor] = {}
+        self.accounts = Accounts(Account)
 
     def play(self, play: Play, **settings: Any) -> Any:
-        return run(play, _PerModel(self, settings))
+        governor = MemoryGovernor(accounts=self.accounts, clock=self.clock, sleep=self.clock.sleep, **settings)
+        return run(play, governor)
 
     def unreachable(self, play: Play) -> Any:
         governor = MemoryGovernor()
         governor.reachable = False
         return run(play, governor)
+
+
+class TestMemoryGovernor(GovernorCases):
+    @pytest.fixture
+    def world(self) -> MemoryWorld:
+        return MemoryWorld()
