@@ -49,7 +49,7 @@ class RedisGovernor:
         sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         try:
-            # No retry by the client: an error here is for the message to be tried again.
+            # What the client sends again after a lost answer has the same id, and counts once.
             self._connection = redis.asyncio.Redis.from_url(url, socket_timeout=30, socket_connect_timeout=5)
         except ValueError as error:
             raise QueueError("REDIS_URL cannot be used: write redis://HOST:PORT/NUMBER.") from error

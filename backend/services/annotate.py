@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import TypeVar
 
 from backend.core.errors import (
@@ -27,6 +28,7 @@ from backend.ports.store import Record, Store
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 PATIENCE_S = 120.0  # for the further calls of a task, when the model's limit is far off
+LONGEST_CHUNK_S = 240.0  # no task is begun later: the queue ends a message after ten minutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +77,22 @@ class ChunkRun:
 
 
 async def annotate_records(
-    records: Sequence[Record], question: Question, caller: Caller, store: Store, *, concurrency: int
+    records: Sequence[Record],
+    question: Question,
+    caller: Caller,
+    store: Store,
+    *,
+    concurrency: int,
+    longest_s: float = LONGEST_CHUNK_S,
 ) -> ChunkRun:
-    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job, or where the model's
-    limit is far off, the rest is released. Raises `QueueError`, with the rest released."""
-    run = ChunkRun()
+    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job, where the model's limit
+    is far off, or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released."""
+    run, started = ChunkRun(), monotonic()
     slots = asyncio.Semaphore(concurrency)
 
     async def one(record: Record) -> None:
         async with slots:
-            if run.over:
+            if run.over or monotonic() - started > longest_s:
                 run.released.append(record.id)
                 return
             try:

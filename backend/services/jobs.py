@@ -142,7 +142,7 @@ class ChunkWorker:
                 run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
             if run.stopped_by is not None:
                 return str(run.stopped_by)
-            if run.far_off is not None:
+            if run.released:
                 self._put_off(job, [r.task_id for r in records if r.id in set(run.released)], run.far_off)
             return None
 
@@ -151,10 +151,11 @@ class ChunkWorker:
         except SettingsError as error:  # there is no model to ask: nothing was claimed
             return str(error)
 
-    def _put_off(self, job: JobRow, task_ids: Sequence[int], why: LimitFarOff) -> None:
+    def _put_off(self, job: JobRow, task_ids: Sequence[int], far_off: LimitFarOff | None) -> None:
         """A message for what was given back, for when the model's limit has room again."""
-        delay_s = min(max(why.wait_s, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
-        extra = {"job": job.id, "tasks": len(task_ids), "seconds": round(delay_s), "reason": str(why)}
+        delay_s = min(max(far_off.wait_s if far_off else 0.0, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
+        reason = str(far_off or "The message took too long.")
+        extra = {"job": job.id, "tasks": len(task_ids), "seconds": round(delay_s), "reason": reason}
         _log.info("tasks are put off", extra=extra)
         self.queue.enqueue_chunk(job.id, task_ids, interactive=self.interactive, delay_s=delay_s)
 

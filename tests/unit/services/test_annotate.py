@@ -491,6 +491,22 @@ def test_it_does_not_wait_for_ever(wait_s: float, asked: int) -> None:
     assert states(installation, records) == {"one": TaskState.QUEUED}
 
 
+def test_what_is_not_begun_in_time_is_given_back() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two")
+    row = installation.store.project(records[0].project_id)
+    assert row is not None
+    question = installation.projects.question(row)
+
+    async def run() -> ChunkRun:
+        async with installation.caller() as caller:
+            return await annotate_records(records, question, caller, installation.store, concurrency=2, longest_s=-1.0)
+
+    assert sorted(asyncio.run(run()).released) == sorted(record.id for record in records)
+    assert set(states(installation, records).values()) == {TaskState.QUEUED}
+    assert installation.model.requests == []
+
+
 def test_without_redis_nothing_fails_and_all_is_given_back() -> None:
     installation = Installation()
     records = enlisted(installation, "one", "two", "three")
