@@ -19,7 +19,7 @@
 local WINDOW, SLOT = 61, 0.25
 local FILL, BURST = 0.97, 0.01
 local DEBT, KEPT = 0.05, 0.01 -- for interactive calls: what the bucket lends them, what bulk calls leave in the ledger
-local FIRST_WINDOW, NEAR = 4, 0.1
+local FIRST_WINDOW, NEAR = 8, 0.1 -- one worker's calls, by default
 local CUT, CUT_HARD = 0.85, 0.5
 local OLD_CEILING_S = 60
 local LEARN = 0.1 -- weight of the newest call in a moving average

@@ -217,16 +217,16 @@ class TestWindow:
     """How many calls are in flight where no limit is known."""
 
     def test_it_starts_small_and_doubles_each_round_trip(self, world: RedisWorld) -> None:
-        assert [self.round_trip(world) for _ in range(4)] == [4, 8, 16, 32]
+        assert [self.round_trip(world) for _ in range(4)] == [8, 16, 32, 64]
 
     def test_a_refusal_halves_it_and_the_others_of_its_round_trip_do_not(self, world: RedisWorld) -> None:
-        for _ in range(3):
+        for _ in range(2):
             self.round_trip(world)
         assert self.round_trip(world, refused=8) == 32
         assert self.round_trip(world) == 16
 
     def test_it_grows_by_one_each_round_trip_after_that(self, world: RedisWorld) -> None:
-        for _ in range(3):
+        for _ in range(2):
             self.round_trip(world)
         self.round_trip(world, refused=1)
         sizes = [self.round_trip(world) for _ in range(5)]
@@ -246,11 +246,11 @@ class TestWindow:
         assert sum(max(0, size - 20) for size in settled) <= 0.01 * sum(settled)
 
     def test_calls_of_a_worker_that_died_do_not_stay_in_flight(self, world: RedisWorld) -> None:
-        assert world.play(until_far_off(None), longest_wait_s=0.0, lease_s=50.0) == 4
+        assert world.play(until_far_off(None), longest_wait_s=0.0, lease_s=50.0) == 8
         world.clock.now += 49
         assert world.play(until_far_off(None), longest_wait_s=0.0) == 0
         world.clock.now += 2
-        assert world.play(until_far_off(None), longest_wait_s=0.0) == 4
+        assert world.play(until_far_off(None), longest_wait_s=0.0) == 8
 
     def test_it_does_not_grow_while_something_else_bounds_the_calls(self, world: RedisWorld) -> None:
         async def one_by_one(governor: Governor) -> None:
@@ -258,7 +258,7 @@ class TestWindow:
                 await one(governor)
 
         world.play(one_by_one)
-        assert self.round_trip(world) == 4
+        assert self.round_trip(world) == 8
 
     def test_with_a_known_limit_it_begins_with_the_first_refusal(self, world: RedisWorld) -> None:
         assert self.round_trip(world, requests_per_minute=100_000) == 1_000
