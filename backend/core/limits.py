@@ -52,9 +52,10 @@ class _One:
 
 
 def _one(headers: Mapping[str, str], what: str) -> _One:
-    names = ((f"x-ratelimit-limit-{what}", f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}"),)
+    names = [(f"x-ratelimit-limit-{what}", f"x-ratelimit-remaining-{what}", f"x-ratelimit-reset-{what}")]
     for kind in (what, f"input-{what}"):
-        names += (tuple(f"anthropic-ratelimit-{kind}-{part}" for part in ("limit", "remaining", "reset")),)  # type: ignore[assignment]
+        start = f"anthropic-ratelimit-{kind}"
+        names.append((f"{start}-limit", f"{start}-remaining", f"{start}-reset"))
     for limit_name, left_name, reset_name in names:
         limit = _number(headers.get(limit_name))
         if not limit:  # 0 or -1 is what some gateways write for "none"
