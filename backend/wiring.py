@@ -161,7 +161,6 @@ class Parts:
             interactive=self.interactive,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
-            lease_s=2 * settings.request_timeout_s + 30,  # a call may be asked again in a weaker form
         )
         try:
             yield governor

@@ -1,12 +1,13 @@
 -- The governor's accounts of one model at one endpoint with one key. Times are seconds of this server's clock.
 --
 -- KEYS  state, slots, leases, reserved
--- ARGV  "acquire" | "settle", now ("": this server's), limit of requests ("": learnt), of tokens ("": learnt), id, then
+-- ARGV  "acquire" | "settle" | "renew", now ("": this server's), limit of requests ("": learnt), of tokens ("": learnt), id, then
 --   acquire: prompt tokens (estimate), most tokens of the answer, "1" interactive, seconds until the lease ends
 --            -> {"go", tokens reserved} or {"wait", seconds, why}
 --   settle:  "1" counted, prompt tokens used or "", tokens of the answer or "", "1" limited, seconds to pause or "",
 --            told limit of requests or "", of tokens or "", requests left or "", tokens left or ""
 --            -> {"settled"} or {"unknown"}
+--   renew:   seconds until the leases end, their ids (ARGV[5] is not used) -> {"renewed"}
 --
 -- Two accounts are kept of requests (r) and of tokens (t). The ledger, in slots of a quarter of a second by the time of
 -- leave, says what is spent in the last 61 s; it never holds more than the limit, and that is the promise. The bucket
@@ -31,6 +32,13 @@ local now = tonumber(ARGV[2])
 if not now then
   local time = redis.call('TIME')
   now = time[1] + time[2] / 1e6
+end
+
+if operation == 'renew' then
+  for i = 7, #ARGV do
+    redis.call('ZADD', leases_key, 'XX', string.format('%.6f', now + tonumber(ARGV[6])), ARGV[i])
+  end
+  return {'renewed'}
 end
 
 local state = {}

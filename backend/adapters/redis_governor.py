@@ -25,12 +25,13 @@ from backend.ports.governor import CallEnd, Leave
 _log = logging.getLogger(__name__)
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 LONGEST_WAIT_S = 30.0
+LEASE_S = 20.0
 
 
 class RedisGovernor:
     """`backend.ports.governor.Governor`. One per event loop: it holds connections.
 
-    `lease_s`: how long the longest call may take; one that is not settled by then was a dead worker's. Limits that are
+    `lease_s`: how long a call stays in flight after its worker died; while that lives it is renewed. Limits that are
     None are learnt. `now` is the clock in tests; None: the server's own.
     """
 
@@ -43,7 +44,7 @@ class RedisGovernor:
         interactive: bool,
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
-        lease_s: float = 300.0,
+        lease_s: float = LEASE_S,
         longest_wait_s: float = LONGEST_WAIT_S,
         now: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] | None = None,
@@ -63,8 +64,13 @@ class RedisGovernor:
         self._sleep = sleep
         self._turn = asyncio.Lock()  # one of this process asks Redis at a time, the others wait in order
         self._settled = asyncio.Event()  # a call of this process ended: there may be room now
+        self._held: dict[str, str] = {}  # leave -> model, of the calls in flight
+        self._renewing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
         await self._connection.aclose()
 
     async def acquire(self, model: str, *, prompt_tokens: int, max_tokens: int) -> Leave:
@@ -79,6 +85,7 @@ class RedisGovernor:
                 self._settled.clear()
                 leave, wait_s, why = await self._ask(model, prompt_tokens, max_tokens)
                 if leave is not None:
+                    self._hold(leave)
                     return leave
                 if wait_s > self._longest_wait_s or time.monotonic() + wait_s > limit:
                     raise _far_off(model, why, wait_s)
@@ -89,7 +96,21 @@ class RedisGovernor:
     async def settle(self, leave: Leave, end: CallEnd) -> None:
         await self._settle(leave.model, leave.id, end)
 
+    def _hold(self, leave: Leave) -> None:
+        self._held[leave.id] = leave.model
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_s / 4)
+            for model in set(self._held.values()):
+                held = [leave_id for leave_id, of in self._held.items() if of == model]
+                with suppress(QueueError):  # the next call tells of it
+                    await self._run(model, "renew", "", str(self._lease_s), *held)
+
     async def _settle(self, model: str, leave_id: str, end: CallEnd) -> None:
+        self._held.pop(leave_id, None)
         limits = end.limits or RateLimits()
         pauses = [pause_s for pause_s in (end.retry_after_s if end.limited else None, limits.pause_s) if pause_s]
         await self._run(

@@ -10,7 +10,7 @@ from backend.core.limits import RateLimits
 
 @dataclass(frozen=True, kw_only=True)
 class Leave:
-    """Leave for one call. It ends with `settle`, or by itself a while after the longest call."""
+    """Leave for one call. It ends with `settle`, or by itself soon after its worker died."""
 
     id: str
     model: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from bisect import insort
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -292,6 +293,21 @@ class TestWindow:
 
         found: int = world.play(play, longest_wait_s=0.0, **settings)
         return found
+
+
+def test_a_call_stays_in_flight_while_its_worker_lives_and_not_much_longer(world: RedisWorld) -> None:
+    """By the real clock: the window of eight is full of calls that last."""
+    settings = {"now": None, "sleep": None, "lease_s": 0.6, "longest_wait_s": 0.0}
+
+    async def play(governor: Governor) -> None:
+        assert await until_far_off(None)(governor) == 8
+        await asyncio.sleep(1.5)
+        assert await until_far_off(None)(governor) == 0
+
+    world.play(play, **settings)
+    assert world.play(until_far_off(None), **settings) == 0
+    time.sleep(0.8)
+    assert world.play(until_far_off(None), **settings) == 8
 
 
 def test_an_interactive_call_is_not_behind_bulk_calls(world: RedisWorld) -> None:
