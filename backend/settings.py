@@ -112,6 +112,18 @@ class Settings(BaseSettings):
     concurrency: int = Field(
         8, ge=1, le=1024, alias="PRELABEL_CONCURRENCY", description="Model calls in flight in one worker."
     )
+    requests_per_minute: int | None = Field(
+        None,
+        ge=1,
+        alias="PRELABEL_REQUESTS_PER_MINUTE",
+        description="Most model calls a minute of all workers together; unset: learnt from the endpoint's answers.",
+    )
+    tokens_per_minute: int | None = Field(
+        None,
+        ge=1,
+        alias="PRELABEL_TOKENS_PER_MINUTE",
+        description="Most tokens a minute of all workers together, prompts and answers; unset: learnt likewise.",
+    )
     chunk_size: int = Field(50, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
     predict_deadline_s: float = Field(
         4.0,

@@ -16,6 +16,7 @@ from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
@@ -27,6 +28,7 @@ from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.governed_model import GovernedModel
 from backend.services.jobs import ChunkWorker, Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
@@ -38,10 +40,14 @@ _WARNING_TIMEOUT_S = 5.0
 
 
 class Parts:
-    """The parts of one process. Make it after any fork: it holds connections."""
+    """The parts of one process. Make it after any fork: it holds connections.
 
-    def __init__(self, settings: Settings) -> None:
+    `interactive`: somebody waits for what this process does; the model's governor lets its calls go first.
+    """
+
+    def __init__(self, settings: Settings, *, interactive: bool = False) -> None:
         self.settings = settings
+        self.interactive = interactive
 
     @cached_property
     def store(self) -> SqlStore:
@@ -94,6 +100,7 @@ class Parts:
             queue=self.queue,
             caller=self.caller,
             concurrency=self.settings.concurrency,
+            interactive=self.interactive,
         )
 
     @cached_property
@@ -141,8 +148,8 @@ class Parts:
 
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
-        async with self.model() as model, self.media() as media:
-            cached = self._cached(model, model.endpoint)
+        async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
+            cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
             )
@@ -150,6 +157,23 @@ class Parts:
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""
         return CachedModel(model, self.store, endpoint=endpoint) if self.settings.cache_days else model
+
+    @asynccontextmanager
+    async def governor(self, endpoint: str) -> AsyncIterator[RedisGovernor]:
+        """The governor of the calls to an endpoint, for one event loop."""
+        settings = self.settings
+        governor = RedisGovernor(
+            settings.redis_url,
+            endpoint=endpoint,
+            api_key=settings.openai_api_key.get_secret_value(),
+            interactive=self.interactive,
+            requests_per_minute=settings.requests_per_minute,
+            tokens_per_minute=settings.tokens_per_minute,
+        )
+        try:
+            yield governor
+        finally:
+            await governor.close()
 
     def media(self) -> HttpMedia:
         """A loader of images and documents for one event loop."""

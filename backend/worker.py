@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from rq import get_current_job
 
+from backend.adapters.rq_queue import INTERACTIVE
 from backend.core.errors import PrelabelError
 from backend.settings import load_settings
 from backend.wiring import Parts
@@ -24,7 +25,7 @@ def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
     """Annotate these tasks of a job. Safe to run twice."""
     message = get_current_job()
     started = time.monotonic()
-    with _parts() as parts:
+    with _parts(interactive=message is not None and message.origin == INTERACTIVE) as parts:
         parts.chunk_worker.work(job_id, task_ids, claimant=message.id if message else "direct")
     _log.info(
         "chunk done",
@@ -54,10 +55,10 @@ def auto_start(project_id: int, task_ids: list[int]) -> None:
 
 
 @contextmanager
-def _parts() -> Iterator[Parts]:
+def _parts(*, interactive: bool = False) -> Iterator[Parts]:
     """The parts for one message. An error is logged as one line here and raised, so that RQ tries again later."""
     try:
-        yield Parts(load_settings())
+        yield Parts(load_settings(), interactive=interactive)
     except PrelabelError as error:
         _log.error("a queue message failed", extra={"reason": str(error)})
         raise

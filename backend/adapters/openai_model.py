@@ -28,6 +28,7 @@ from backend.core.errors import (
     ModelUnauthorized,
     ModelUnreachable,
 )
+from backend.core.limits import read_limits
 from backend.core.values import JSON, Message, Reply, Request, TokenLogprob, Usage
 from backend.ports.model import Capabilities
 
@@ -72,15 +73,10 @@ class OpenAIModel:
         memory: Memory,
     ) -> None:
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
-        self._endpoint = str(self._client.base_url).rstrip("/")
+        self._endpoint = self.endpoint = str(self._client.base_url).rstrip("/")
         self._memory = memory
         self._known: dict[str, Capabilities] = {}
         self._probing = asyncio.Lock()
-
-    @property
-    def endpoint(self) -> str:
-        """Its address, without a slash at the end."""
-        return self._endpoint
 
     async def close(self) -> None:
         await self._client.close()
@@ -166,14 +162,16 @@ class OpenAIModel:
     async def _call(self, request: Request, found: Capabilities) -> Reply:
         started = time.monotonic()
         try:
-            answer = await self._client.chat.completions.create(**parameters(request, found))
+            raw = await self._client.chat.completions.with_raw_response.create(**parameters(request, found))
+            answer = raw.parse()
         except openai.OpenAIError as error:
             raise translate(error, self._endpoint) from error
         except (ValueError, TypeError) as error:
             raise ModelServerError(
                 f"The model endpoint {self._endpoint} answered something that is no JSON."
             ) from error
-        return _reply(answer, self._endpoint, time.monotonic() - started)
+        reply = _reply(answer, self._endpoint, time.monotonic() - started)
+        return replace(reply, limits=read_limits(raw.headers))
 
 
 def parameters(request: Request, found: Capabilities) -> dict[str, Any]:
@@ -247,7 +245,11 @@ def translate(error: openai.OpenAIError, endpoint: str) -> ModelError:
             f"The model endpoint {endpoint} cannot be reached: check OPENAI_BASE_URL and that it is running."
         )
     if isinstance(error, openai.APIStatusError):
-        return _translate_status(error, endpoint)
+        translated = _translate_status(error, endpoint)
+        headers = error.response.headers
+        translated.limits, translated.retry_after_s = read_limits(headers), _retry_after(headers)
+        translated.limited = translated.limited or error.status_code in (503, 529)  # too much load; 529: Anthropic's
+        return translated
     return ModelServerError(f"The model endpoint {endpoint} gave an answer that cannot be used.")
 
 
@@ -261,10 +263,7 @@ def _translate_status(error: openai.APIStatusError, endpoint: str) -> ModelError
     if status == 402 or (status == 429 and ("insufficient_quota" in text or "exceeded your current quota" in text)):
         return ModelQuotaExhausted(f"The account at {endpoint} has no quota left: top it up, then run again.")
     if status == 429:
-        return ModelRateLimited(
-            f"The model endpoint {endpoint} limits the rate (HTTP 429).",
-            retry_after_s=_retry_after(error.response.headers),
-        )
+        return ModelRateLimited(f"The model endpoint {endpoint} limits the rate (HTTP 429).")
     if status in (408, 504):
         return ModelTimeout(f"The model endpoint {endpoint} timed out (HTTP {status}).")
     if status >= 500:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import redis
 from redis.exceptions import LockError, RedisError
@@ -47,8 +48,7 @@ class RedisQueue:
     @property
     def address(self) -> str:
         """Where Redis is, without user and password."""
-        known = self.connection.connection_pool.connection_kwargs
-        return str(known.get("path") or f"{known.get('host')}:{known.get('port', 6379)}/{known.get('db', 0)}")
+        return place(self.connection.connection_pool.connection_kwargs)
 
     def close(self) -> None:
         self.connection.close()
@@ -57,9 +57,11 @@ class RedisQueue:
         with self._translated():
             self.connection.ping()
 
-    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None:
+    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool, delay_s: float = 0.0) -> None:
         with self._translated():
-            self._queue(INTERACTIVE if interactive else BULK).enqueue(
+            queue = self._queue(INTERACTIVE if interactive else BULK)
+            enqueue = partial(queue.enqueue_in, timedelta(seconds=delay_s)) if delay_s else queue.enqueue
+            enqueue(
                 "backend.worker.annotate_chunk",
                 job_id,
                 list(task_ids),
@@ -164,10 +166,18 @@ class RedisQueue:
         try:
             yield
         except RedisError as error:
-            raise QueueError(
-                f"Redis cannot be used at {self.address} ({type(error).__name__}): "
-                "check REDIS_URL and that the server is running."
-            ) from error
+            raise away(self.address, error) from error
+
+
+def place(known: Mapping[str, Any]) -> str:
+    """Where Redis is, from the arguments of its connections: without user and password."""
+    return str(known.get("path") or f"{known.get('host')}:{known.get('port', 6379)}/{known.get('db', 0)}")
+
+
+def away(address: str, error: RedisError) -> QueueError:
+    return QueueError(
+        f"Redis cannot be used at {address} ({type(error).__name__}): check REDIS_URL and that the server is running."
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ PrelabelError
 |  `- LabelStudioNotFound      the project or task does not exist
 |- MediaUnreachable          an image or document could not be had this time: another run may
 |- ProjectUnknown            nothing is stored of this project
+|- LimitFarOff               the model's limit leaves no room for a while: the tasks are given back until then
 `- ModelError                a model call failed
    |- ModelUnreachable         no connection: the job stops, nothing is lost
    |- ModelUnauthorized        the key is refused: the job stops
@@ -26,6 +27,8 @@ PrelabelError
 """
 
 from __future__ import annotations
+
+from backend.core.limits import RateLimits
 
 
 class PrelabelError(Exception):
@@ -85,12 +88,23 @@ class ProjectUnknown(PrelabelError):
     """Nothing is stored of this project."""
 
 
+class LimitFarOff(PrelabelError):
+    """The model's limits leave no room for a call within `wait_s` seconds, and no worker waits so long."""
+
+    def __init__(self, message: str, *, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
 class ModelError(PrelabelError):
     """A model call failed. `kind` is the class under which it is counted."""
 
     kind = "model_error"
     stops_job = False  # True: every other task would fail the same way
     transient = False  # True: worth asking again after a while
+    limited = False  # True: because of a limit or of too much load, so that all workers should call less
+    retry_after_s: float | None = None  # as the endpoint says it
+    limits: RateLimits | None = None  # what the response's headers say
 
 
 class ModelUnreachable(ModelError):
@@ -120,6 +134,7 @@ class ModelRateLimited(ModelError):
 
     kind = "rate_limited"
     transient = True
+    limited = True
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

@@ -13,6 +13,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from backend.core.limits import RateLimits
+
 JSON = Any  # a value that json.dumps accepts
 
 
@@ -140,6 +142,7 @@ class Reply:
     model: str  # as the endpoint names it
     tokens: tuple[TokenLogprob, ...] | None = None  # None: the endpoint gives no log-probabilities
     latency_s: float = 0.0
+    limits: RateLimits | None = None  # what the response's headers say of the endpoint's limits
 
     @property
     def cached(self) -> bool:

@@ -12,7 +12,9 @@ class Queue(Protocol):
 
     def ping(self) -> None: ...
 
-    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None: ...
+    def enqueue_chunk(
+        self, job_id: int, task_ids: Sequence[int], *, interactive: bool, delay_s: float = 0.0
+    ) -> None: ...
 
     def enqueue_sync(self, project_id: int) -> None:
         """Ask for the project to be read again and its version aligned. Nothing is added while one such waits."""

@@ -6,14 +6,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import TypeVar
 
 from backend.core.errors import (
     ContextTooLong,
+    LimitFarOff,
     MediaUnreachable,
     ModelError,
     ModelTakesNoImages,
     PrelabelError,
+    QueueError,
     StoreError,
 )
 from backend.core.retry import retry_delay
@@ -25,6 +28,8 @@ from backend.ports.store import Record, Store
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+PATIENCE_S = 120.0  # for the further calls of a task, when the model's limit is far off
+LONGEST_CHUNK_S = 240.0  # no task is begun later: the queue ends a message after ten minutes
 
 
 def _nothing_is_kept(request_keys: Collection[str]) -> None:
@@ -68,25 +73,43 @@ class ChunkRun:
     """What became of a chunk; filled while it runs."""
 
     stopped_by: ModelError | None = None  # an error that every other task would meet too
+    far_off: LimitFarOff | None = None  # the model's limit leaves no room for a while
+    away: QueueError | None = None  # Redis, without which no call is made
     released: list[int] = field(default_factory=list)  # record ids given back
+
+    @property
+    def over(self) -> bool:
+        return bool(self.stopped_by or self.far_off or self.away)
 
 
 async def annotate_records(
-    records: Sequence[Record], question: Question, caller: Caller, store: Store, *, concurrency: int
+    records: Sequence[Record],
+    question: Question,
+    caller: Caller,
+    store: Store,
+    *,
+    concurrency: int,
+    longest_s: float = LONGEST_CHUNK_S,
 ) -> ChunkRun:
-    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job the rest is released."""
-    run = ChunkRun()
+    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job, where the model's limit
+    is far off, or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released."""
+    run, started = ChunkRun(), monotonic()
     slots = asyncio.Semaphore(concurrency)
 
     async def one(record: Record) -> None:
         async with slots:
-            if run.stopped_by is not None:
+            if run.over or monotonic() - started > longest_s:
                 run.released.append(record.id)
                 return
             try:
                 outcome = await annotate_task(question, record.task, caller)
-            except ModelError as error:
-                run.stopped_by = error
+            except (ModelError, LimitFarOff, QueueError) as error:
+                if isinstance(error, ModelError):
+                    run.stopped_by = error
+                elif isinstance(error, LimitFarOff):
+                    run.far_off = error
+                else:
+                    run.away = error
                 run.released.append(record.id)
                 return
             store.save_outcome(record.id, record.data_hash, outcome)
@@ -98,12 +121,14 @@ async def annotate_records(
     except ExceptionGroup as failures:  # the store fails: for all of them the same way
         raise failures.exceptions[0] from failures
     store.release(run.released)
+    if run.away is not None:
+        raise run.away
     return run
 
 
 async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
-    """One task's outcome. Raises only a `ModelError` that stops the job, and a `StoreError`; anything else becomes a
-    failed outcome.
+    """One task's outcome. Raises only what is no fault of the task: a `ModelError` that stops the job, `LimitFarOff`,
+    `QueueError` and `StoreError`; anything else becomes a failed outcome.
 
     The replies of a conversation that came to nothing usable are forgotten: whoever asks again gets new ones. One
     that a second question has mended is kept whole.
@@ -114,13 +139,13 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
         if outcome.state is TaskState.INVALID:
             caller.forget([request.key for request in said.requests])
         return outcome
-    except StoreError:  # of stored replies or of the endpoint's capabilities: the task is not at fault
-        raise
     except ModelError as error:
         if error.stops_job:
             raise
         state = TaskState.SKIPPED if isinstance(error, ContextTooLong) else TaskState.FAILED
         return replace(_failed(error.kind, str(error)), state=state)
+    except (LimitFarOff, QueueError, StoreError):  # the task is not at fault
+        raise
     except MediaUnreachable as error:
         return _failed("media_unreachable", str(error))
     except PrelabelError as error:
@@ -147,7 +172,7 @@ async def _converse(dialogue: Dialogue, caller: Caller, said: _Said) -> Outcome:
         while True:
             said.requests.append(request)
             try:
-                reply = await caller.ask(request)
+                reply = await _ask(caller, request, paid=said.usage.calls > 0)
             except ModelError as error:
                 request = dialogue.throw(error)
                 continue
@@ -156,6 +181,19 @@ async def _converse(dialogue: Dialogue, caller: Caller, said: _Said) -> Outcome:
     except StopIteration as stop:
         outcome: Outcome = stop.value
         return outcome
+
+
+async def _ask(caller: Caller, request: Request, *, paid: bool) -> Reply:
+    """One answer. What a task has paid for would be lost with it: its further calls are waited for, up to a limit."""
+    patience_s = PATIENCE_S if paid else 0.0
+    while True:
+        try:
+            return await caller.ask(request)
+        except LimitFarOff as error:
+            if error.wait_s > patience_s:
+                raise
+            patience_s -= max(error.wait_s, PATIENCE_S / 4)
+            await caller.sleep(error.wait_s)
 
 
 async def load_media(question: Question, task: Task, caller: Caller) -> Media:

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from backend.core.errors import ConfigError, LabelStudioNotFound, SettingsError
+from backend.core.errors import ConfigError, LabelStudioNotFound, LimitFarOff, SettingsError
 from backend.core.values import TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
@@ -23,6 +23,7 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+_SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,7 @@ class ChunkWorker:
     queue: Queue
     caller: CallerContext
     concurrency: int
+    interactive: bool = False  # from which queue its messages are
 
     def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
         """Annotate what is still to do of these tasks, write back, end what is all done. Idempotent.
@@ -138,12 +140,24 @@ class ChunkWorker:
             async with self.caller() as caller:
                 records = self.store.claim(job.version, job.project_id, task_ids, claimant)
                 run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
-            return str(run.stopped_by) if run.stopped_by else None
+            if run.stopped_by is not None:
+                return str(run.stopped_by)
+            if run.released:
+                self._put_off(job, [r.task_id for r in records if r.id in set(run.released)], run.far_off)
+            return None
 
         try:
             return asyncio.run(annotate())
         except SettingsError as error:  # there is no model to ask: nothing was claimed
             return str(error)
+
+    def _put_off(self, job: JobRow, task_ids: Sequence[int], far_off: LimitFarOff | None) -> None:
+        """A message for what was given back, for when the model's limit has room again."""
+        delay_s = min(max(far_off.wait_s if far_off else 0.0, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
+        reason = str(far_off or "The message took too long.")
+        extra = {"job": job.id, "tasks": len(task_ids), "seconds": round(delay_s), "reason": reason}
+        _log.info("tasks are put off", extra=extra)
+        self.queue.enqueue_chunk(job.id, task_ids, interactive=self.interactive, delay_s=delay_s)
 
     def _hand_on(self, job: JobRow, task_ids: Sequence[int], claimant: str) -> None:
         """Give back what a stopped job's message has in hand; a later job that took it over gets a message for it.

@@ -36,6 +36,10 @@ class QueueCases:
         queue.enqueue_auto_start(1, [1])
         assert queue.depth() == {"interactive": 2, "bulk": 2}
 
+    def test_a_chunk_may_come_later(self, queue: Queue) -> None:
+        queue.enqueue_chunk(1, [1, 2], interactive=False, delay_s=60.0)
+        assert queue.depth() == {"interactive": 0, "bulk": 0}
+
     def test_the_same_chunk_may_wait_twice(self, queue: Queue) -> None:
         for _ in range(2):
             queue.enqueue_chunk(1, [1, 2], interactive=False)

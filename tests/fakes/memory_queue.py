@@ -28,6 +28,7 @@ class MemoryQueue:
     def __init__(self) -> None:
         self.messages: deque[Message] = deque()
         self.later: deque[Message] = deque()
+        self.delays: list[float] = []  # of the chunks that were to come later
         self.reachable = True
         self.worker_count = 1
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
@@ -39,8 +40,11 @@ class MemoryQueue:
         if not self.reachable:
             raise QueueError("Redis cannot be used: check REDIS_URL and that the server is running.")
 
-    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool) -> None:
+    def enqueue_chunk(self, job_id: int, task_ids: Sequence[int], *, interactive: bool, delay_s: float = 0.0) -> None:
         self._enqueue("annotate_chunk", job_id, list(task_ids), interactive=interactive)
+        if delay_s:
+            self.delays.append(delay_s)
+            self.later.append(self.messages.pop())
 
     def enqueue_sync(self, project_id: int) -> None:
         self.ping()

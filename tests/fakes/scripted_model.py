@@ -21,6 +21,11 @@ Keys of a script (constructor arguments and `POST /script` alike; each one given
     reply_count      how many replies that holds for; null: all
     text             answer exactly this text; null: none
     api_key          any other key gets 401; null: every key is good
+    requests_per_minute, tokens_per_minute
+                     how much is let through in any 60 s, by the time of arrival; the rest gets 429 at once, with the
+                     `x-ratelimit-*` headers that every answer has then. What was refused uses nothing up
+    max_in_flight    more calls at once than this get 429
+    limit_headers    false: no answer tells of limits
     reset            true: counts and requests start again from nothing
 """
 
@@ -33,7 +38,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -60,6 +65,10 @@ class Script:
     reply_count: int | None = None
     text: str | None = None
     api_key: str | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
+    limit_headers: bool = True
 
     def change(self, changes: Mapping[str, JSON]) -> None:
         unknown = set(changes) - {f.name for f in fields(self)}
@@ -113,6 +122,7 @@ class ScriptedModel:
         self.requests: deque[dict[str, JSON]] = deque(maxlen=MAX_KEPT_REQUESTS)
         self.outcomes: Counter[str] = Counter()
         self.in_flight = self.most_in_flight = 0
+        self.window = SlidingWindow()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -159,6 +169,7 @@ class ScriptedModel:
                 self.requests.clear()
                 self.outcomes.clear()
                 self.most_in_flight = self.in_flight
+                self.window = SlidingWindow()
             self.script.change(changes)
 
     def counts(self) -> dict[str, JSON]:
@@ -170,6 +181,7 @@ class ScriptedModel:
                 "outcomes": dict(self.outcomes),
                 "in_flight": self.in_flight,
                 "most_in_flight": self.most_in_flight,
+                "let_through": {"requests": self.window.requests, "tokens": self.window.tokens},
             }
 
     def complete(self, body: JSON, key: str | None) -> Answer:
@@ -179,15 +191,48 @@ class ScriptedModel:
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
             latency_s = self.script.latency_s
+            refused, headers = self._admit(body)
+            if refused is not None:
+                self.outcomes["429"] += 1
+                self.in_flight -= 1
+                return refused
         try:
             time.sleep(latency_s)
             with self._lock:
                 reply = self._decide(body, key)
                 self.outcomes[reply.outcome] += 1
-            return reply
+            return replace(reply, headers={**headers, **reply.headers})
         finally:
             with self._lock:
                 self.in_flight -= 1
+
+    def _admit(self, body: JSON) -> tuple[Answer | None, Mapping[str, str]]:
+        """A refusal because of a limit, and the headers of an answer. What it will use is known beforehand."""
+        script = self.script
+        limits = {"requests": script.requests_per_minute, "tokens": script.tokens_per_minute}
+        if script.max_in_flight is None and not any(limits.values()):
+            return None, {}
+        now = time.monotonic()
+        needs = {"requests": 1, "tokens": _used_tokens(body) if script.tokens_per_minute else 0}
+        left = {what: None if limit is None else limit - self.window.used(what, now) for what, limit in limits.items()}
+        short = [what for what, room in left.items() if room is not None and room < needs[what]]
+        crowded = script.max_in_flight is not None and self.in_flight > script.max_in_flight
+        headers: dict[str, str] = {}
+        if not short and not crowded:
+            self.window.add(now, needs)
+            left = {what: None if room is None else room - needs[what] for what, room in left.items()}
+        for what, limit in limits.items():
+            room = left[what]
+            if script.limit_headers and limit is not None and room is not None:
+                headers[f"x-ratelimit-limit-{what}"] = str(limit)
+                headers[f"x-ratelimit-remaining-{what}"] = str(room)
+                headers[f"x-ratelimit-reset-{what}"] = f"{60_000 * (limit - room) // limit}ms"
+        if not short and not crowded:
+            return None, headers
+        if short and script.limit_headers:
+            headers["Retry-After"] = "1"
+        told = f"Rate limit reached for {' and '.join(short) or 'calls in flight'}."
+        return replace(_error(429, told, type_="rate_limit_error", code="rate_limit_exceeded"), headers=headers), {}
 
     def _decide(self, body: JSON, key: str | None) -> Answer:
         failure = self.script.next_failure()
@@ -246,6 +291,34 @@ class ScriptedModel:
                 },
             },
         )
+
+
+class SlidingWindow:
+    """What was let through in the last 60 s, and in all."""
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, int]] = deque()  # when, tokens
+        self._recent_tokens = 0
+        self.requests = self.tokens = 0
+
+    def used(self, what: str, now: float) -> int:
+        while self._recent and self._recent[0][0] <= now - 60.0:
+            self._recent_tokens -= self._recent.popleft()[1]
+        return len(self._recent) if what == "requests" else self._recent_tokens
+
+    def add(self, now: float, used: Mapping[str, int]) -> None:
+        self._recent.append((now, used["tokens"]))
+        self._recent_tokens += used["tokens"]
+        self.requests += 1
+        self.tokens += used["tokens"]
+
+
+def _used_tokens(body: JSON) -> int:
+    """What the scripted answer to this will use; 0 for a call that will be refused."""
+    if _refusal(body, ()) is not None:
+        return 0
+    prompt_tokens = sum(_prompt_tokens(m.get("content")) for m in body["messages"]) + 1
+    return prompt_tokens + len(tokens(answer(body["messages"], body.get("response_format")), 0))
 
 
 def _prompt_tokens(content: JSON) -> int:
@@ -404,6 +477,10 @@ def main() -> None:
     parser.add_argument("--reply", default="scripted", choices=["scripted", "garbage", "cut", "filtered", "empty"])
     parser.add_argument("--text", help="answer exactly this")
     parser.add_argument("--api-key", help="refuse every other key")
+    parser.add_argument("--requests-per-minute", type=int)
+    parser.add_argument("--tokens-per-minute", type=int)
+    parser.add_argument("--max-in-flight", type=int)
+    parser.add_argument("--no-limit-headers", dest="limit_headers", action="store_false")
     options = vars(parser.parse_args())
     options["latency_s"] = options.pop("latency")
     model = ScriptedModel(**options)

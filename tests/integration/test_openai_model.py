@@ -211,6 +211,29 @@ def test_the_wait_that_a_limited_endpoint_asks_for_is_told(endpoint: ScriptedMod
     assert caught.value.retry_after_s == 1.5
 
 
+def test_what_the_headers_say_of_limits_is_told_with_answers_and_refusals(endpoint: ScriptedModel) -> None:
+    memory = Remembered()
+    ask(endpoint, memory=memory)
+    endpoint.change(requests_per_minute=1, tokens_per_minute=5_000)
+    (reply,) = ask(endpoint, memory=memory)
+    assert reply.limits is not None
+    assert (reply.limits.requests, reply.limits.requests_left, reply.limits.tokens) == (1, 0, 5_000)
+    with pytest.raises(ModelRateLimited) as caught:
+        ask(endpoint, memory=memory)
+    assert caught.value.limits is not None
+    assert (caught.value.limits.requests, caught.value.retry_after_s, caught.value.limited) == (1, 1.0, True)
+
+
+@pytest.mark.parametrize(("status", "limited"), [(503, True), (529, True), (500, False), (429, True)])
+def test_too_much_load_counts_as_a_limit(endpoint: ScriptedModel, status: int, limited: bool) -> None:
+    memory = Remembered()
+    ask(endpoint, memory=memory)
+    endpoint.change(fail={"status": status, "retry_after": 3})
+    with pytest.raises(ModelError) as caught:
+        ask(endpoint, memory=memory)
+    assert (caught.value.limited, caught.value.retry_after_s) == (limited, 3.0)
+
+
 def test_the_client_itself_does_not_ask_again(endpoint: ScriptedModel) -> None:
     memory = Remembered()
     ask(endpoint, memory=memory)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fakes.scripted_model import ScriptedModel
+from tests.fakes.scripted_model import ScriptedModel, SlidingWindow
 
 pytestmark = pytest.mark.integration
 
@@ -154,6 +154,42 @@ def test_the_script_is_changed_over_http(client: httpx.Client, model: ScriptedMo
         assert client.post("/script", json=wrong).status_code == 400
     assert client.post("/script", json={"reset": True}).json()["calls"] == 0
     assert client.get("/counts").json()["outcomes"] == {}
+
+
+def test_a_sliding_limit_of_requests(client: httpx.Client, model: ScriptedModel) -> None:
+    model.change(requests_per_minute=2)
+    assert [ask(client).status_code for _ in range(4)] == [200, 200, 429, 429]
+    refused = ask(client)
+    assert refused.headers["x-ratelimit-limit-requests"] == "2"
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert refused.headers["retry-after"] == "1"
+    assert model.counts()["let_through"]["requests"] == 2
+    assert model.counts()["outcomes"] == {"ok": 2, "429": 3}
+
+
+def test_a_sliding_limit_of_tokens_counts_what_answers_report(client: httpx.Client, model: ScriptedModel) -> None:
+    used = ask(client).json()["usage"]["total_tokens"]
+    model.change(tokens_per_minute=2 * used + 1, reset=True)
+    answers = [ask(client) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[1].headers["x-ratelimit-remaining-tokens"] == "1"
+    assert model.counts()["let_through"] == {"requests": 2, "tokens": 2 * used}
+
+
+def test_the_window_slides() -> None:
+    window = SlidingWindow()
+    window.add(0.0, {"tokens": 5})
+    window.add(30.0, {"tokens": 7})
+    assert [window.used("tokens", at) for at in (59.9, 60.0, 89.9, 90.0)] == [12, 7, 7, 0]
+    assert (window.requests, window.tokens) == (2, 12)
+
+
+def test_a_limit_of_calls_in_flight_that_is_not_told(client: httpx.Client, model: ScriptedModel) -> None:
+    model.change(max_in_flight=0, requests_per_minute=100, limit_headers=False)
+    refused = ask(client)
+    assert refused.status_code == 429
+    assert not [name for name in refused.headers if name.startswith(("x-ratelimit", "retry-after"))]
+    assert model.counts()["in_flight"] == 0
 
 
 def test_calls_run_at_the_same_time(model: ScriptedModel) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from backend.core.errors import (
     ContextTooLong,
+    LimitFarOff,
     MediaUnreachable,
     ModelBadRequest,
     ModelError,
@@ -20,6 +22,7 @@ from backend.core.errors import (
     ModelTimeout,
     ModelUnauthorized,
     ModelUnreachable,
+    QueueError,
     StoreError,
 )
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
@@ -27,7 +30,7 @@ from backend.core.values import Document, DocumentPage, Media, Picture, Reply, R
 from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from tests.fakes.function_model import FunctionModel
-from tests.fakes.installation import USAGE, Installation, by_mood, replying
+from tests.fakes.installation import AGENT, USAGE, Installation, by_mood, replying
 from tests.fakes.memory_media import MemoryMedia
 
 GOOD = json.dumps({"sentiment": "positive"})
@@ -435,3 +438,84 @@ def test_a_caller_sleeps_as_its_randomness_says() -> None:
     reply = asyncio.run(Caller(model=model, media=MemoryMedia(), sleep=sleep, random=lambda: 0.5).ask(request))
     assert reply.usage == Usage(prompt_tokens=10, completion_tokens=3, calls=1)
     assert slept == [pytest.approx(0.75)]
+
+
+class Limited(FunctionModel):
+    """A model whose limit is far off for the calls of these numbers, from 1."""
+
+    def __init__(self, far_off: Callable[[int], float | None], **kwargs: bool) -> None:
+        super().__init__(by_mood, **kwargs)
+        self._far_off = far_off
+        self.asked = 0
+
+    async def ask(self, request: Request) -> Reply:
+        self.asked += 1
+        wait_s = self._far_off(self.asked)
+        if wait_s is not None:
+            raise LimitFarOff("not now", wait_s=wait_s)
+        return await super().ask(request)
+
+
+def test_where_the_limit_is_far_off_the_rest_is_given_back_and_nothing_fails() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two", "three", "four")
+    installation.model = Limited(lambda number: 300.0 if number == 3 else None)
+    run = annotate(installation, records, concurrency=1)
+    assert run.far_off is not None
+    assert run.far_off.wait_s == 300.0
+    assert run.stopped_by is None
+    assert sorted(states(installation, records).values()) == [TaskState.DONE] * 2 + [TaskState.QUEUED] * 2
+    assert installation.model.asked == 3
+    assert installation.clock.slept == []
+
+
+def test_a_task_that_has_paid_for_an_answer_waits_for_its_further_ones() -> None:
+    agent = replace(AGENT, confidence="agreement", samples=3)
+    installation = Installation(agent=agent)
+    records = enlisted(installation, "one")
+    installation.model = Limited(lambda number: 40.0 if number == 2 else None)
+    run = annotate(installation, records)
+    assert run.far_off is None
+    assert installation.clock.slept == [40.0]
+    assert states(installation, records) == {"one": TaskState.DONE}
+
+
+@pytest.mark.parametrize(("wait_s", "asked"), [(3_600.0, 2), (1.0, 6)])
+def test_it_does_not_wait_for_ever(wait_s: float, asked: int) -> None:
+    agent = replace(AGENT, confidence="agreement", samples=3)
+    installation = Installation(agent=agent)
+    records = enlisted(installation, "one")
+    installation.model = Limited(lambda number: wait_s if number >= 2 else None)
+    assert annotate(installation, records).far_off is not None
+    assert installation.model.asked == asked
+    assert states(installation, records) == {"one": TaskState.QUEUED}
+
+
+def test_what_is_not_begun_in_time_is_given_back() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two")
+    row = installation.store.project(records[0].project_id)
+    assert row is not None
+    question = installation.projects.question(row)
+
+    async def run() -> ChunkRun:
+        async with installation.caller() as caller:
+            return await annotate_records(records, question, caller, installation.store, concurrency=2, longest_s=-1.0)
+
+    assert sorted(asyncio.run(run()).released) == sorted(record.id for record in records)
+    assert set(states(installation, records).values()) == {TaskState.QUEUED}
+    assert installation.model.requests == []
+
+
+def test_without_redis_nothing_fails_and_all_is_given_back() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two", "three")
+
+    class Away(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            raise QueueError("Redis cannot be used")
+
+    installation.model = Away(by_mood)
+    with pytest.raises(QueueError):
+        annotate(installation, records, concurrency=2)
+    assert set(states(installation, records).values()) == {TaskState.QUEUED}

@@ -12,14 +12,16 @@ from backend.core.errors import (
     ConfigError,
     LabelStudioNotFound,
     LabelStudioUnreachable,
+    LimitFarOff,
     ModelServerError,
     ModelUnauthorized,
     QueueError,
     SettingsError,
 )
-from backend.core.values import TaskState
+from backend.core.values import Reply, Request, TaskState
 from backend.services.annotate import Caller
 from backend.services.jobs import ChunkWorker, summary
+from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import AGENT, CONFIG, Installation, by_mood, replying
 
 
@@ -425,3 +427,47 @@ def test_a_1_mb_text_and_an_empty_one_end_as_skipped_or_done_and_never_stop_the_
         TaskState.DONE,
     ]
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
+
+
+@pytest.mark.parametrize(("wait_s", "interactive"), [(300.0, False), (300.0, True)])
+def test_tasks_put_off_by_a_limit_come_back_later_and_are_done_then(wait_s: float, interactive: bool) -> None:
+    installation = Installation(chunk_size=4, concurrency=1)
+    project_id, _ = installation.project("one", "two", "three")
+    answers = iter([by_mood, None])
+
+    class Limited(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            if next(answers, by_mood) is None:
+                raise LimitFarOff("not now", wait_s=wait_s)
+            return await super().ask(request)
+
+    installation.model = Limited(by_mood)
+    installation.worker = replace(installation.worker, interactive=interactive)
+    job_id = installation.jobs.start_run(project_id)
+    installation.queue.run_all(installation.handle)
+    job = installation.store.job(job_id)
+    assert job is not None
+    assert job.state == "running"
+    (message,) = [m for m in installation.queue.later if m.work == "annotate_chunk"]
+    assert (message.arguments[0], len(message.arguments[1]), message.interactive) == (job_id, 2, interactive)
+    installation.queue.a_while_passes()
+    installation.queue.run_all(installation.handle)
+    job = installation.store.job(job_id)
+    assert job is not None
+    assert job.state == "done"
+    assert installation.store.progress(job_id).states == {"done": 3}
+    assert len(installation.model.requests) == 3
+
+
+@pytest.mark.parametrize(("wait_s", "delay_s"), [(0.1, 5.0), (60.0, 60.0), (80_000.0, 900.0)])
+def test_how_long_tasks_are_put_off(wait_s: float, delay_s: float) -> None:
+    class Limited(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            raise LimitFarOff("not now", wait_s=wait_s)
+
+    installation = Installation()
+    project_id, _ = installation.project("one")
+    installation.model = Limited(by_mood)
+    installation.jobs.start_run(project_id)
+    installation.queue.run_all(installation.handle)
+    assert installation.queue.delays == [delay_s]

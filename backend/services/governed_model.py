@@ -1,0 +1,93 @@
+"""A model whose calls need the governor's leave."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from backend.core.errors import LimitFarOff, ModelError, ModelServerError, ModelTimeout, ModelUnreachable, QueueError
+from backend.core.values import Reply, Request
+from backend.ports.governor import CallEnd, Governor, Leave
+from backend.ports.model import Capabilities, Model
+from backend.prompting.tokens import IMAGE_TOKENS, estimated_tokens
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+LONGEST_PAUSE_S = 30.0  # the endpoint's own; a longer one is not waited for in a worker
+_IMAGE_QUESTION_TOKENS, _IMAGE_ANSWER_TOKENS = 64 + IMAGE_TOKENS, 64  # whether the model sees images
+
+
+@dataclass(frozen=True, kw_only=True)
+class GovernedModel:
+    """`backend.ports.model.Model`: each call waits for leave, and is settled however it ends.
+
+    Besides the model's errors it raises `LimitFarOff`, and `QueueError` before a call: stop rather than spend. The
+    few tiny calls that find out what an endpoint accepts, once for each model, are not counted.
+    """
+
+    model: Model
+    governor: Governor
+
+    async def ask(self, request: Request) -> Reply:
+        leave = await self.governor.acquire(
+            request.model, prompt_tokens=estimated_tokens(request.messages), max_tokens=request.max_tokens
+        )
+        reply = await self._call(leave, lambda: self.model.ask(request), _end_of)
+        return replace(reply, limits=None)
+
+    async def capabilities(self, model: str) -> Capabilities:
+        return await self.model.capabilities(model)
+
+    async def takes_images(self, model: str) -> bool:
+        if (await self.model.capabilities(model)).images is not None:  # remembered: no call
+            return await self.model.takes_images(model)
+        leave = await self.governor.acquire(
+            model, prompt_tokens=_IMAGE_QUESTION_TOKENS, max_tokens=_IMAGE_ANSWER_TOKENS
+        )
+        return await self._call(leave, lambda: self.model.takes_images(model), lambda _: CallEnd())
+
+    async def _call(self, leave: Leave, call: Callable[[], Awaitable[T]], end_of: Callable[[T], CallEnd]) -> T:
+        try:
+            answer = await call()
+        except ModelError as error:
+            await self._settle(leave, _end_after(error))
+            pause_s = error.retry_after_s or 0.0
+            if error.limited and pause_s > LONGEST_PAUSE_S:
+                raise LimitFarOff(str(error), wait_s=pause_s) from error
+            raise
+        except BaseException:  # also when it is cancelled: it may be at the endpoint, and what it uses is not known
+            await self._settle(leave, CallEnd())
+            raise
+        await self._settle(leave, end_of(answer))
+        return answer
+
+    async def _settle(self, leave: Leave, end: CallEnd) -> None:
+        """What was paid for is not lost with Redis: the leave ends by itself, and the next call gets none."""
+        try:
+            await self.governor.settle(leave, end)
+        except QueueError as error:
+            _log.warning("a model call could not be settled", extra={"reason": str(error)})
+
+
+def _end_of(reply: Reply) -> CallEnd:
+    usage = reply.usage
+    if not usage.prompt_tokens:  # some endpoints tell none: what was reserved stays spent
+        return CallEnd(limits=reply.limits)
+    return CallEnd(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, limits=reply.limits)
+
+
+def _end_after(error: ModelError) -> CallEnd:
+    """A refusal uses no tokens, and counts as a request. Of what failed on the way nobody knows what it used."""
+    if isinstance(error, ModelUnreachable):
+        return CallEnd(counted=False)
+    lost = isinstance(error, ModelServerError | ModelTimeout) and not error.limited
+    return CallEnd(
+        prompt_tokens=None if lost else 0,
+        completion_tokens=None if lost else 0,
+        limited=error.limited,
+        retry_after_s=error.retry_after_s,
+        limits=error.limits,
+    )
