@@ -63,6 +63,7 @@ def settings(redis_url: str, endpoint: ScriptedModel, folder: Path) -> Settings:
             "OPENAI_BASE_URL": endpoint.base_url,
             "OPENAI_API_KEY": "sk-secret",
             "PRELABEL_MODEL": "scripted",
+            "PRELABEL_CACHE_DAYS": "0",  # each call is to reach the endpoint
         }
     )
 
