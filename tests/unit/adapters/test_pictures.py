@@ -156,6 +156,7 @@ def test_a_bomb_in_the_notes_of_an_image() -> None:
     assert refusal(content[:33] + chunk + content[33:]) == "it is a damaged image"
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # Pillow's word on the way to a picture
 @settings(max_examples=300)
 @given(st.data())
 def test_broken_bytes_never_raise_anything_else(data: st.DataObject) -> None:
