@@ -101,7 +101,7 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
             if shorter is None:
                 raise
             lists = shorter
-    sampling = sampling_for(agent, config, heard.fields, partial(request, lists.asked))
+    sampling = sampling_for(agent, config, heard.fields, first, partial(request, lists.asked))
     if sampling is not None:
         heard = yield from _sample(sampling, config, read, heard)
     outcome = _outcome(config, heard.fields, heard.reply, notes + lists.notes + heard.notes)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from backend.confidence.decisions import decisions
@@ -67,6 +68,11 @@ class _Reading:
     @property
     def cut(self) -> bool:
         return self.reply.finish_reason == "length" or len(self.reply.text) > MAX_REPLY_CHARS
+
+    @cached_property
+    def tokens_are_the_text(self) -> bool:
+        """Not where they are pieces of a character, or a prefix is left out: positions would not hold."""
+        return "".join(t.token for t in self.reply.tokens or ()) == self.reply.text
 
     def fields(self) -> tuple[FieldReading, ...]:
         text = without_thinking(self.reply.text[:MAX_REPLY_CHARS])
@@ -161,8 +167,8 @@ class _Reading:
         tokens, place = self.reply.tokens, given.position
         if tokens is None or place is None or not control.has_confidence:
             return reading
-        if "".join(t.token for t in tokens) != self.reply.text:
-            return reading  # tokens that are pieces of a character, or a prefix left out: positions would not hold
+        if not self.tokens_are_the_text:
+            return reading
         if control.closed_options:
             return self.as_label(control, reading, tokens, place)
         return self.as_value(control, reading, tokens, place) if given.strict else reading

@@ -44,12 +44,16 @@ class Sampling:
 
 
 def sampling_for(
-    agent: Agent, config: LabelingConfig, fields: Sequence[FieldReading], request: Callable[[int], Request]
+    agent: Agent,
+    config: LabelingConfig,
+    fields: Sequence[FieldReading],
+    first: Request,
+    variant: Callable[[int], Request],
 ) -> Sampling | None:
-    """What a task needs whose first answer was read into `fields`; None where nothing is missing.
+    """What a task needs whose answer to `first` was read into `fields`; None where nothing is missing.
 
     An answer with a problem goes to a person anyway. With "auto" only what has no score yet needs more answers.
-    `request` gives the prompt's variants, counted from 0, which is the first request.
+    `variant` gives the prompt's variants, counted from 1.
     """
     if agent.confidence not in ("auto", "agreement", "prompt_variants") or any(f.problem for f in fields):
         return None
@@ -63,7 +67,7 @@ def sampling_for(
     if all(field.step == NOT_SHOWN for field in wanted):
         return None
     variants = agent.confidence == "prompt_variants"
-    asked = _variants(agent, request) if variants else _samples(agent, request(0))
+    asked = _variants(agent, first, variant) if variants else _samples(agent, first)
     return Sampling(
         config=config,
         controls=frozenset(field.control for field in wanted),
@@ -83,11 +87,11 @@ def _samples(agent: Agent, first: Request) -> Iterator[Request]:
         yield replace(first, temperature=temperature, seed=seed, logprobs=False, sample=number)
 
 
-def _variants(agent: Agent, request: Callable[[int], Request]) -> Iterator[Request]:
+def _variants(agent: Agent, first: Request, variant: Callable[[int], Request]) -> Iterator[Request]:
     """Other wordings and orders of the same question; one that is the same as another would only repeat its answer."""
-    known = {request(0).key}
+    known = {first.key}
     for number in range(1, agent.samples):
-        variant = request(number)
-        if variant.key not in known:
-            known.add(variant.key)
-            yield replace(variant, logprobs=False)
+        asked = variant(number)
+        if asked.key not in known:
+            known.add(asked.key)
+            yield replace(asked, logprobs=False)

@@ -73,7 +73,7 @@ class OpenAIModel:
         memory: Memory,
     ) -> None:
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
-        self._endpoint = self.endpoint = str(self._client.base_url).rstrip("/")
+        self.endpoint = str(self._client.base_url).rstrip("/")
         self._memory = memory
         self._known: dict[str, Capabilities] = {}
         self._probing = asyncio.Lock()
@@ -88,7 +88,7 @@ class OpenAIModel:
         except openai.NotFoundError:
             return None
         except openai.OpenAIError as error:
-            raise translate(error, self._endpoint) from error
+            raise translate(error, self.endpoint) from error
         return [model.id for model in page.data]
 
     async def ask(self, request: Request) -> Reply:
@@ -105,7 +105,7 @@ class OpenAIModel:
 
     async def capabilities(self, model: str) -> Capabilities:
         async with self._probing:  # the first calls of a chunk come all at once, and one probe is enough
-            known = self._known.get(model) or self._memory.capabilities(self._endpoint, model)
+            known = self._known.get(model) or self._memory.capabilities(self.endpoint, model)
             if known is None:
                 known, _ = await self.probe(model)
             self._known[model] = known
@@ -150,12 +150,12 @@ class OpenAIModel:
                 found = replace(found, logprobs=0)  # accepted and ignored: null, or one constant
             return self._remember(model, found), reply.usage
         raise ModelBadRequest(
-            f"The model endpoint {self._endpoint} refuses a plain question in every form: check PRELABEL_MODEL."
+            f"The model endpoint {self.endpoint} refuses a plain question in every form: check PRELABEL_MODEL."
         )
 
     def _remember(self, model: str, found: Capabilities) -> Capabilities:
         self._known[model] = found
-        self._memory.save_capabilities(self._endpoint, model, found)
+        self._memory.save_capabilities(self.endpoint, model, found)
         _log.info("model endpoint probed", extra={"model": model, "structured": found.structured})
         return found
 
@@ -165,12 +165,10 @@ class OpenAIModel:
             raw = await self._client.chat.completions.with_raw_response.create(**parameters(request, found))
             answer = raw.parse()
         except openai.OpenAIError as error:
-            raise translate(error, self._endpoint) from error
+            raise translate(error, self.endpoint) from error
         except (ValueError, TypeError) as error:
-            raise ModelServerError(
-                f"The model endpoint {self._endpoint} answered something that is no JSON."
-            ) from error
-        reply = _reply(answer, self._endpoint, time.monotonic() - started)
+            raise ModelServerError(f"The model endpoint {self.endpoint} answered something that is no JSON.") from error
+        reply = _reply(answer, self.endpoint, time.monotonic() - started)
         return replace(reply, limits=read_limits(raw.headers))
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 
 _SPACE = re.compile(r"[ \t\r\n]*+")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_DECODER = json.JSONDecoder()
 _LITERAL = re.compile(r'[^\s\[\]{}:,"]++')
 
 
@@ -39,59 +40,61 @@ def decisions(text: str, start: int, end: int, *, without: Collection[str] = ())
     return tuple(_Scan(text=text, without=frozenset(without)).value(start, item=None, top=True)) if end > start else ()
 
 
+_Decided = Generator[Decision, None, int]  # returns where the value ends
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Scan:
     text: str
     without: frozenset[str]
 
-    def value(self, at: int, *, item: int | None, top: bool = False) -> Iterator[Decision]:
+    def value(self, at: int, *, item: int | None, top: bool = False) -> _Decided:
         """The decisions of the value that begins at `at`."""
         first = self.text[at]
         if first == "[":
-            yield from self._list(at, item=item, top=top)
-        elif first == "{":
-            yield from self._object(at, item=item)
-        elif first == '"':
+            return (yield from self._list(at, item=item, top=top))
+        if first == "{":
+            return (yield from self._object(at, item=item))
+        after = self._end(_STRING if first == '"' else _LITERAL, at)
+        if first == '"':
             yield Decision(begin=at, end=at + 1, instead="null", item=item)
-            yield Decision(begin=at + 1, end=self.end(at), item=item)
+            yield Decision(begin=at + 1, end=after, item=item)
         else:
-            yield Decision(begin=at, end=min(self.end(at) + 1, len(self.text)), item=item)
+            yield Decision(begin=at, end=min(after + 1, len(self.text)), item=item)
+        return after
 
-    def _list(self, at: int, *, item: int | None, top: bool) -> Iterator[Decision]:
+    def _list(self, at: int, *, item: int | None, top: bool) -> _Decided:
         opening, number = at, 0
         at = self._skip(at + 1)
         if self.text[at] != "]":
             yield Decision(begin=opening, end=at + 1, instead="]", item=0 if top else item)
         while self.text[at] != "]":
-            yield from self.value(at, item=number if top else item)
-            at = self._skip(self.end(at))
+            at = self._skip((yield from self.value(at, item=number if top else item)))
             number += 1
             if self.text[at] == ",":
                 yield Decision(begin=at, end=at + 1, item=number if top else item)
                 at = self._skip(at + 1)
         yield Decision(begin=at, end=at + 1, item=None if top else item)
+        return at + 1
 
-    def _object(self, at: int, *, item: int | None) -> Iterator[Decision]:
+    def _object(self, at: int, *, item: int | None) -> _Decided:
         at = self._skip(at + 1)
         while self.text[at] != "}":
-            key = json.loads(self.text[at : self.end(at)])
-            at = self._skip(self._skip(self.end(at)) + 1)  # behind the colon
-            if key not in self.without:
-                yield from self.value(at, item=item)
-            at = self._skip(self.end(at))
+            colon = self._end(_STRING, at)
+            key = json.loads(self.text[at:colon])
+            at = self._skip(self._skip(colon) + 1)
+            if key in self.without:
+                _, at = _DECODER.raw_decode(self.text, at)
+            else:
+                at = yield from self.value(at, item=item)
+            at = self._skip(at)
             if self.text[at] == ",":
                 at = self._skip(at + 1)
-
-    def end(self, at: int) -> int:
-        """Where the value that begins at `at` ends."""
-        if self.text[at] in "[{":
-            return _DECODER.raw_decode(self.text, at)[1]
-        match = (_STRING if self.text[at] == '"' else _LITERAL).match(self.text, at)
-        return match.end() if match else at + 1
+        return at + 1
 
     def _skip(self, at: int) -> int:
-        match = _SPACE.match(self.text, at)
-        return match.end() if match else at
+        return self._end(_SPACE, at)
 
-
-_DECODER = json.JSONDecoder()
+    def _end(self, piece: re.Pattern[str], at: int) -> int:
+        match = piece.match(self.text, at)
+        return match.end() if match else at + 1

@@ -159,6 +159,8 @@ class LabelingConfig:
 
         Every second turn they come from the last to the first, and each begins with another one.
         """
+        if turn == 0:
+            return self
         return replace(self, controls=tuple(replace(c, options=_turned(c.options, turn)) for c in self.controls))
 
     def schema(self) -> dict[str, JSON]:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page
 
 from scripts import machine, places
 from scripts.product import Product, settings
 from scripts.services import LabelStudio, Redis, ServiceError, redis_server, start_label_studio, start_redis
+from tests.e2e.browser import logged_in
 from tests.e2e.configs import EVERYTHING, EVERYTHING_ROWS, FEEDBACK, FEEDBACK_ROWS
 from tests.e2e.stack import DEADLINE_S, Labeling, Stack, logs
 from tests.fakes.scripted_model import ScriptedModel
@@ -117,3 +119,10 @@ def chromium() -> Path:
     if found is None:
         pytest.skip("no Chromium: apt-get install chromium")
     return found
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page of a browser in which the user is logged in."""
+    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
+        yield page

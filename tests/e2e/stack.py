@@ -131,6 +131,16 @@ class Stack:
     def run(self, project: Project) -> dict[str, Any]:
         return self.answer("run", "--project", project.id, "--wait")
 
+    def pre_annotated(self, title: str, config: str, row: Row, answer: Mapping[str, Any]) -> Labeling:
+        """A project with one task and the prediction of a model that answers that."""
+        project = self.project(title, config, [row])
+        self.connect(project)
+        self.model.change(text=json.dumps(answer, ensure_ascii=False))
+        told = self.run(project)
+        self.model.change(text=None)
+        assert told["by_state"] == {"done": 1}, told
+        return project
+
     @contextmanager
     def waiting_run(self, project: Project) -> Iterator[Running]:
         """`prelabel run --wait` in the background."""

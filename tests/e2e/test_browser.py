@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.services import LabelStudio
-from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.browser import keep_picture, open_editor
 from tests.e2e.configs import EVERYTHING_ROWS
 from tests.e2e.stack import Labeling
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
-        yield page
 
 
 def checked(page: Page) -> list[str]:

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.services import LabelStudio
-from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.browser import keep_picture, open_editor
 from tests.e2e.configs import OWN_LABELS, OWN_LABELS_ROW, RANKED_ROW, RANKERS
-from tests.e2e.stack import Labeling, Stack
+from tests.e2e.stack import Stack
 
 # Each column: its title, and the titles of the items in it, from the top.
 _COLUMNS = """columns => columns.map(column => [
   column.firstElementChild.textContent,
   [...column.querySelectorAll(".htx-ranker-item")].map(item => item.firstElementChild.textContent),
 ])"""
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
-        yield page
-
-
-def pre_annotated(stack: Stack, title: str, config: str, row: Mapping[str, Any], answer: Mapping[str, Any]) -> Labeling:
-    """A project with one task and the prediction of a model that answers that."""
-    project = stack.project(title, config, [row])
-    stack.connect(project)
-    stack.model.change(text=json.dumps(answer, ensure_ascii=False))
-    told = stack.run(project)
-    assert told["by_state"].get("done") == 1, told
-    return project
 
 
 @pytest.mark.parametrize(
@@ -65,7 +45,7 @@ def pre_annotated(stack: Stack, title: str, config: str, row: Mapping[str, Any],
 def test_items_stand_where_the_model_put_them(
     page: Page, stack: Stack, kind: str, answer: Any, columns: list[Any]
 ) -> None:
-    project = pre_annotated(stack, f"Ranker: {kind}", RANKERS[kind], RANKED_ROW, {"rank": answer})
+    project = stack.pre_annotated(f"Ranker: {kind}", RANKERS[kind], RANKED_ROW, {"rank": answer})
     open_editor(page, project, project.task_ids()[0])
     titles = [title for _, column in columns for title in column]
     expect(page.locator(".htx-ranker-item")).to_contain_text(titles)  # the items are there before the prediction is
@@ -79,7 +59,7 @@ def test_labels_of_the_data_mark_a_text_of_several_keys(page: Page, stack: Stack
         {"text": "Frank Herbert", "label": "PERSON"},
         {"text": "1965", "label": "YEAR"},
     ]
-    project = pre_annotated(stack, "Own labels", OWN_LABELS, OWN_LABELS_ROW, {"spans": spans, "kind": "film"})
+    project = stack.pre_annotated("Own labels", OWN_LABELS, OWN_LABELS_ROW, {"spans": spans, "kind": "film"})
     open_editor(page, project, project.task_ids()[0])
     marked = page.locator(".htx-highlight")
     expect(marked).to_have_count(3)
@@ -114,7 +94,7 @@ def test_dates_and_the_paths_of_a_tree(page: Page, stack: Stack) -> None:
     )
     answer = {"day": "2026-03-04", "moment": "2026-03-04T05:06", "kind": ["Animal > Dog", "Plant"]}
     row = {"text": "On 4 March 2026 at 5:06 a dog lay under a tree."}
-    project = pre_annotated(stack, "Dates", config, row, answer)
+    project = stack.pre_annotated("Dates", config, row, answer)
     open_editor(page, project, project.task_ids()[0])
     time = page.locator('input[type="time"]')
     expect(time).to_have_value("05:06")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops
 from playwright.sync_api import FloatRect, Page, expect
 
-from scripts.services import LabelStudio
-from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.browser import keep_picture, open_editor
 from tests.e2e.stack import Labeling, Stack, eventually
 from tests.e2e.test_browser_images import upload
 from tests.fakes.documents import letter, pdf, scanned
@@ -27,12 +24,6 @@ CONFIG = """
   <TextArea name="summary" toName="paper"/>
 </View>
 """
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,8 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from scripts.services import LabelStudio
-from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.browser import keep_picture, open_editor
 from tests.e2e.stack import Labeling, Stack, eventually
 from tests.fakes.pictures import COLOURS, drawn
 
@@ -53,12 +50,6 @@ def upload(project: Labeling, name: str, content: bytes) -> int:
     eventually(lambda: set(project.task_ids()) - known, f"{name} is a task")
     (task_id,) = set(project.task_ids()) - known
     return task_id
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

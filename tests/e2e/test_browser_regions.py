@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from scripts.services import LabelStudio
-from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.browser import keep_picture, open_editor
 from tests.e2e.stack import Labeling, Stack, eventually
 from tests.fakes.pictures import drawn
 
@@ -57,23 +55,6 @@ _WRITTEN = ("from_name", "to_name", "type", "value", "from_id", "to_id", "direct
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
-        yield page
-
-
-def answered(stack: Stack, title: str, config: str, row: Mapping[str, Any], answer: Mapping[str, Any]) -> Labeling:
-    """A project of one task, pre-annotated with that answer."""
-    made = stack.project(title, config, [row])
-    stack.connect(made)
-    stack.model.change(text=json.dumps(answer, ensure_ascii=False))
-    told = stack.run(made)
-    stack.model.change(text=None)
-    assert told["by_state"] == {"done": 1}, told
-    return made
-
-
-@pytest.fixture(scope="module")
 def sees_images(_stack: Stack) -> None:
     """It is known that the model sees images, before it always answers the same."""
     photo = '<View><Image name="i" value="$i"/><Rating name="r" toName="i"/></View>'
@@ -89,7 +70,7 @@ def picture(colour: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(_stack: Stack, sees_images: None) -> Labeling:
-    return answered(_stack, "Regions", CONFIG, {"note": NOTE, "image": picture("green")}, ANSWER)
+    return _stack.pre_annotated("Regions", CONFIG, {"note": NOTE, "image": picture("green")}, ANSWER)
 
 
 def predicted(stack: Stack, project: Labeling) -> list[Mapping[str, Any]]:
@@ -150,7 +131,7 @@ def test_the_relations_are_drawn_and_listed(page: Page, project: Labeling) -> No
 
 def test_the_editor_writes_what_it_was_given(page: Page, stack: Stack, sees_images: None) -> None:
     """What is submitted unchanged is the prediction, entry for entry."""
-    project = answered(stack, "Submitted", CONFIG, {"note": NOTE, "image": picture("green")}, ANSWER)
+    project = stack.pre_annotated("Submitted", CONFIG, {"note": NOTE, "image": picture("green")}, ANSWER)
     opened(page, project, "Regions")
     expect(page.locator(".lsf-outliner-item")).to_have_count(4)
     assert entries(submitted(page, project)) == entries(predicted(stack, project))
@@ -158,7 +139,7 @@ def test_the_editor_writes_what_it_was_given(page: Page, stack: Stack, sees_imag
 
 def test_each_image_of_a_list_shows_its_own_answer(page: Page, stack: Stack, sees_images: None) -> None:
     row = {"pages": [picture("red"), picture("blue")], "photo": picture("green")}
-    items = answered(stack, "Items", ITEMS, row, ITEMS_ANSWER)
+    items = stack.pre_annotated("Items", ITEMS, row, ITEMS_ANSWER)
     assert [(r["from_name"], r["item_index"]) for r in predicted(stack, items)] == [
         ("kind", 0),
         ("kind", 1),

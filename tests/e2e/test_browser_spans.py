@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from backend.dialogue import annotate
 from backend.labeling.parsing import parse_config
-from scripts.services import LabelStudio
-from tests.e2e.browser import keep_picture, logged_in, open_editor
+from tests.e2e.browser import keep_picture, open_editor
 from tests.e2e.configs import ODD_PAGES, SPANS, SPANS_ROWS
 from tests.e2e.stack import Labeling, Stack
 from tests.samples import question, reply, task
@@ -36,12 +34,6 @@ ODD_CONFIG = """
   <HyperTextLabels name="in_page" toName="page"><Label value="WORD" background="#d0a"/></HyperTextLabels>
 </View>
 """
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Path, label_studio: LabelStudio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with logged_in(chromium, label_studio, tmp_path_factory.mktemp("chromium")) as page:
-        yield page
 
 
 def run(stack: Stack, project: Labeling, task_id: int, answer: Mapping[str, Sequence[str]], label: str) -> None:
