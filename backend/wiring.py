@@ -26,10 +26,11 @@ from backend.core.values import JSON
 from backend.ports.model import Model
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
+from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
-from backend.services.jobs import ChunkWorker, Jobs
+from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints

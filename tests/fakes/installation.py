@@ -16,7 +16,8 @@ from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
-from backend.services.jobs import ChunkWorker, Jobs
+from backend.services.chunks import ChunkWorker
+from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backend import cli
+from backend import cli, cli_common, cli_run
 from backend.core.values import Outcome, TaskState, Usage
 from tests.fakes.installation import CONFIG, Installation
 
@@ -29,9 +29,9 @@ def prelabel(
     """Runs a command: its exit code, what it printed and what it told on stderr."""
     parts = installation.parts()
     monkeypatch.setattr(parts, "model_warning", lambda: None)
-    monkeypatch.setattr(cli, "_parts", lambda: parts)
+    monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli.time, "sleep", lambda _: installation.work_off())
+    monkeypatch.setattr(cli_run.time, "sleep", lambda _: installation.work_off())
 
     def run(*arguments: object, warning: str | None = None) -> tuple[int, str, str]:
         if warning is not None:

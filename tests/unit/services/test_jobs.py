@@ -20,7 +20,8 @@ from backend.core.errors import (
 )
 from backend.core.values import Reply, Request, TaskState
 from backend.services.annotate import Caller
-from backend.services.jobs import ChunkWorker, summary
+from backend.services.chunks import ChunkWorker
+from backend.services.summaries import summary
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import AGENT, CONFIG, Installation, by_mood, replying
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend.core.errors import LabelStudioError
 from backend.core.values import Reply, Request, TaskState, TokenLogprob
-from backend.services.jobs import in_words
+from backend.services.summaries import in_words
 from tests.fakes.installation import AGENT, CONFIG, Installation, by_mood, replying
 
 TEXTS = ("good", "bad", "fine", "bad too", "ok")

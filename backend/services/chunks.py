@@ -1,0 +1,124 @@
+"""What a worker does with one queue message: annotate a chunk of a job's tasks, write back, end what is all done."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from backend.core.errors import ConfigError, LimitFarOff, SettingsError
+from backend.ports.queue import Queue
+from backend.ports.store import JobRow, ProjectRow, Store
+from backend.services.annotate import Caller, annotate_records
+from backend.services.projects import Projects
+from backend.services.same_settings import RESTART
+from backend.services.writeback import Writer
+
+_log = logging.getLogger(__name__)
+
+CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+_SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChunkWorker:
+    """What a worker does with one queue message."""
+
+    store: Store
+    projects: Projects
+    writer: Writer
+    queue: Queue
+    caller: CallerContext
+    concurrency: int
+    interactive: bool = False  # from which queue its messages are
+
+    def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
+        """Annotate what is still to do of these tasks, write back, end what is all done. Idempotent.
+
+        The tasks may belong to a later job by now: that one is ended with them, or goes on where this one stopped.
+        """
+        job = self.store.job(job_id)
+        if job is None:
+            _log.warning("a queue message names a job that is not in the database", extra={"job": job_id})
+            return
+        row = self.store.project(job.project_id)
+        stopped = job.state == "stopped"
+        if not stopped and row is not None:
+            reason = self._annotate(job, row, task_ids, claimant)
+            stopped = reason is not None
+            if reason is not None:
+                _log.error("job stopped", extra={"job": job.id, "reason": reason})
+                self.store.set_job_state(job.id, "stopped", reason)
+        if stopped:
+            self._hand_on(job, task_ids, claimant)
+        self.writer.write_back(job.project_id)
+        owners = {job.id: job} | {owner.id: owner for owner in self.store.owners(job.project_id, job.version, task_ids)}
+        ended = [owner for owner in owners.values() if self.store.finish_job_if_done(owner.id)]
+        if any(owner.kind != "predict" for owner in ended):
+            # Where no backend is connected, Label Studio takes the version only once there is a prediction of it.
+            self.projects.sync(self.writer.labels, job.project_id)
+
+    def write_back(self, project_id: int) -> None:
+        """Write back what the chunks had to leave: to another writer that died, or because it was held."""
+        if self.writer.write_back(project_id):
+            self.projects.sync(self.writer.labels, project_id)
+
+    def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> str | None:
+        """Annotate what can be claimed; returns why the job must stop."""
+        try:
+            question = self.projects.question(row)
+        except ConfigError as error:
+            return str(error)
+        if question.version != job.version:
+            return _why_other_version(row, job.version, question.version)
+        if job.state == "queued":
+            self.store.set_job_state(job.id, "running")
+
+        async def annotate() -> str | None:
+            async with self.caller() as caller:
+                records = self.store.claim(job.version, job.project_id, task_ids, claimant)
+                run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
+            if run.stopped_by is not None:
+                return str(run.stopped_by)
+            if run.released:
+                self._put_off(job, [r.task_id for r in records if r.id in set(run.released)], run.far_off)
+            return None
+
+        try:
+            return asyncio.run(annotate())
+        except SettingsError as error:  # there is no model to ask: nothing was claimed
+            return str(error)
+
+    def _put_off(self, job: JobRow, task_ids: Sequence[int], far_off: LimitFarOff | None) -> None:
+        """A message for what was given back, for when the model's limit has room again."""
+        delay_s = min(max(far_off.wait_s if far_off else 0.0, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
+        reason = str(far_off or "The message took too long.")
+        extra = {"job": job.id, "tasks": len(task_ids), "seconds": round(delay_s), "reason": reason}
+        _log.info("tasks are put off", extra=extra)
+        self.queue.enqueue_chunk(job.id, task_ids, interactive=self.interactive, delay_s=delay_s)
+
+    def _hand_on(self, job: JobRow, task_ids: Sequence[int], claimant: str) -> None:
+        """Give back what a stopped job's message has in hand; a later job that took it over gets a message for it.
+
+        That job found these tasks running when it was queued, so that no message of its own names them.
+        """
+        left = self.store.claim(job.version, job.project_id, task_ids, claimant)
+        self.store.release([record.id for record in left])
+        taken_over: defaultdict[int, list[int]] = defaultdict(list)
+        for record in left:
+            if record.job_id is not None and record.job_id != job.id:
+                taken_over[record.job_id].append(record.task_id)
+        for owner, owned in taken_over.items():
+            self.queue.enqueue_chunk(owner, owned, interactive=False)
+
+
+def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
+    """The project as it is stored gives whoever asked for the job one version and this worker another: then it is
+    not the project that changed."""
+    if row.version == of_job:
+        told = f"version {of_worker} there, {of_job} here"
+        return f"The worker was started with other settings ({told}): {RESTART}, then run again."
+    return "The labeling config or the instructions changed meanwhile: run again."
