@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LimitFarOff, SettingsError
+from backend.core.values import JobState
 from backend.ports.queue import Queue
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
@@ -20,6 +21,7 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+_HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
 
@@ -45,13 +47,13 @@ class ChunkWorker:
             _log.warning("a queue message names a job that is not in the database", extra={"job": job_id})
             return
         row = self.store.project(job.project_id)
-        stopped = job.state == "stopped"
+        stopped = job.state in _HALTED
         if not stopped and row is not None:
             reason = self._annotate(job, row, task_ids, claimant)
             stopped = reason is not None
             if reason is not None:
                 _log.error("job stopped", extra={"job": job.id, "reason": reason})
-                self.store.set_job_state(job.id, "stopped", reason)
+                self.store.set_job_state(job.id, JobState.STOPPED, reason)
         if stopped:
             self._hand_on(job, task_ids, claimant)
         self.writer.write_back(job.project_id)
@@ -74,8 +76,8 @@ class ChunkWorker:
             return str(error)
         if question.version != job.version:
             return _why_other_version(row, job.version, question.version)
-        if job.state == "queued":
-            self.store.set_job_state(job.id, "running")
+        if job.state == JobState.QUEUED:
+            self.store.set_job_state(job.id, JobState.RUNNING)
 
         async def annotate() -> str | None:
             async with self.caller() as caller:
