@@ -120,7 +120,7 @@ def connect(
     """Connect a project to this backend, or repair what is half connected. Safe to repeat."""
     parts = open_parts()
     connection = parts.connect(project, backend_url, auto_start=auto_start)
-    warning = parts.model_warning()
+    warning = parts.model_warning(project)
     if as_json:
         print_json({**connection.as_json(), "warning": warning})
         return

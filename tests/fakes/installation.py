@@ -119,7 +119,7 @@ class Installation:
         )
 
     @asynccontextmanager
-    async def caller(self) -> AsyncIterator[Caller]:
+    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
         model = CachedModel(self.model, self.store, endpoint="http://model/v1") if self.cached else self.model
         yield Caller(
             model=model,

@@ -16,10 +16,10 @@ from backend.ports.store import JobRow
 
 
 class SqlJobs(Database):
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
+    def create_job(self, project_id: int, version: str, kind: str, agent: str | None = None) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now
+            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now, agent=agent
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,
@@ -92,4 +92,5 @@ def _job(row: RowMapping) -> JobRow:
         created_at=utc(row["created_at"]),
         finished_at=utc_or_none(row["finished_at"]),
         reason=row["reason"],
+        agent=row["agent"],
     )
