@@ -16,15 +16,19 @@ from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.prices import price
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
-from backend.core.values import JSON, Agent
+from backend.core.values import JSON, Agent, Usage
 from backend.ports.model import Model
+from backend.ports.store import ProjectRow
 from backend.prompting.template_check import check_template
+from backend.services.agent_checks import AgentChecks
+from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
@@ -137,6 +141,17 @@ class Parts:
             has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
         )
 
+    @cached_property
+    def trials(self) -> Trials:
+        self.need_key()
+        return Trials(
+            labels=self.labels, projects=self.projects, caller=self.caller, concurrency=self.settings.concurrency
+        )
+
+    @cached_property
+    def agent_checks(self) -> AgentChecks:
+        return AgentChecks(trials=lambda: self.trials, describe_model=self.describe_model)
+
     @asynccontextmanager
     async def model(self, timeout_s: float | None = None, *, agent: Agent | None = None) -> AsyncIterator[OpenAIModel]:
         """A model client for one event loop, for an agent's endpoint; without one for that of the settings."""
@@ -230,6 +245,17 @@ class Parts:
         self.need_key()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         return self.jobs.start_run(project_id, task_ids, agent=agent)
+
+    def use_agent(self, project_id: int, agent: str) -> ProjectRow:
+        """Make an agent the project's, unless service or workers would make another one of it."""
+        self.need_key()
+        self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
+        return self.projects.choose(self.labels, project_id, agent)
+
+    @staticmethod
+    def price(model: str, usage: Usage) -> float | None:
+        """US dollars; None: not known."""
+        return price(model, usage)
 
     def metrics(self) -> bytes:
         return render_metrics(self.store, self.queue)

@@ -47,7 +47,7 @@ def _missing(text: str, context: dict[str, Any]) -> str | None:
 
 
 def _contexts() -> Iterator[dict[str, Any]]:
-    """Several controls and objects, or one; every variant; with and without what may be absent; once with long lists."""
+    """Several controls and objects, or one; every variant; without what may be absent; once with long lists."""
     texts = [f"qzdata{n} {'~' * (3 + n)} qzdata{n}" for n in range(2)]
     objects = [{"name": f"qzobject{n}", "text": text, "fence": fence_for(text)} for n, text in enumerate(texts)]
     for variant in range(VARIANTS):

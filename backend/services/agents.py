@@ -65,13 +65,12 @@ class Agents:
             return replace(row, agent_problem=problem)
         return replace(row, extra_agent=extra, agent_problem=None)
 
-    def add(self, version: AgentVersion) -> bool:
-        """Register it; False where that version was registered before. Raises `InputError` for a name that is taken."""
-        if version.agent.name == self.default.agent.name:
+    def need_free(self, name: str) -> None:
+        """Raises `InputError` for the name of the settings' agent: it would never be found."""
+        if name == self.default.agent.name:
             raise InputError(
-                f"The name {version.agent.name!r} is that of the agent from the settings: give this one another name."
+                f"The name {name!r} is that of the agent from the settings (PRELABEL_AGENT): take another one."
             )
-        return self.store.add_agent(version)
 
     def retire(self, text: str) -> int:
         """Retire NAME, all its versions, or NAME@HASH; returns how many. Raises `AgentUnknown`."""

@@ -43,7 +43,7 @@ class Projects:
 
         Raises `ConfigError` when nothing in the config can be answered, and `AgentUnknown`.
         """
-        return _question(row, self._made_by(row, agent))
+        return question_for(row, self._made_by(row, agent))
 
     def remember(
         self, project_id: int, label_config: str, instructions: str | None = None, *, extra_params: JSON = _NOT_SAID
@@ -79,7 +79,7 @@ class Projects:
         """Remember which agent makes the row's version, or the version that `agent` would make; returns the version."""
         made_by = self._made_by(row, agent)
         try:
-            question = _question(row, made_by)
+            question = question_for(row, made_by)
         except ConfigError:
             return None
         asked = canonical_hash([question.config.fingerprint, question.instructions])
@@ -159,7 +159,7 @@ class Projects:
         return version_for(made_by.agent, config, made_by.template_source, row.instructions), refusals
 
 
-def _question(row: ProjectRow, made_by: AgentVersion) -> Question:
+def question_for(row: ProjectRow, made_by: AgentVersion) -> Question:
     config = answerable(row.label_config)
     return Question(
         config=config,

@@ -205,7 +205,7 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings"):
+        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller"):
             setattr(parts, name, getattr(self, name))
         return parts
 
