@@ -147,7 +147,7 @@ class _Loader(yaml.SafeLoader):
         self.twice: list[str] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise yaml.composer.ComposerError(None, None, "anchors and aliases are not taken", event.start_mark)
         return super().compose_node(parent, index)

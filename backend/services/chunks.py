@@ -122,4 +122,4 @@ def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
     if row.version == of_job:
         told = f"version {of_worker} there, {of_job} here"
         return f"The worker was started with other settings ({told}): {RESTART}, then run again."
-    return "The labeling config or the instructions changed meanwhile: run again."
+    return "The labeling config, the instructions or the agent changed meanwhile: run again."
