@@ -29,7 +29,7 @@ def run_command(
     """Pre-annotate the tasks that lack a prediction of the current version."""
     parts = open_parts()
     job_id = parts.start_run(project, task or None)
-    warning = parts.model_warning()
+    warning = parts.model_warning(project)
     if not as_json:
         warn(warning)
     if wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -195,6 +196,20 @@ class Settings(BaseSettings):
             return given
         auth = self.basic_auth
         return canonical_hash(["webhook", *auth])[:40] if auth else None
+
+    def endpoint_key(self, variable: str | None = None) -> str:
+        """The key of a model endpoint: of OPENAI_API_KEY, empty where that is unset, or of the named variable.
+
+        Raises `SettingsError` where that one is not set.
+        """
+        if variable is None:
+            return self.openai_api_key.get_secret_value()
+        key = os.environ.get(variable, "")
+        if not key:
+            raise SettingsError(
+                f"The agent takes its key from {variable}, which is not set: set it for `prelabel worker` too."
+            )
+        return key
 
     def to_agent(self) -> Agent:
         return Agent(

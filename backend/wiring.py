@@ -16,14 +16,19 @@ from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metrics import render_metrics
 from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.prices import price
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
-from backend.core.values import JSON
+from backend.core.values import JSON, Agent, Usage
 from backend.ports.model import Model
+from backend.ports.store import ProjectRow
+from backend.prompting.template_check import check_template
+from backend.services.agent_checks import AgentChecks
+from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
@@ -65,8 +70,14 @@ class Parts:
 
     @cached_property
     def projects(self) -> Projects:
-        source = read_template(self.settings.prompts_dir, self.settings.template)
+        source = self.template(self.settings.template)
         return Projects(store=self.store, agent=self.settings.to_agent(), template_source=source)
+
+    def template(self, name: str) -> str:
+        """The source of a template of the prompts folder. Raises `TemplateError`, also for what it leaves out."""
+        source = read_template(self.settings.prompts_dir, name)
+        check_template(source)
+        return source
 
     @cached_property
     def started_with(self) -> dict[str, str]:
@@ -124,23 +135,37 @@ class Parts:
             store=self.store,
             queue=self.queue,
             projects=self.projects,
-            model=lambda: asyncio.run(self._describe_model()),
+            model=self.describe_model,
             webhook_secret=self.settings.effective_webhook_secret,
             same_settings=self.same_settings,
             has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
         )
 
+    @cached_property
+    def trials(self) -> Trials:
+        self.need_key()
+        return Trials(
+            labels=self.labels, projects=self.projects, caller=self.caller, concurrency=self.settings.concurrency
+        )
+
+    @cached_property
+    def agent_checks(self) -> AgentChecks:
+        return AgentChecks(trials=lambda: self.trials, describe_model=self.describe_model)
+
     @asynccontextmanager
-    async def model(self, timeout_s: float | None = None) -> AsyncIterator[OpenAIModel]:
-        """A model client for one event loop."""
-        key = self.settings.openai_api_key.get_secret_value()
-        if not key and not self.settings.openai_base_url:
+    async def model(self, timeout_s: float | None = None, *, agent: Agent | None = None) -> AsyncIterator[OpenAIModel]:
+        """A model client for one event loop, for an agent's endpoint; without one for that of the settings."""
+        base_url = (agent.base_url if agent else None) or self.settings.openai_base_url
+        key_variable = agent.key_variable if agent else None
+        key = self.settings.endpoint_key(key_variable)
+        if not key and not base_url:
             raise SettingsError("There is no model endpoint: set OPENAI_API_KEY, or OPENAI_BASE_URL for another one.")
         model = OpenAIModel(
-            base_url=self.settings.openai_base_url,
+            base_url=base_url,
             api_key=key or "none",  # the client wants one; local endpoints do not look at it
             timeout_s=timeout_s or self.settings.request_timeout_s,
             memory=self.store,
+            key_variable=key_variable or "OPENAI_API_KEY",
         )
         try:
             yield model
@@ -148,8 +173,13 @@ class Parts:
             await model.close()
 
     @asynccontextmanager
-    async def caller(self) -> AsyncIterator[Caller]:
-        async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
+    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
+        """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings."""
+        async with (
+            self.model(agent=agent) as model,
+            self.governor(model.endpoint, agent) as governor,
+            self.media(agent) as media,
+        ):
             cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
@@ -160,13 +190,13 @@ class Parts:
         return CachedModel(model, self.store, endpoint=endpoint) if self.settings.cache_days else model
 
     @asynccontextmanager
-    async def governor(self, endpoint: str) -> AsyncIterator[RedisGovernor]:
-        """The governor of the calls to an endpoint, for one event loop."""
+    async def governor(self, endpoint: str, agent: Agent | None = None) -> AsyncIterator[RedisGovernor]:
+        """The governor of the calls to an endpoint with an agent's key, for one event loop."""
         settings = self.settings
         governor = RedisGovernor(
             settings.redis_url,
             endpoint=endpoint,
-            api_key=settings.openai_api_key.get_secret_value(),
+            api_key=settings.endpoint_key(agent.key_variable if agent else None),
             interactive=self.interactive,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
@@ -176,17 +206,17 @@ class Parts:
         finally:
             await governor.close()
 
-    def media(self) -> HttpMedia:
-        """A loader of images and documents for one event loop."""
-        settings = self.settings
+    def media(self, agent: Agent | None = None) -> HttpMedia:
+        """A loader of images and documents for one event loop, as an agent is to see them."""
+        settings, agent = self.settings, agent or self.settings.to_agent()
         return HttpMedia(
             label_studio_url=settings.label_studio_url,
             authorization=self._authorization,
             limits=Limits(
                 max_bytes=settings.media_max_bytes,
                 max_pixels=settings.media_max_pixels,
-                max_side=settings.media_max_side,
-                max_pages=settings.media_max_pages,
+                max_side=agent.image_side,
+                max_pages=agent.document_pages,
                 timeout_s=settings.media_timeout_s,
             ),
             root=settings.media_root,
@@ -210,11 +240,22 @@ class Parts:
             auto_start=auto_start,
         )
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None) -> int:
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None, *, agent: str | None = None) -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
-        return self.jobs.start_run(project_id, task_ids)
+        return self.jobs.start_run(project_id, task_ids, agent=agent)
+
+    def use_agent(self, project_id: int, agent: str) -> ProjectRow:
+        """Make an agent the project's, unless service or workers would make another one of it."""
+        self.need_key()
+        self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
+        return self.projects.choose(self.labels, project_id, agent)
+
+    @staticmethod
+    def price(model: str, usage: Usage) -> float | None:
+        """US dollars; None: not known."""
+        return price(model, usage)
 
     def metrics(self) -> bytes:
         return render_metrics(self.store, self.queue)
@@ -225,30 +266,40 @@ class Parts:
                 "LABEL_STUDIO_API_KEY is not set: make a token in Label Studio under Account & Settings."
             )
 
-    def model_warning(self) -> str | None:
-        """That the endpoint does not list the model. It need not be within reach from here: then None."""
+    def model_warning(self, project_id: int | None = None) -> str | None:
+        """That the endpoint does not list the model of the project's agent. It need not be within reach from here:
+        then None."""
+        row = None if project_id is None else self.store.project(project_id)
         try:
-            return asyncio.run(self._unlisted(timeout_s=_WARNING_TIMEOUT_S))
+            return asyncio.run(self._unlisted(self.projects.agents.of(row).agent, timeout_s=_WARNING_TIMEOUT_S))
         except (ModelError, SettingsError):
             return None
 
-    async def _unlisted(self, timeout_s: float | None = None) -> str | None:
-        async with self.model(timeout_s) as model:
+    async def _unlisted(self, agent: Agent, timeout_s: float | None = None) -> str | None:
+        async with self.model(timeout_s, agent=agent) as model:
             known = await model.models()
-        if not known or self.settings.model in known:
+        if not known or agent.model in known:
             return None
+        setting = "PRELABEL_MODEL" if agent.name == self.settings.agent else f"`model` of the agent {agent.name!r}"
         return (
-            f"The model endpoint does not list {self.settings.model!r}: set PRELABEL_MODEL to one of "
+            f"The model endpoint does not list {agent.model!r}: set {setting} to one of "
             f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}."
         )
 
-    async def _describe_model(self) -> JSON:
-        unlisted = await self._unlisted()
+    def describe_model(self, agent: Agent) -> JSON:
+        """What an agent's endpoint can do, found out with a real call. Raises a `ModelError` or a `SettingsError`."""
+        return asyncio.run(self._describe_model(agent))
+
+    async def _describe_model(self, agent: Agent) -> JSON:
+        unlisted = await self._unlisted(agent)
         if unlisted is not None:
             raise ModelBadRequest(unlisted)
-        async with self.model() as model:
-            found, usage = await model.probe(self.settings.model)
+        async with self.model(agent=agent) as model:
+            found, usage = await model.probe(agent.model, reasoning_effort=agent.reasoning_effort)
             with suppress(ModelServerError, ModelTimeout):  # of an image; that text is answered is known
-                found = replace(found, images=await model.takes_images(self.settings.model))
+                found = replace(found, images=await model.takes_images(agent.model))
         asked = f"asked one short question ({usage.prompt_tokens} tokens in, {usage.completion_tokens} out)"
-        return {"model": f"{self.settings.model}, {asked}", **describe(found)}
+        described = {"model": f"{agent.model}, {asked}", **describe(found)}
+        if agent.reasoning_effort is not None and not found.reasoning:
+            described["reasoning effort"] = "refused, and not sent"
+        return described

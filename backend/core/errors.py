@@ -4,6 +4,7 @@ PrelabelError
 |- SettingsError             a setting is missing or wrong
 |- ConfigError               a labeling config cannot be used
 |- TemplateError             a prompt template is missing or does not render
+|- AgentUnknown              no agent is registered under that name
 |- InputError                a file that a command was given cannot be read or used
 |- StoreError                the database cannot be reached or used
 |- QueueError                Redis cannot be reached: nothing is queued, nothing is spent
@@ -45,6 +46,10 @@ class ConfigError(PrelabelError):
 
 class TemplateError(PrelabelError):
     """A prompt template is missing or does not render."""
+
+
+class AgentUnknown(PrelabelError):
+    """No agent is registered under that name."""
 
 
 class InputError(PrelabelError):

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
+from backend.ports.agents import RegisteredAgents
 from backend.ports.model import Capabilities
 from backend.ports.replies import Replies
 
@@ -22,6 +23,9 @@ class ProjectRow:
     version: str | None  # the current version string; None: the config cannot be answered
     auto_start: bool  # TASKS_CREATED starts pre-annotation by itself
     refusals: tuple[str, ...] = ()
+    agent: str | None = None  # that a user chose; None: the one of the settings
+    extra_agent: str | None = None  # that Label Studio's extra params name: goes before the other
+    agent_problem: str | None = None  # why what the extra params say of an agent is not followed: one sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,7 @@ class JobRow:
     created_at: datetime
     finished_at: datetime | None
     reason: str | None  # why it is paused or stopped, or ended with fewer tasks than it began with
+    agent: str | None = None  # name@hash; None: the project's own
     paused_by: str | None = None  # "person", or "fault": something that may be well again by itself
     lane: str = "live"  # or "batch": through the endpoint's batch API
     budget_tokens: int | None = None  # most tokens that it may spend, prompts and answers
@@ -95,7 +100,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, Protocol):
+class Store(Replies, RegisteredAgents, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -112,8 +117,8 @@ class Store(Replies, Protocol):
         """The current versions of all projects."""
         ...
 
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
-        """An empty job; returns its id."""
+    def create_job(self, project_id: int, version: str, kind: str, agent: str | None = None) -> int:
+        """An empty job; returns its id. `agent` (name@hash) where it is not the project's own."""
         ...
 
     def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from backend.core.errors import ConfigError, LimitFarOff, SettingsError
-from backend.core.values import JobState
+from backend.core.errors import AgentUnknown, ConfigError, LimitFarOff, SettingsError
+from backend.core.values import Agent, JobState
 from backend.ports.queue import Queue
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
@@ -20,7 +20,7 @@ from backend.services.writeback import Writer
 
 _log = logging.getLogger(__name__)
 
-CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+CallerContext = Callable[[Agent], AbstractAsyncContextManager[Caller]]
 _HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
@@ -71,8 +71,8 @@ class ChunkWorker:
     def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> str | None:
         """Annotate what can be claimed; returns why the job must stop."""
         try:
-            question = self.projects.question(row)
-        except ConfigError as error:
+            question = self.projects.question(row, job.agent)
+        except (ConfigError, AgentUnknown) as error:
             return str(error)
         if question.version != job.version:
             return _why_other_version(row, job.version, question.version)
@@ -80,7 +80,7 @@ class ChunkWorker:
             self.store.set_job_state(job.id, JobState.RUNNING)
 
         async def annotate() -> str | None:
-            async with self.caller() as caller:
+            async with self.caller(question.agent) as caller:
                 records = self.store.claim(job.version, job.project_id, task_ids, claimant)
                 run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
             if run.stopped_by is not None:
@@ -123,4 +123,4 @@ def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
     if row.version == of_job:
         told = f"version {of_worker} there, {of_job} here"
         return f"The worker was started with other settings ({told}): {RESTART}, then run again."
-    return "The labeling config or the instructions changed meanwhile: run again."
+    return "The labeling config, the instructions or the agent changed meanwhile: run again."

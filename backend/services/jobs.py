@@ -23,17 +23,18 @@ class Jobs:
     projects: Projects
     chunk_size: int
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
-        """Queue what the current version lacks, or just `task_ids`; returns the job's id.
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None, *, agent: str | None = None) -> int:
+        """Queue what the current version lacks, or just `task_ids`; returns the job's id. With another `agent` (NAME or
+        NAME@HASH) than the project's, the version is that agent's and does not become the current one.
 
         Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
-        Tasks that failed before are tried again. Raises `ConfigError` when nothing can be answered.
+        Tasks that failed before are tried again. Raises `ConfigError` when nothing can be answered, and `AgentUnknown`.
         """
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
-        version = _version(row)
-        job_id = self.store.create_job(project_id, version, "run")
+        version, agent = self._version(row, agent)
+        job_id = self.store.create_job(project_id, version, "run", agent)
         if task_ids is not None:
             tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
             unknown = sorted(set(task_ids) - {t.id for t in tasks})
@@ -47,6 +48,15 @@ class Jobs:
             self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=failed), absent=False)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
+
+    def _version(self, row: ProjectRow, agent: str | None) -> tuple[str, str | None]:
+        """The version of a run, and its agent (name@hash) where that is not the project's own."""
+        current = _version(row)
+        if agent is None:
+            return current, None
+        chosen = self.projects.agents.find(agent)
+        version = self.projects.note_version(row, chosen.reference)
+        return (current, None) if version in (None, current) else (str(version), chosen.reference)
 
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
         """A job over tasks that were just created; None when the config cannot be answered."""

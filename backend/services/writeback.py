@@ -10,7 +10,7 @@ from time import monotonic
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import Record, Store
+from backend.ports.store import ProjectRow, Record, Store
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +69,9 @@ class Writer:
             row = self.store.project(project_id)
             if row is None or row.version is None:
                 return written
-            if keep is None or not self.store.due_deliveries(project_id, row.version):
-                if self.store.undelivered(project_id, row.version):
+            versions = self._versions(row)
+            if keep is None or not any(self.store.due_deliveries(project_id, version) for version in versions):
+                if any(self.store.undelivered(project_id, version) for version in versions):
                     self.queue.enqueue_write_back(project_id)
                 return written
 
@@ -80,7 +81,8 @@ class Writer:
             row = self.store.project(project_id)
             if row is None or row.version is None:
                 return written
-            records = self.store.claim_deliveries(project_id, row.version, pace.size)
+            claimed = (self.store.claim_deliveries(project_id, version, pace.size) for version in self._versions(row))
+            records = next(filter(None, claimed), [])
             if not records:
                 return written
             keep()
@@ -92,6 +94,10 @@ class Writer:
             for record in records:
                 if record.rewrite:
                     written += self._replace(record)
+
+    def _versions(self, row: ProjectRow) -> list[str]:
+        """The current version, and those that jobs with an agent of their own make beside it."""
+        return [*filter(None, [row.version]), *self.store.versions_beside(row.id)]
 
     def _import(self, project_id: int, records: Sequence[Record]) -> int:
         """One bulk call; where it is refused, find the deleted tasks and go on with the rest."""

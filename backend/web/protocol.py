@@ -35,7 +35,8 @@ def setup() -> ResponseReturnValue:
     """Remember the project's config and answer its current version."""
     body, parts = _body(), _parts()
     project_id = _project_id(body.get("project"))
-    row, changed = parts.projects.remember(project_id, str(body.get("schema") or ""))
+    said = {"extra_params": body["extra_params"]} if "extra_params" in body else {}
+    row, changed = parts.projects.remember(project_id, str(body.get("schema") or ""), **said)
     if changed:
         try:
             parts.queue.enqueue_sync(project_id)

@@ -119,7 +119,7 @@ class Installation:
         )
 
     @asynccontextmanager
-    async def caller(self) -> AsyncIterator[Caller]:
+    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
         model = CachedModel(self.model, self.store, endpoint="http://model/v1") if self.cached else self.model
         yield Caller(
             model=model,
@@ -205,7 +205,7 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings"):
+        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller"):
             setattr(parts, name, getattr(self, name))
         return parts
 

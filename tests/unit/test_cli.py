@@ -28,14 +28,14 @@ def prelabel(
 ) -> Command:
     """Runs a command: its exit code, what it printed and what it told on stderr."""
     parts = installation.parts()
-    monkeypatch.setattr(parts, "model_warning", lambda: None)
+    monkeypatch.setattr(parts, "model_warning", lambda _=None: None)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(cli_run.time, "sleep", lambda _: installation.work_off())
 
     def run(*arguments: object, warning: str | None = None) -> tuple[int, str, str]:
         if warning is not None:
-            monkeypatch.setattr(parts, "model_warning", lambda: warning)
+            monkeypatch.setattr(parts, "model_warning", lambda _=None: warning)
         monkeypatch.setattr(sys, "argv", ["prelabel", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()

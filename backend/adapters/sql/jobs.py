@@ -19,10 +19,10 @@ _SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QU
 
 
 class SqlJobs(Database):
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
+    def create_job(self, project_id: int, version: str, kind: str, agent: str | None = None) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now
+            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now, agent=agent
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,
@@ -109,4 +109,5 @@ def _job(row: RowMapping) -> JobRow:
         budget_tokens=row["budget_tokens"],
         budget_usd=row["budget_usd"],
         per_minute=row["per_minute"],
+        agent=row["agent"],
     )

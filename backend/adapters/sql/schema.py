@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    true,
 )
 
 metadata = MetaData(
@@ -41,6 +42,9 @@ projects = Table(
     Column("auto_start", Boolean, nullable=False),
     Column("refusals", JSON, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("agent", String(60)),  # that a user chose; null: the one of the settings
+    Column("extra_agent", String(60)),  # that Label Studio's extra params name: before the other
+    Column("agent_problem", Text),
 )
 
 jobs = Table(
@@ -60,6 +64,7 @@ jobs = Table(
     Column("budget_tokens", BigInteger),
     Column("budget_usd", Float),
     Column("per_minute", Integer),
+    Column("agent", String(60)),  # name@hash; null: the project's own
     Index(None, "project_id"),
 )
 
@@ -122,6 +127,7 @@ capabilities = Table(
     Column("sampling", Boolean, nullable=False),
     Column("images", Boolean),  # null: not asked yet
     Column("checked_at", DateTime(timezone=True), nullable=False),
+    Column("reasoning", Boolean, nullable=False, server_default=true()),
 )
 
 replies = Table(
@@ -140,4 +146,30 @@ replies = Table(
     Column("used_at", DateTime(timezone=True), nullable=False),  # to within a day
     Index(None, "request_key"),
     Index(None, "used_at"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", String(40), nullable=False),
+    Column("hash", String(8), nullable=False),
+    Column("template", String(80), nullable=False),  # where its source was read from
+    Column("template_source", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),  # `core/agents.py`: everything else, examples too
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),  # the last time
+    Column("retired_at", DateTime(timezone=True)),
+    UniqueConstraint("name", "hash"),
+)
+
+project_versions = Table(
+    "project_versions",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(200), primary_key=True),
+    Column("agent", String(60), nullable=False),  # name@hash
+    Column("question", String(64), nullable=False),  # hash over labeling config and instructions
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index(None, "agent"),
 )

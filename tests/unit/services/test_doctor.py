@@ -24,7 +24,7 @@ def checks(
         "store": installation.store,
         "queue": installation.queue,
         "projects": installation.projects,
-        "model": lambda: {"model": "a-model", "answers": "strict JSON schema"},
+        "model": lambda _: {"model": "a-model", "answers": "strict JSON schema"},
         "same_settings": installation.same_settings,
         "webhook_secret": None,
         "has_key": True,
@@ -78,8 +78,8 @@ def test_looking_changes_nothing_in_label_studio() -> None:
     assert installation.labels.calls == []
 
 
-def fail(error: Exception) -> Callable[[], Any]:
-    def look() -> None:
+def fail(error: Exception) -> Callable[..., Any]:
+    def look(*_: Any) -> None:
         raise error
 
     return look

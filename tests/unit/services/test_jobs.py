@@ -18,7 +18,7 @@ from backend.core.errors import (
     QueueError,
     SettingsError,
 )
-from backend.core.values import Reply, Request, TaskState
+from backend.core.values import Agent, Reply, Request, TaskState
 from backend.services.annotate import Caller
 from backend.services.chunks import ChunkWorker
 from backend.services.summaries import summary
@@ -249,7 +249,7 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
     installation = Installation()
 
     @asynccontextmanager
-    async def no_model() -> AsyncIterator[Caller]:
+    async def no_model(_: Agent) -> AsyncIterator[Caller]:
         raise SettingsError("There is no model endpoint.")
         yield
 
