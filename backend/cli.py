@@ -141,7 +141,7 @@ def serve(
     from backend.web.server import Server  # gunicorn exists on POSIX only
 
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     parts = Parts(settings)
     parts.projects  # noqa: B018  - a missing template or database is told before anything runs
     parts.store.migrate()
@@ -160,6 +160,6 @@ def worker(
     from backend.supervisor import run_workers  # its imports are heavy: only where they are needed
 
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     Parts(settings).need_key()
     run_workers(settings, {"interactive": interactive, "bulk": bulk})

@@ -66,6 +66,7 @@ def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:
         "model_calls_of_all_versions": parts.store.calls(project),
         "webhook_events": parts.store.event_counts(project),
         "jobs": [job_as_json(job) for job in parts.store.jobs(project, limit=5)],
+        **parts.operation.for_status(),
     }
     if as_json:
         print_json(told)

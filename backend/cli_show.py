@@ -57,6 +57,13 @@ def show_status(told: Mapping[str, Any], label_config: str) -> None:
     for job in told["jobs"]:
         reason = f" ({job['reason']})" if job["reason"] else ""
         line(f"Job {job['id']}: {job['state']}, {job['tasks']} tasks{reason}")
+    for model, level in told["model_limits"].items():
+        line(f"Model limit of {model}: {level['in_words']}")
+    for name, queue in told["queues"].items():
+        if queue["oldest_s"] is not None:
+            line(f"Oldest message of the {name} queue: waits for {queue['oldest_s']:.0f} s, {queue['waiting']} in all")
+    if told["problem"]:
+        line(f"Queues and limits are not known: {told['problem']}")
 
 
 def show_counts(told: Mapping[str, Any]) -> None:

@@ -181,6 +181,14 @@ class Settings(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR.",
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", alias="PRELABEL_LOG_FORMAT", description="`json`, `text`, or `auto`: text on a terminal, else JSON."
+    )
+    log_content: bool = Field(
+        False,
+        alias="PRELABEL_LOG_CONTENT",
+        description="Prompts and replies go to the log too, at DEBUG: for a search on test data only.",
+    )
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:

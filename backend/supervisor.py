@@ -157,14 +157,15 @@ def _start(role: str) -> ForkProcess:
 def _run(role: str, parent: int) -> None:
     """An RQ worker on one queue, or the scheduler, in this process."""
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     logging.getLogger("rq.worker").addFilter(_is_news)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until RQ has its own handler: not the parent's
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
     end_with(parent)
     parts = Parts(settings)
     connection = parts.queue.connection
-    rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
+    # RQ tells of every message at INFO, and at DEBUG what is in it.
+    rq_level = "DEBUG" if settings.log_level == "DEBUG" and settings.log_content else "WARNING"
     try:
         if role == _SCHEDULER:
             scheduler = _Scheduler(

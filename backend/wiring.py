@@ -12,18 +12,20 @@ from dataclasses import replace
 from functools import cached_property
 
 from backend.adapters.clock import utc_now
-from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
-from backend.adapters.metrics import render_metrics
-from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.metered import MeteredLabelStudio, MeteredStore
+from backend.adapters.metrics import Metrics
+from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
 from backend.adapters.prices import price
 from backend.adapters.redis_governor import RedisGovernor
+from backend.adapters.redis_meters import RedisMeters
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
-from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
 from backend.core.values import JSON, Agent, Usage
+from backend.ports.governor import GovernorLevel
+from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Model
 from backend.ports.store import ProjectRow
 from backend.prompting.template_check import check_template
@@ -36,6 +38,8 @@ from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
 from backend.services.jobs import Jobs
+from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
+from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
@@ -56,17 +60,21 @@ class Parts:
         self.interactive = interactive
 
     @cached_property
-    def store(self) -> SqlStore:
-        return SqlStore(self.settings.database_url)
+    def meters(self) -> RedisMeters:
+        return RedisMeters(self.settings.redis_url)
+
+    @cached_property
+    def store(self) -> MeteredStore:
+        return MeteredStore(self.settings.database_url, meters=self.meters)
 
     @cached_property
     def queue(self) -> RedisQueue:
         return RedisQueue(self.settings.redis_url)
 
     @cached_property
-    def labels(self) -> LabelStudioApi:
+    def labels(self) -> MeteredLabelStudio:
         key = self.settings.label_studio_api_key.get_secret_value()
-        return LabelStudioApi(self.settings.label_studio_url, key)
+        return MeteredLabelStudio(self.settings.label_studio_url, key, meters=self.meters)
 
     @cached_property
     def projects(self) -> Projects:
@@ -139,6 +147,7 @@ class Parts:
             webhook_secret=self.settings.effective_webhook_secret,
             same_settings=self.same_settings,
             has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
+            operation=self.operation.checks,
         )
 
     @cached_property
@@ -151,6 +160,29 @@ class Parts:
     @cached_property
     def agent_checks(self) -> AgentChecks:
         return AgentChecks(trials=lambda: self.trials, describe_model=self.describe_model)
+
+    @cached_property
+    def operation(self) -> Operation:
+        return Operation(
+            store=self.store,
+            queue=self.queue,
+            limits=self.limits,
+            requests_are_set=self.settings.requests_per_minute is not None,
+            tokens_are_set=self.settings.tokens_per_minute is not None,
+            logs_content=self.settings.log_content,
+            clock=utc_now,
+        )
+
+    def limits(self) -> dict[str, GovernorLevel]:
+        """Model -> where its limits stand: of the model that is set, and of those that were asked lately."""
+        counted = self.meters.totals()
+        asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
+
+        async def look() -> dict[str, GovernorLevel]:
+            async with self.governor(endpoint_of(self.settings.openai_base_url)) as governor:
+                return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
+
+        return asyncio.run(look())
 
     @asynccontextmanager
     async def model(self, timeout_s: float | None = None, *, agent: Agent | None = None) -> AsyncIterator[OpenAIModel]:
@@ -180,14 +212,19 @@ class Parts:
             self.governor(model.endpoint, agent) as governor,
             self.media(agent) as media,
         ):
-            cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
+            metered = MeteredModel(model=model, meters=self.meters, log_content=self.settings.log_content)
+            governed = GovernedModel(model=metered, governor=MeteredGovernor(governor=governor, meters=self.meters))
+            cached = self._cached(governed, model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
             )
 
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""
-        return CachedModel(model, self.store, endpoint=endpoint) if self.settings.cache_days else model
+        if not self.settings.cache_days:
+            return model
+        cached = CachedModel(model, self.store, endpoint=endpoint)
+        return MeteredReplies(model=cached, meters=self.meters)
 
     @asynccontextmanager
     async def governor(self, endpoint: str, agent: Agent | None = None) -> AsyncIterator[RedisGovernor]:
@@ -257,8 +294,15 @@ class Parts:
         """US dollars; None: not known."""
         return price(model, usage)
 
-    def metrics(self) -> bytes:
-        return render_metrics(self.store, self.queue)
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(
+            store=self.store,
+            queue=self.queue,
+            meters=self.meters,
+            limits=self.limits,
+            endpoint=endpoint_of(self.settings.openai_base_url),
+        )
 
     def need_key(self) -> None:
         if not self.settings.label_studio_api_key.get_secret_value():

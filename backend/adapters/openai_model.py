@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+import httpx
 import openai
 from openai.types.chat import ChatCompletion
 
@@ -33,6 +34,7 @@ from backend.core.values import JSON, Message, Reply, Request, TokenLogprob, Usa
 from backend.ports.model import Capabilities
 
 _log = logging.getLogger(__name__)
+OPENAI_URL = "https://api.openai.com/v1"
 _BEST = Capabilities(structured="json_schema", logprobs=20)
 _WEAKER = {"json_schema": "json_object", "json_object": "text"}
 _FEWER = {20: 5, 5: 0}  # some gateways allow five alternatives
@@ -74,7 +76,7 @@ class OpenAIModel:
         key_variable: str = "OPENAI_API_KEY",
     ) -> None:
         self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
-        self.endpoint = str(self._client.base_url).rstrip("/")
+        self.endpoint = endpoint_of(str(self._client.base_url))
         self._memory = memory
         self._key_variable = key_variable  # for messages: where the key is from
         self._known: dict[str, Capabilities] = {}
@@ -172,6 +174,11 @@ class OpenAIModel:
             raise ModelServerError(f"The model endpoint {self.endpoint} answered something that is no JSON.") from error
         reply = _reply(answer, self.endpoint, time.monotonic() - started)
         return replace(reply, limits=read_limits(raw.headers))
+
+
+def endpoint_of(base_url: str | None) -> str:
+    """An endpoint as accounts, caches and messages name it: without user and password. None: OpenAI's own."""
+    return str(httpx.URL(base_url or OPENAI_URL).copy_with(userinfo=b"")).rstrip("/")
 
 
 def parameters(request: Request, found: Capabilities) -> dict[str, Any]:

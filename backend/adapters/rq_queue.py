@@ -19,7 +19,9 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from backend.adapters.clock import utc_now
+from backend.adapters.queue_levels import ask_server, failure_classes, queue_level
 from backend.core.errors import QueueError
+from backend.ports.queue import QueueLevel, QueueServer
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
 STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
@@ -117,6 +119,22 @@ class RedisQueue:
     def depth(self) -> dict[str, int]:
         with self._translated():
             return {name: self._queue(queue).count for name, queue in QUEUES.items()}
+
+    def levels(self) -> Mapping[str, QueueLevel]:
+        with self._translated():
+            alive = [set(worker.queue_names()) for worker in self._alive()]
+            return {
+                name: queue_level(self._queue(queue), sum(queue in names for names in alive))
+                for name, queue in QUEUES.items()
+            }
+
+    def failures(self) -> Mapping[str, int]:
+        with self._translated():
+            return failure_classes([self._queue(queue) for queue in QUEUES.values()])
+
+    def server(self) -> QueueServer:
+        with self._translated():
+            return ask_server(self.connection)
 
     def workers(self) -> int:
         return len([w for w in self._alive() if set(w.queue_names()) & {INTERACTIVE, BULK}])

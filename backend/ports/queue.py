@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueLevel:
+    """How one queue stands."""
+
+    waiting: int  # messages
+    started: int  # that a worker has in hand
+    scheduled: int  # for later
+    failed: int  # that are tried no more
+    oldest_s: float | None  # how long the first of those that wait has; None: none waits, or it cannot be told
+    workers: int  # that gave a sign of life lately
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueServer:
+    """What the queue's server says of itself. None: it does not tell."""
+
+    keeps: bool | None  # it writes down what it is told, so that a restart loses at most a second
+    evicts: bool | None  # it throws keys away when its memory is full
+    ahead_s: float  # its clock, before this machine's
 
 
 class Queue(Protocol):
@@ -35,6 +57,16 @@ class Queue(Protocol):
         ...
 
     def depth(self) -> dict[str, int]: ...
+
+    def levels(self) -> Mapping[str, QueueLevel]:
+        """Of each queue. Changes nothing."""
+        ...
+
+    def failures(self) -> Mapping[str, int]:
+        """The classes of the errors for which the newest failed messages were given up."""
+        ...
+
+    def server(self) -> QueueServer: ...
 
     def workers(self) -> int:
         """How many have given a sign of life lately."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.agents import RegisteredAgents
 from backend.ports.model import Capabilities
+from backend.ports.overview import Overview
 from backend.ports.replies import Replies
 
 
@@ -100,7 +101,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -225,8 +226,6 @@ class Store(Replies, RegisteredAgents, Protocol):
     def calls(self, project_id: int) -> int:
         """Model calls that were answered for the project, over all versions."""
         ...
-
-    def state_totals(self) -> dict[str, int]: ...
 
     def add_event(self, project_id: int | None, action: str, task_ids: Sequence[int]) -> None: ...
 

@@ -19,6 +19,7 @@ from backend.core.errors import (
     QueueError,
     StoreError,
 )
+from backend.core.log_fields import add_log_fields
 from backend.core.retry import retry_delay
 from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Dialogue, Question, annotate
@@ -97,6 +98,7 @@ async def annotate_records(
     slots = asyncio.Semaphore(concurrency)
 
     async def one(record: Record) -> None:
+        add_log_fields(task=record.task_id)
         async with slots:
             if run.over or monotonic() - started > longest_s:
                 run.released.append(record.id)

@@ -40,6 +40,7 @@ class Doctor:
     same_settings: SameSettings
     webhook_secret: str | None
     has_key: bool
+    operation: Callable[[], Iterator[Check]]  # how it runs: queues, limits, jobs, disk (`services/operation.py`)
 
     def checks(self, project_id: int | None, backend_url: str | None) -> Iterator[Check]:
         """In the order in which things must work; each is looked at even if one before it is wrong."""
@@ -47,6 +48,7 @@ class Doctor:
         redis = _check("redis", self._redis)
         yield redis
         yield self._workers(redis_is_there=redis.status == "ok")
+        yield from self.operation()
         yield _check("model endpoint", lambda: self._model(project_id))
         if not self.has_key:
             yield Check(

@@ -18,6 +18,9 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "enqueue_write_back": lambda queue: queue.enqueue_write_back(1),
     "write_back_started": lambda queue: queue.write_back_started(1),
     "depth": lambda queue: queue.depth(),
+    "levels": lambda queue: queue.levels(),
+    "failures": lambda queue: queue.failures(),
+    "server": lambda queue: queue.server(),
     "workers": lambda queue: queue.workers(),
     "workers_started_with": lambda queue: queue.workers_started_with(),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
@@ -39,6 +42,18 @@ class QueueCases:
     def test_a_chunk_may_come_later(self, queue: Queue) -> None:
         queue.enqueue_chunk(1, [1, 2], interactive=False, delay_s=60.0)
         assert queue.depth() == {"interactive": 0, "bulk": 0}
+
+    def test_the_levels_of_queues(self, queue: Queue) -> None:
+        queue.enqueue_chunk(1, [1], interactive=True)
+        queue.enqueue_chunk(1, [2], interactive=False, delay_s=60.0)
+        levels = queue.levels()
+        assert {name: (level.waiting, level.scheduled, level.failed) for name, level in levels.items()} == {
+            "interactive": (1, 0, 0),
+            "bulk": (0, 1, 0),
+        }
+        assert levels["bulk"].oldest_s is None
+        assert queue.failures() == {}
+        assert abs(queue.server().ahead_s) < 5
 
     def test_the_same_chunk_may_wait_twice(self, queue: Queue) -> None:
         for _ in range(2):

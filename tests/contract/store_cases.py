@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import alembic.autogenerate
@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
-from backend.core.values import FieldReading, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
+from backend.core.values import FieldReading, JobState, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
 from backend.ports.model import Capabilities
+from backend.ports.overview import PausedJob
 from backend.ports.store import ProjectRow, Record
 from tests.fakes.installation import HandClock
 
@@ -599,7 +600,38 @@ class StoreCases:
         assert store.counts(PROJECT, version="other@1").states == {}
         assert store.calls(PROJECT) == 3
         assert store.calls(2) == 0
-        assert store.state_totals() == {"done": 2, "failed": 1, "queued": 1}
+
+    def test_what_an_operator_sees(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        failed = Outcome(state=TaskState.FAILED, score=0.0, error_class="timeout", usage=USAGE)
+        self.answer(store, task(3), outcome=failed)
+        job_id = self.enlist(store, task(4))
+        assert store.task_totals() == {
+            (PROJECT, TaskState.DONE): 2,
+            (PROJECT, TaskState.FAILED): 1,
+            (PROJECT, TaskState.QUEUED): 1,
+        }
+        assert sum(store.job_totals().values()) == len(store.jobs())
+        assert store.paused_jobs() == []
+        store.set_job_state(job_id, JobState.QUEUED)
+        store.pause_job(job_id, "The key is refused.", by="fault")
+        assert store.paused_jobs() == [
+            PausedJob(id=job_id, project_id=PROJECT, reason="The key is refused.", paused_by="fault")
+        ]
+        assert store.job_totals()["paused"] == 1
+
+    def test_what_label_studio_lacks(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        assert store.undelivered_total() == 0  # of a project that is not known
+        row = ProjectRow(id=PROJECT, label_config="", instructions="", version=VERSION, auto_start=False)
+        store.save_project(row)
+        assert store.undelivered_total() == 2
+        future = datetime(2100, 1, 1, tzinfo=UTC)
+        assert store.late_deliveries(future) == 2
+        assert store.late_deliveries(future, limit=1) == 1
+        assert store.late_deliveries(datetime(2000, 1, 1, tzinfo=UTC)) == 0
+        store.save_project(replace(row, version="newer@1"))  # nobody writes an older version
+        assert (store.undelivered_total(), store.late_deliveries(future)) == (2, 0)
 
     @pytest.mark.parametrize(
         ("value", "labels"),

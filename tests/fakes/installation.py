@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
+from backend.ports.governor import GovernorLevel
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
@@ -25,8 +27,10 @@ from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
+from tests.fakes.memory_governor import MemoryGovernor
 from tests.fakes.memory_labels import MemoryLabels
 from tests.fakes.memory_media import MemoryMedia
+from tests.fakes.memory_meters import MemoryMeters
 from tests.fakes.memory_queue import MemoryQueue, Message
 from tests.fakes.memory_service import MemoryService
 
@@ -89,7 +93,7 @@ class Installation:
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
-        self.media = MemoryMedia()
+        self.media, self.meters, self.governor = MemoryMedia(), MemoryMeters(), MemoryGovernor()
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
@@ -207,7 +211,11 @@ class Installation:
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
         for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller"):
             setattr(parts, name, getattr(self, name))
+        vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
         return parts
+
+    async def _limits(self) -> dict[str, GovernorLevel]:
+        return {"a-model": await self.governor.level("a-model")}
 
 
 def memory_store(clock: Callable[[], datetime]) -> SqlStore:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from backend.core.errors import QueueError
 from backend.core.values import JSON
+from backend.ports.queue import QueueLevel, QueueServer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class MemoryQueue:
         self.reachable = True
         self.worker_count = 1
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
+        self.failed: dict[str, int] = {}  # class of the error -> messages that were given up
+        self.oldest_s: float | None = None  # how long the first message has waited
+        self.told = QueueServer(keeps=True, evicts=False, ahead_s=0.0)
         self._writers: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
         self._last_id = 0
@@ -77,6 +81,28 @@ class MemoryQueue:
         self.ping()
         interactive = sum(m.interactive for m in self.messages)
         return {"interactive": interactive, "bulk": len(self.messages) - interactive}
+
+    def levels(self) -> Mapping[str, QueueLevel]:
+        later = sum(m.interactive for m in self.later)
+        return {
+            name: QueueLevel(
+                waiting=waiting,
+                started=0,
+                scheduled=later if name == "interactive" else len(self.later) - later,
+                failed=0,
+                oldest_s=self.oldest_s if waiting else None,
+                workers=self.worker_count,
+            )
+            for name, waiting in self.depth().items()
+        }
+
+    def failures(self) -> Mapping[str, int]:
+        self.ping()
+        return self.failed
+
+    def server(self) -> QueueServer:
+        self.ping()
+        return self.told
 
     def workers(self) -> int:
         self.ping()

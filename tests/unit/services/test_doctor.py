@@ -28,6 +28,7 @@ def checks(
         "same_settings": installation.same_settings,
         "webhook_secret": None,
         "has_key": True,
+        "operation": installation.parts().operation.checks,
     }
     return list(Doctor(**{**parts, **changes}).checks(project_id, url))
 
@@ -60,6 +61,13 @@ def test_all_is_well() -> None:
         "database",
         "redis",
         "workers",
+        "interactive queue",
+        "bulk queue",
+        "failed messages",
+        "model limit",
+        "redis server",
+        "jobs",
+        "write-back",
         "model endpoint",
         "label studio",
         "label studio key",
