@@ -57,14 +57,13 @@ def auto_start(project_id: int, task_ids: list[int]) -> None:
         parts.jobs.auto_start(project_id, task_ids)
 
 
-class InternalError(Exception):
-    """A message failed by a fault of ours. What is told of it is the class: RQ keeps the text in Redis."""
+class MessageFailed(Exception):
+    """A message failed. What is told of it is the class of the error: RQ keeps the text in Redis and logs it."""
 
 
 @contextmanager
 def _parts(work: str, *, interactive: bool = False, **ids: int) -> Iterator[Parts]:
-    """The parts for one message. An error is logged as one line here and raised, so that RQ tries again later:
-    without what caused it, which may quote a task, because RQ keeps what it is told."""
+    """The parts for one message. An error is logged as one line here, and RQ tries again later."""
     message = get_current_job()
     parts, started = Parts(load_settings(), interactive=interactive), time.monotonic()
     with only_log_fields(message=message.id if message else "direct", **ids):
@@ -73,12 +72,11 @@ def _parts(work: str, *, interactive: bool = False, **ids: int) -> Iterator[Part
             yield parts
             result = "done"
         except PrelabelError as error:
-            _log.error("a queue message failed", extra={"reason": str(error), "error": type(error).__name__})
-            error.__cause__, error.__suppress_context__ = None, True
-            raise
+            _log.error("a queue message failed", extra={"reason": error.for_log, "error": type(error).__name__})
+            raise MessageFailed(type(error).__name__) from None
         except Exception as error:  # noqa: BLE001  - the worker's unit of work
             _log.exception("a queue message failed by an internal error", extra={"error": type(error).__name__})
-            raise InternalError(type(error).__name__) from None
+            raise MessageFailed(type(error).__name__) from None
         finally:
             parts.meters.add(MESSAGES, work, result)
             parts.meters.add(MESSAGE_SECONDS, work, by=time.monotonic() - started)

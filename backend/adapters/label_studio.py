@@ -313,8 +313,8 @@ class LabelStudioApi:
         if status >= 500:
             message = f"Label Studio failed at {method} {path} with HTTP {status}: see its log, then try again."
             return LabelStudioUnreachable(message, status=status, detail=detail)
-        message = f"Label Studio refused {method} {path} with HTTP {status}: {_reason(response.text)}"
-        return LabelStudioError(message, status=status, detail=detail)
+        message = f"Label Studio refused {method} {path} with HTTP {status}"
+        return LabelStudioError(message, status=status, detail=detail, quoted=_reason(response.text))
 
 
 class _TokenAuth(httpx.Auth):

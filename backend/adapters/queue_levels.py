@@ -18,9 +18,9 @@ from backend.adapters.clock import utc_now
 from backend.ports.queue import QueueLevel, QueueServer
 
 _MOST_FAILURES = 50  # of a queue, the newest
-# The last line of a traceback. Of an internal error the message is the class of what it was.
+# The last line of a traceback. Where a worker failed, the message is the class of the error (`backend/worker.py`).
 _ERROR = re.compile(r"^(?:\w+\.)*(?P<name>[A-Za-z_]\w{0,79})(?:: (?P<message>.*))?$")
-_INTERNAL = "InternalError"
+_FAILED = "MessageFailed"
 
 
 def queue_level(queue: RqQueue, workers: int) -> QueueLevel:
@@ -61,7 +61,7 @@ def _class_of(job: Job) -> str:
     if matched is None:
         return "unknown"
     inner = matched["message"] or ""
-    return inner[:80] if matched["name"] == _INTERNAL and inner.isidentifier() else matched["name"]
+    return inner[:80] if matched["name"] == _FAILED and inner.isidentifier() else matched["name"]
 
 
 def ask_server(connection: redis.Redis) -> QueueServer:

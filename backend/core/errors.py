@@ -35,6 +35,11 @@ from backend.core.limits import RateLimits
 class PrelabelError(Exception):
     """Root of the errors that are told to a user as one sentence."""
 
+    @property
+    def for_log(self) -> str:
+        """The sentence without the words of others, which may quote a task."""
+        return str(self)
+
 
 class SettingsError(PrelabelError):
     """A setting is missing or wrong."""
@@ -65,12 +70,17 @@ class QueueError(PrelabelError):
 
 
 class LabelStudioError(PrelabelError):
-    """Label Studio refused a call; `status` is its HTTP status where it gave one."""
+    """Label Studio refused a call; `status` is its HTTP status where it gave one, `quoted` its reason in its words."""
 
-    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, status: int | None = None, detail: str = "", quoted: str = "") -> None:
+        super().__init__(f"{message}: {quoted}" if quoted else message)
+        self._without_quoted = message
         self.status = status
         self.detail = detail  # Label Studio's own words, for code that recognises a case
+
+    @property
+    def for_log(self) -> str:
+        return self._without_quoted
 
 
 class LabelStudioUnreachable(LabelStudioError):

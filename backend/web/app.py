@@ -101,7 +101,7 @@ def _answer_error(error: Exception) -> ResponseReturnValue:
     _log.log(
         level,
         "request failed",
-        extra={"error_id": error_id, "status": status},
+        extra={"error_id": error_id, "path": request.path, "status": status},
         exc_info=error if status >= 500 else None,
     )
     answer: Response = jsonify(error=message, id=error_id)

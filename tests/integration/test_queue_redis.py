@@ -133,6 +133,58 @@ class TestRedisQueue(QueueCases):
         with queue.writer_lock(1) as later:
             assert later is not None
 
+    def test_failed_messages_are_told_by_class_and_without_their_words(self, queue: RedisQueue) -> None:
+        texts = {
+            "a": "Traceback:\n  File x\nbackend.worker.MessageFailed: StoreError\n",
+            "b": "ValueError: SECRET of a task\n",
+            "c": "json.decoder.JSONDecodeError: SECRET\nof two lines, and: more\n",
+            "d": "",
+            "e": "redis.exceptions.ConnectionError: SECRET",
+        }
+        bulk = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer)
+        for name, text in texts.items():
+            job = bulk.create_job("backend.worker.annotate_chunk", job_id=name)
+            job.save()
+            with queue.connection.pipeline() as pipeline:
+                job._handle_failure(text, pipeline)
+                pipeline.execute()
+        failures = queue.failures()
+        assert failures == {"StoreError": 1, "ValueError": 1, "JSONDecodeError": 1, "unknown": 1, "ConnectionError": 1}
+        assert queue.levels()["bulk"].failed == 5
+
+    def test_the_age_of_the_first_message_and_the_workers_of_a_queue(self, queue: RedisQueue) -> None:
+        for number in (1, 2):
+            queue.enqueue_chunk(number, [1], interactive=False)
+        (first, _) = self.waiting(queue, BULK)
+        long_ago = datetime.now(UTC) - timedelta(seconds=90)
+        queue.connection.hset(first.key, "enqueued_at", utcformat(long_ago))
+        Worker([BULK], connection=queue.connection, serializer=JSONSerializer).register_birth()
+        levels = queue.levels()
+        assert (levels["bulk"].waiting, levels["bulk"].workers, levels["interactive"].workers) == (2, 1, 0)
+        assert levels["bulk"].oldest_s == pytest.approx(90, abs=5)
+
+    def test_what_the_server_says_of_itself(self, queue: RedisQueue) -> None:
+        server = queue.server()
+        assert (server.keeps, server.evicts) == (False, False)  # as the tests start it
+        queue.connection.config_set("maxmemory", "100mb")
+        queue.connection.config_set("maxmemory-policy", "allkeys-lru")
+        queue.connection.config_set("appendonly", "yes")
+        try:
+            assert (queue.server().keeps, queue.server().evicts) == (True, True)
+        finally:
+            queue.connection.config_set("appendonly", "no")
+            queue.connection.config_set("maxmemory-policy", "noeviction")
+            queue.connection.config_set("maxmemory", "0")
+
+    def test_a_server_that_may_not_be_asked(self, queue: RedisQueue) -> None:
+        everything = {"keys": ["*"], "channels": ["*"], "commands": ["+@all", "-info"]}
+        queue.connection.acl_setuser("curious", enabled=True, passwords=["+a-password"], **everything)
+        known = queue.connection.connection_pool.connection_kwargs
+        asking = RedisQueue(f"redis://curious:a-password@{known['host']}:{known['port']}/0")
+        assert (asking.server().keeps, asking.server().evicts) == (None, None)
+        asking.close()
+        queue.connection.acl_deluser("curious")
+
     def test_a_worker_without_a_fresh_heartbeat_is_not_counted(self, queue: RedisQueue) -> None:
         workers = [Worker([BULK], connection=queue.connection, serializer=JSONSerializer) for _ in range(2)]
         for worker in workers:
