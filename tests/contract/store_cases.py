@@ -20,6 +20,7 @@ from backend.core.errors import StoreError
 from backend.core.values import FieldReading, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
 from backend.ports.model import Capabilities
 from backend.ports.store import ProjectRow, Record
+from tests.contract.agent_store_cases import AgentStoreCases
 from tests.fakes.installation import HandClock
 
 VERSION = "tests@00000000"
@@ -40,7 +41,7 @@ def done(**changes: Any) -> Outcome:
     return Outcome(**{"state": TaskState.DONE, "result": (REGION,), "score": 0.9, "usage": USAGE, **changes})
 
 
-class StoreCases:
+class StoreCases(AgentStoreCases):
     """The contract. `url` is a fixture of the subclass: an empty database."""
 
     @pytest.fixture
