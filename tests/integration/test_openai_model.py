@@ -198,7 +198,7 @@ def test_a_probe_tries_the_reasoning_effort(endpoint: ScriptedModel) -> None:
 
 def test_a_refused_key_is_named_by_its_variable(endpoint: ScriptedModel) -> None:
     endpoint.change(api_key="good")
-    with pytest.raises(ModelUnauthorized, match="does not accept OTHER_KEY .* set OTHER_KEY to a key"):
+    with pytest.raises(ModelUnauthorized, match=r"does not accept OTHER_KEY .* set OTHER_KEY to a key"):
         ask(endpoint, key_variable="OTHER_KEY")
 
 

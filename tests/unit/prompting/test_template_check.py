@@ -61,5 +61,6 @@ def test_what_is_asked_is_the_templates() -> None:
         "{% block user %}Sortiere dies ein.{% for field in fields %}\n{{ field.name }}:\n"
         "{% for o in field.options %}* {{ o.name }}\n{% endfor %}{% for part in field.attached %}{{ part.name }}:"
         "{% for o in part.options %}{{ o.name }}, {% endfor %}{% endfor %}{% endfor %}\n{{ shape }}\n"
-        "{% for object in objects %}{{ object.fence }}\n{{ object.text }}\n{{ object.fence }}\n{% endfor %}{% endblock %}"
+        "{% for object in objects %}{{ object.fence }}\n{{ object.text }}\n{{ object.fence }}\n{% endfor %}"
+        "{% endblock %}"
     )
