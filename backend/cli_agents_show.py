@@ -139,7 +139,8 @@ def _trial(task: Task, outcome: Outcome, model: str, price: Price) -> dict[str, 
         "task": task.id,
         "state": outcome.state.value,
         "reply": outcome.reply_text,
-        "labels": {field.control: field.value for field in outcome.fields},
+        "labels": _labels(outcome),
+        "result": [dict(region) for region in outcome.result],
         "score": outcome.score,
         "scores": {field.control: field.confidence for field in outcome.fields},
         "error": outcome.error,
@@ -151,10 +152,24 @@ def _trial(task: Task, outcome: Outcome, model: str, price: Price) -> dict[str, 
     }
 
 
+def _labels(outcome: Outcome) -> dict[str, list[str]]:
+    """Control -> the answers of its regions in words, each after the passage that it is about."""
+    found: dict[str, list[str]] = {}
+    for region in outcome.result:
+        value = region.get("value", {})
+        given = value.get(region.get("type"), "")
+        words = " / ".join(map(str, given)) if isinstance(given, list) else str(given)
+        passage = value.get("text")
+        told = f"{words}: {passage}" if isinstance(passage, str) and words else words
+        found.setdefault(str(region.get("from_name")), []).append(told)
+    return found
+
+
 def _show_trial(one: Mapping[str, Any]) -> None:
     line(f"Task {one['task']}: {one['state']}, score {_score(one['score'])}, cost {_dollars(one['cost_usd'])}")
-    for control, value in one["labels"].items():
-        line(f"  {control}: {plain(str(value))} ({_score(one['scores'][control])})")
+    for control, score in one["scores"].items():
+        given = ", ".join(one["labels"].get(control, ())) or "(nothing)"
+        line(f"  {control}: {plain(given)} (score {_score(score)})")
     if one["error"]:
         line(f"  {plain(one['error'])}")
     if one["reply"]:

@@ -61,6 +61,8 @@ def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:
     told: dict[str, Any] = {
         "project": project,
         "version": row.version,
+        "agent": parts.projects.agents.of(row).reference,
+        "agent_problem": row.agent_problem,
         "refused": list(row.refusals),
         **in_words(parts.store.counts(project, version=row.version)),
         "model_calls_of_all_versions": parts.store.calls(project),

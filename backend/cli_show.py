@@ -51,7 +51,9 @@ def show_job(told: Mapping[str, Any]) -> None:
 
 def show_status(told: Mapping[str, Any], label_config: str) -> None:
     version = told["version"] or "none: nothing in the labeling config is supported"
-    line(f"Project {told['project']}, version {version}")
+    line(f"Project {told['project']}, version {version}, agent {told['agent']}")
+    if told["agent_problem"]:
+        line(told["agent_problem"])
     show_refusals(label_config)
     show_counts(told)
     for job in told["jobs"]:

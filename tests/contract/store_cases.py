@@ -21,6 +21,7 @@ from backend.core.values import FieldReading, JobState, Outcome, Reply, Task, Ta
 from backend.ports.model import Capabilities
 from backend.ports.overview import PausedJob
 from backend.ports.store import ProjectRow, Record
+from tests.contract.agent_store_cases import AgentStoreCases
 from tests.fakes.installation import HandClock
 
 VERSION = "tests@00000000"
@@ -41,7 +42,7 @@ def done(**changes: Any) -> Outcome:
     return Outcome(**{"state": TaskState.DONE, "result": (REGION,), "score": 0.9, "usage": USAGE, **changes})
 
 
-class StoreCases:
+class StoreCases(AgentStoreCases):
     """The contract. `url` is a fixture of the subclass: an empty database."""
 
     @pytest.fixture

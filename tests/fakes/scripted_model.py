@@ -14,7 +14,8 @@ Keys of a script (constructor arguments and `POST /script` alike; each one given
     latency_s        seconds before every answer
     fail             {"status": 429, "count": 2, "retry_after": 1.5, "body": {...}}, or a list of such; the next
                      `count` calls get it (null: all calls). Status 0 closes the connection without an answer.
-    refuse           any of json_schema, json_object, logprobs, max_tokens, temperature, seed, images: 400 naming it
+    refuse           any of json_schema, json_object, logprobs, max_tokens, temperature, seed, reasoning_effort, images:
+                     400 naming it
     ignore           any of logprobs, images: accepted and left out, as some gateways do
     context_tokens   a longer prompt (4 characters a token) gets 400 "exceeds the available context size"
     reply            "scripted", "garbage", "cut" (finish_reason length), "filtered" (content_filter) or "empty"
@@ -48,7 +49,16 @@ from tests.strict_schema import strict_faults
 CHARACTERS_A_TOKEN = 4
 TOKENS_AN_IMAGE = 85
 MAX_KEPT_REQUESTS = 20_000
-_REFUSABLE = ("json_schema", "json_object", "logprobs", "max_tokens", "temperature", "seed", "images")
+_REFUSABLE = (
+    "json_schema",
+    "json_object",
+    "logprobs",
+    "max_tokens",
+    "temperature",
+    "seed",
+    "reasoning_effort",
+    "images",
+)
 _GARBAGE = ("I'd rather not say.", '{"sentiment": ', "}{ \0 [1, 2", "It could be both, honestly.", "[]", "null")
 
 
@@ -359,7 +369,7 @@ def _refusal(body: JSON, refuse: Sequence[str]) -> Answer | None:
             return _error(400, f"Invalid schema for response_format: {faults[0]}.", param="response_format")
     if "top_logprobs" in body and not 0 <= (body["top_logprobs"] or 0) <= 20:
         return _error(400, "Invalid value for 'top_logprobs': at most 20.", param="top_logprobs")
-    for name in ("logprobs", "max_tokens", "temperature", "seed"):
+    for name in ("logprobs", "max_tokens", "temperature", "seed", "reasoning_effort"):
         given = body.get(name) is not None and not (name == "logprobs" and body[name] is False)
         if name in refuse and given:
             hint = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
