@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
+from tempfile import TemporaryFile
 
 from backend.adapters.clock import utc_now
 from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metrics import render_metrics
+from backend.adapters.openai_batches import OpenAIBatches
 from backend.adapters.openai_model import OpenAIModel, describe
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.rq_queue import RedisQueue
@@ -25,12 +27,13 @@ from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, M
 from backend.core.values import JSON
 from backend.ports.model import Model
 from backend.services.annotate import Caller
+from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
-from backend.services.jobs import Jobs
+from backend.services.jobs import BATCH, Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
@@ -147,9 +150,34 @@ class Parts:
         finally:
             await model.close()
 
+    @cached_property
+    def batch_lane(self) -> BatchLane:
+        return BatchLane(
+            store=self.store,
+            projects=self.projects,
+            queue=self.queue,
+            endpoint=self._batches,
+            clock=utc_now,
+            scratch=TemporaryFile,
+            cache_is_on=self.settings.cache_days > 0,
+            rounds=self.settings.batch_rounds,
+            poll_s=self.settings.batch_poll_s,
+            chunk_size=self.settings.chunk_size,
+        )
+
+    @asynccontextmanager
+    async def _batches(self) -> AsyncIterator[tuple[Caller, OpenAIBatches]]:
+        async with self.model() as model, self._caller(model) as caller:
+            yield caller, OpenAIBatches(model)
+
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
-        async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
+        async with self.model() as model, self._caller(model) as caller:
+            yield caller
+
+    @asynccontextmanager
+    async def _caller(self, model: OpenAIModel) -> AsyncIterator[Caller]:
+        async with self.governor(model.endpoint) as governor, self.media() as media:
             cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
@@ -210,11 +238,23 @@ class Parts:
             auto_start=auto_start,
         )
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None) -> int:
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None, *, lane: str = "live") -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
+        if lane == BATCH:
+            self.need_batches()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
-        return self.jobs.start_run(project_id, task_ids)
+        return self.jobs.start_run(project_id, task_ids, lane=lane)
+
+    def need_batches(self) -> None:
+        """Raises what keeps a job from going through the endpoint's batch API, before anything is submitted."""
+        if not self.settings.cache_days:
+            raise SettingsError(CACHE_IS_OFF)
+        asyncio.run(self._check_batches())
+
+    async def _check_batches(self) -> None:
+        async with self.model() as model:
+            await OpenAIBatches(model).check()
 
     def metrics(self) -> bytes:
         return render_metrics(self.store, self.queue)

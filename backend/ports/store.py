@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
+from backend.ports.batches import Batches
 from backend.ports.model import Capabilities
 from backend.ports.replies import Replies
 
@@ -95,7 +96,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, Protocol):
+class Store(Replies, Batches, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -112,7 +113,7 @@ class Store(Replies, Protocol):
         """The current versions of all projects."""
         ...
 
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
+    def create_job(self, project_id: int, version: str, kind: str, *, lane: str = "live") -> int:
         """An empty job; returns its id."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.ports.store import Counts, JobRow, Store
+from backend.services.batch_numbers import batch_numbers
 
 
 def summary(store: Store, job: JobRow) -> dict[str, Any]:
@@ -19,6 +20,7 @@ def summary(store: Store, job: JobRow) -> dict[str, Any]:
         "tasks": job.total,
         "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
         **in_words(counts),
+        "batch": batch_numbers(store, job),
     }
 
 

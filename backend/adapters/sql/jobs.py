@@ -19,10 +19,10 @@ _SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QU
 
 
 class SqlJobs(Database):
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
+    def create_job(self, project_id: int, version: str, kind: str, *, lane: str = "live") -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now
+            project_id=project_id, version=version, kind=kind, state="enlisting", lane=lane, total=0, created_at=now
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,

@@ -8,6 +8,7 @@ import alembic.command
 import alembic.config
 import sqlalchemy as sa
 
+from backend.adapters.sql.batches import SqlBatches
 from backend.adapters.sql.capabilities import SqlCapabilities
 from backend.adapters.sql.deliveries import SqlDeliveries
 from backend.adapters.sql.enlisting import SqlEnlisting
@@ -30,6 +31,7 @@ class SqlStore(
     SqlEvents,
     SqlCapabilities,
     SqlReplies,
+    SqlBatches,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
