@@ -88,9 +88,7 @@ class BatchesOut:
             if request is None:
                 continue  # not asked, or told twice
             usage += result.reply.usage
-            kept = keep_reply(
-                self.store, row.endpoint, request.request_key, result.reply, logprobs=request.logprobs
-            )
+            kept = keep_reply(self.store, row.endpoint, request.request_key, result.reply, logprobs=request.logprobs)
             found = kept == request.custom_id
             answered, unscored = answered + found, unscored + (kept is not None and not found)
         if unscored and not answered:
