@@ -6,7 +6,8 @@ Keys of a script (`ScriptedModel(batches={...})`; `{}`: there is a batch API, an
     ends      "completed", "expired" (what is left has an error `batch_expired`), "failed" (nothing is answered)
     answered  how many of a batch's requests are answered before it ends like that; null: all
     bad       {row number: kind} of the first batch, a kind one of "error" (500), "refused" (400), "garbage" (no JSON),
-              "stranger" (another custom id), "cut" (finish_reason length), "nothing" (no line), "twice"
+              "stranger" (another custom id), "cut" (finish_reason length), "nothing" (no line), "twice",
+              "unreadable" (an answer without a label)
     metadata  false: is not kept
 """
 
@@ -183,6 +184,8 @@ class ScriptedBatches:
         status, body = self._answer(row["body"])
         if kind == "cut":
             body["choices"][0]["finish_reason"] = "length"
+        if kind == "unreadable":
+            body["choices"][0]["message"]["content"] = "I'd rather not say."
         if status != 200:
             wrong.append(_line(custom_id, body, status=status))
         elif kind == "garbage":
