@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
-from backend.cli_show import err, job_as_json, line, print_json, show_counts, show_job, show_status
+from backend.cli_show import batch_waiting, err, job_as_json, line, print_json, show_counts, show_job, show_status
 from backend.core.errors import ProjectUnknown, QueueError
+from backend.ports.store import Counts, JobRow
+from backend.services.batch_numbers import batch_numbers
 from backend.services.summaries import in_words, summary
 from backend.wiring import Parts
 
@@ -18,17 +21,25 @@ _POLL_S = 0.5
 _NO_WORKER_S = 10.0
 
 
+class Lane(StrEnum):
+    LIVE = "live"
+    BATCH = "batch"
+
+
 def run_command(
     project: ProjectOption,
     task: Annotated[
         list[int] | None, typer.Option(help="Only this task; may be given several times.", metavar="ID")
     ] = None,
+    lane: Annotated[
+        Lane, typer.Option(help="How the model is asked: live, or batch, through the endpoint's batch API.")
+    ] = Lane.LIVE,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress and end when all is written.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Pre-annotate the tasks that lack a prediction of the current version."""
     parts = open_parts()
-    job_id = parts.start_run(project, task or None)
+    job_id = parts.start_run(project, task or None, lane=lane.value)
     warning = parts.model_warning(project)
     if not as_json:
         warn(warning)
@@ -67,7 +78,9 @@ def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:
         **in_words(parts.store.counts(project, version=row.version)),
         "model_calls_of_all_versions": parts.store.calls(project),
         "webhook_events": parts.store.event_counts(project),
-        "jobs": [job_as_json(job) for job in parts.store.jobs(project, limit=5)],
+        "jobs": [
+            {**job_as_json(job), "batch": batch_numbers(parts.store, job)} for job in parts.store.jobs(project, limit=5)
+        ],
         **parts.operation.for_status(),
     }
     if as_json:
@@ -91,13 +104,20 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
             progress.update(bar, total=sum(counts.states.values()), completed=finished)
             if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
                 return
-            if counts.undelivered and not counts.unfinished:
-                progress.update(bar, description="writing back")
+            progress.update(bar, description=_doing(parts, job, counts))
             if time.monotonic() - looked > _NO_WORKER_S:
                 looked, before, hint = time.monotonic(), hint, _why_nothing_goes_on(parts)
                 if hint and hint != before:
                     line(hint, console=err)
             time.sleep(_POLL_S)
+
+
+def _doing(parts: Parts, job: JobRow, counts: Counts) -> str:
+    """What a run is at, in words."""
+    if counts.undelivered and not counts.unfinished:
+        return "writing back"
+    batch = batch_numbers(parts.store, job)
+    return batch_waiting(batch) if batch and batch["waiting"] else "pre-annotating"
 
 
 def _why_nothing_goes_on(parts: Parts) -> str:

@@ -126,6 +126,20 @@ class Settings(BaseSettings):
         description="Most tokens a minute of all workers together, prompts and answers; unset: learnt likewise.",
     )
     chunk_size: int = Field(50, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
+    batch_rounds: int = Field(
+        3,
+        ge=1,
+        le=20,
+        alias="PRELABEL_BATCH_ROUNDS",
+        description="With `--lane batch`: how often what is missing goes into another batch before it is asked live.",
+    )
+    batch_poll_s: float = Field(
+        30.0,
+        ge=1,
+        le=3600,
+        alias="PRELABEL_BATCH_POLL_S",
+        description="With `--lane batch`: how often a batch at the endpoint is looked at, in seconds.",
+    )
     predict_deadline_s: float = Field(
         4.0,
         ge=0,

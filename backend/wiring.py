@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
+from tempfile import TemporaryFile
 
 from backend.adapters.clock import utc_now
 from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metered import MeteredLabelStudio, MeteredStore
 from backend.adapters.metrics import Metrics
+from backend.adapters.openai_batches import OpenAIBatches
 from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
 from backend.adapters.prices import price
 from backend.adapters.redis_governor import RedisGovernor
@@ -32,12 +34,13 @@ from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
+from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
-from backend.services.jobs import Jobs
+from backend.services.jobs import BATCH, Jobs
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
@@ -204,14 +207,35 @@ class Parts:
         finally:
             await model.close()
 
+    @cached_property
+    def batch_lane(self) -> BatchLane:
+        return BatchLane(
+            store=self.store,
+            projects=self.projects,
+            queue=self.queue,
+            endpoint=self._batches,
+            clock=utc_now,
+            scratch=TemporaryFile,
+            cache_is_on=self.settings.cache_days > 0,
+            rounds=self.settings.batch_rounds,
+            poll_s=self.settings.batch_poll_s,
+            chunk_size=self.settings.chunk_size,
+        )
+
+    @asynccontextmanager
+    async def _batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, OpenAIBatches]]:
+        async with self.model(agent=agent) as model, self._caller(model, agent) as caller:
+            yield caller, OpenAIBatches(model)
+
     @asynccontextmanager
     async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
         """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings."""
-        async with (
-            self.model(agent=agent) as model,
-            self.governor(model.endpoint, agent) as governor,
-            self.media(agent) as media,
-        ):
+        async with self.model(agent=agent) as model, self._caller(model, agent) as caller:
+            yield caller
+
+    @asynccontextmanager
+    async def _caller(self, model: OpenAIModel, agent: Agent | None) -> AsyncIterator[Caller]:
+        async with self.governor(model.endpoint, agent) as governor, self.media(agent) as media:
             metered = MeteredModel(model=model, meters=self.meters, log_content=self.settings.log_content)
             governed = GovernedModel(model=metered, governor=MeteredGovernor(governor=governor, meters=self.meters))
             cached = self._cached(governed, model.endpoint)
@@ -277,11 +301,25 @@ class Parts:
             auto_start=auto_start,
         )
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None, *, agent: str | None = None) -> int:
+    def start_run(
+        self, project_id: int, task_ids: Sequence[int] | None, *, agent: str | None = None, lane: str = "live"
+    ) -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
+        if lane == BATCH:
+            self.need_batches()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
-        return self.jobs.start_run(project_id, task_ids, agent=agent)
+        return self.jobs.start_run(project_id, task_ids, agent=agent, lane=lane)
+
+    def need_batches(self) -> None:
+        """Raises what keeps a job from going through the endpoint's batch API, before anything is submitted."""
+        if not self.settings.cache_days:
+            raise SettingsError(CACHE_IS_OFF)
+        asyncio.run(self._check_batches())
+
+    async def _check_batches(self) -> None:
+        async with self.model() as model:
+            await OpenAIBatches(model).check()
 
     def use_agent(self, project_id: int, agent: str) -> ProjectRow:
         """Make an agent the project's, unless service or workers would make another one of it."""

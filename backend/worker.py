@@ -43,6 +43,12 @@ def write_back(project_id: int) -> None:
         parts.chunk_worker.write_back(project_id)
 
 
+def batch_step(job_id: int, after: int = 0) -> None:
+    """Look at the batches of a job, and do what there is to do. Safe to run twice."""
+    with _parts("batch_step", job=job_id) as parts:
+        parts.batch_lane.step(job_id, after)
+
+
 def sync_project(project_id: int) -> None:
     """Read a project again and align its version everywhere."""
     with _parts("sync_project", project=project_id) as parts:

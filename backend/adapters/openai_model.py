@@ -75,20 +75,20 @@ class OpenAIModel:
         memory: Memory,
         key_variable: str = "OPENAI_API_KEY",
     ) -> None:
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
-        self.endpoint = endpoint_of(str(self._client.base_url))
+        self.client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
+        self.endpoint = endpoint_of(str(self.client.base_url))
         self._memory = memory
         self._key_variable = key_variable  # for messages: where the key is from
         self._known: dict[str, Capabilities] = {}
         self._probing = asyncio.Lock()
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
     async def models(self) -> list[str] | None:
         """The ids that the endpoint lists; None where it does not have that route."""
         try:
-            page = await self._client.models.list()
+            page = await self.client.models.list()
         except openai.NotFoundError:
             return None
         except openai.OpenAIError as error:
@@ -166,13 +166,13 @@ class OpenAIModel:
     async def _call(self, request: Request, found: Capabilities) -> Reply:
         started = time.monotonic()
         try:
-            raw = await self._client.chat.completions.with_raw_response.create(**parameters(request, found))
+            raw = await self.client.chat.completions.with_raw_response.create(**parameters(request, found))
             answer = raw.parse()
         except openai.OpenAIError as error:
             raise translate(error, self.endpoint, self._key_variable) from error
         except (ValueError, TypeError) as error:
             raise ModelServerError(f"The model endpoint {self.endpoint} answered something that is no JSON.") from error
-        reply = _reply(answer, self.endpoint, time.monotonic() - started)
+        reply = reply_of(answer, self.endpoint, time.monotonic() - started)
         return replace(reply, limits=read_limits(raw.headers))
 
 
@@ -300,7 +300,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _reply(answer: ChatCompletion, endpoint: str, latency_s: float) -> Reply:
+def reply_of(answer: ChatCompletion, endpoint: str, latency_s: float) -> Reply:
     choices = getattr(answer, "choices", None)
     if not choices or getattr(choices[0], "message", None) is None:
         raise ModelServerError(f"The model endpoint {endpoint} answered without a choice.")

@@ -23,6 +23,7 @@ PrelabelError
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
    |- ContextTooLong           the prompt does not fit the model's window
+   |- BatchNotOffered          the endpoint has no batch API: nothing is submitted
    |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
    `- ModelBadRequest          any other 4xx: asking again would not help
 """
@@ -180,6 +181,13 @@ class ModelTakesNoImages(ModelError):
     """Every control is about an image, and the model refuses or ignores images."""
 
     kind = "no_images"
+    stops_job = True
+
+
+class BatchNotOffered(ModelError):
+    """The endpoint has no batch API."""
+
+    kind = "no_batch_api"
     stops_job = True
 
 

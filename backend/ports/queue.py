@@ -56,6 +56,15 @@ class Queue(Protocol):
         """What is left from now on is another message's: `enqueue_write_back` adds one again."""
         ...
 
+    def enqueue_batch_step(self, job_id: int, *, after: int = 0, delay_s: float = 0.0) -> None:
+        """Ask for a step of the job's batches (`services/batch_lane.py`), over the tasks with an id above `after`.
+        Nothing is added while one such waits."""
+        ...
+
+    def batch_step_started(self, job_id: int) -> None:
+        """What is to do from now on is another message's: `enqueue_batch_step` adds one again."""
+        ...
+
     def depth(self) -> dict[str, int]: ...
 
     def levels(self) -> Mapping[str, QueueLevel]:
@@ -79,4 +88,8 @@ class Queue(Protocol):
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         """For the one writer of a project: inside, a function that raises when the lock has been lost; None when
         another writer is at it. A writer that dies loses it within half a minute."""
+        ...
+
+    def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        """For the one that is at a job's batches, as `writer_lock`."""
         ...

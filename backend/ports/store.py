@@ -9,6 +9,7 @@ from typing import Protocol
 
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.agents import RegisteredAgents
+from backend.ports.batches import Batches
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
 from backend.ports.replies import Replies
@@ -101,7 +102,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -118,7 +119,9 @@ class Store(Replies, RegisteredAgents, Overview, Protocol):
         """The current versions of all projects."""
         ...
 
-    def create_job(self, project_id: int, version: str, kind: str, agent: str | None = None) -> int:
+    def create_job(
+        self, project_id: int, version: str, kind: str, agent: str | None = None, *, lane: str = "live"
+    ) -> int:
         """An empty job; returns its id. `agent` (name@hash) where it is not the project's own."""
         ...
 

@@ -14,6 +14,7 @@ from backend.core.values import Agent, JobState
 from backend.ports.queue import Queue
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
+from backend.services.jobs import enqueue_tasks
 from backend.services.projects import Projects
 from backend.services.same_settings import RESTART
 from backend.services.writeback import Writer
@@ -75,7 +76,7 @@ class ChunkWorker:
         except (ConfigError, AgentUnknown) as error:
             return str(error)
         if question.version != job.version:
-            return _why_other_version(row, job.version, question.version)
+            return why_other_version(row, job.version, question.version)
         if job.state == JobState.QUEUED:
             self.store.set_job_state(job.id, JobState.RUNNING)
 
@@ -114,10 +115,10 @@ class ChunkWorker:
             if record.job_id is not None and record.job_id != job.id:
                 taken_over[record.job_id].append(record.task_id)
         for owner, owned in taken_over.items():
-            self.queue.enqueue_chunk(owner, owned, interactive=False)
+            enqueue_tasks(self.store, self.queue, owner, owned)
 
 
-def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
+def why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
     """The project as it is stored gives whoever asked for the job one version and this worker another: then it is
     not the project that changed."""
     if row.version == of_job:

@@ -12,6 +12,8 @@ from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Store
 from backend.services.projects import Projects, answerable
 
+BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
+
 
 @dataclass(frozen=True, kw_only=True)
 class Jobs:
@@ -23,7 +25,14 @@ class Jobs:
     projects: Projects
     chunk_size: int
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None, *, agent: str | None = None) -> int:
+    def start_run(
+        self,
+        project_id: int,
+        task_ids: Sequence[int] | None = None,
+        *,
+        agent: str | None = None,
+        lane: str = "live",
+    ) -> int:
         """Queue what the current version lacks, or just `task_ids`; returns the job's id. With another `agent` (NAME or
         NAME@HASH) than the project's, the version is that agent's and does not become the current one.
 
@@ -34,7 +43,7 @@ class Jobs:
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
         version, agent = self._version(row, agent)
-        job_id = self.store.create_job(project_id, version, "run", agent)
+        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane)
         if task_ids is not None:
             tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
             unknown = sorted(set(task_ids) - {t.id for t in tasks})
@@ -71,12 +80,28 @@ class Jobs:
 
 
 def enqueue_job(store: Store, queue: Queue, job_id: int, *, chunk_size: int, interactive: bool) -> None:
-    """Cut what a job has queued into messages of `chunk_size` task ids."""
+    """Cut what a job has queued into messages of `chunk_size` task ids; one of the batch lane gets its next step."""
     store.set_job_state(job_id, JobState.QUEUED)
+    if _in_batches(store, job_id):
+        queue.enqueue_batch_step(job_id)
+        return
     queued = store.job_task_ids(job_id, [TaskState.QUEUED])
     chunks = [queued[i : i + chunk_size] for i in range(0, len(queued), chunk_size)]
     for chunk in chunks or [[]]:  # an empty message still writes back what is due and ends the job
         queue.enqueue_chunk(job_id, chunk, interactive=interactive)
+
+
+def enqueue_tasks(store: Store, queue: Queue, job_id: int, task_ids: Sequence[int]) -> None:
+    """A message for some tasks of a job that no message names; one of the batch lane looks for them itself."""
+    if _in_batches(store, job_id):
+        queue.enqueue_batch_step(job_id)
+    else:
+        queue.enqueue_chunk(job_id, task_ids, interactive=False)
+
+
+def _in_batches(store: Store, job_id: int) -> bool:
+    job = store.job(job_id)
+    return job is not None and job.lane == BATCH
 
 
 def _version(row: ProjectRow) -> str:

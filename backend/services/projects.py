@@ -43,7 +43,7 @@ class Projects:
 
         Raises `ConfigError` when nothing in the config can be answered, and `AgentUnknown`.
         """
-        return question_for(row, self._made_by(row, agent))
+        return question_for(row, self.made_by(row, agent))
 
     def remember(
         self, project_id: int, label_config: str, instructions: str | None = None, *, extra_params: JSON = _NOT_SAID
@@ -77,7 +77,7 @@ class Projects:
 
     def note_version(self, row: ProjectRow, agent: str | None = None) -> str | None:
         """Remember which agent makes the row's version, or the version that `agent` would make; returns the version."""
-        made_by = self._made_by(row, agent)
+        made_by = self.made_by(row, agent)
         try:
             question = question_for(row, made_by)
         except ConfigError:
@@ -86,7 +86,8 @@ class Projects:
         self.store.note_project_version(row.id, question.version, made_by.reference, asked)
         return question.version
 
-    def _made_by(self, row: ProjectRow, agent: str | None) -> AgentVersion:
+    def made_by(self, row: ProjectRow, agent: str | None = None) -> AgentVersion:
+        """The project's agent, or `agent` (NAME or NAME@HASH). Raises `AgentUnknown`."""
         return self.agents.of(row) if agent is None else self.agents.find(agent)
 
     def _look(

@@ -15,6 +15,7 @@ from backend.ports.meters import (
     Totals,
 )
 from backend.ports.store import Counts, JobRow, Store
+from backend.services.batch_numbers import batch_numbers
 
 
 def summary(store: Store, job: JobRow) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def summary(store: Store, job: JobRow) -> dict[str, Any]:
         "tasks": job.total,
         "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
         **in_words(counts),
+        "batch": batch_numbers(store, job),
     }
 
 

@@ -17,6 +17,8 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "enqueue_auto_start": lambda queue: queue.enqueue_auto_start(1, [1]),
     "enqueue_write_back": lambda queue: queue.enqueue_write_back(1),
     "write_back_started": lambda queue: queue.write_back_started(1),
+    "enqueue_batch_step": lambda queue: queue.enqueue_batch_step(1),
+    "batch_step_started": lambda queue: queue.batch_step_started(1),
     "depth": lambda queue: queue.depth(),
     "levels": lambda queue: queue.levels(),
     "failures": lambda queue: queue.failures(),
@@ -24,6 +26,7 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "workers": lambda queue: queue.workers(),
     "workers_started_with": lambda queue: queue.workers_started_with(),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
+    "batch_lock": lambda queue: queue.batch_lock(1).__enter__(),
 }
 
 
@@ -87,6 +90,22 @@ class QueueCases:
             assert second is None
             first()
         with queue.writer_lock(1) as again:
+            assert again is not None
+
+    def test_one_step_of_a_job_s_batches_waits_at_a_time(self, queue: Queue) -> None:
+        for _ in range(2):
+            queue.enqueue_batch_step(1)
+        queue.enqueue_batch_step(2, after=7)
+        queue.enqueue_batch_step(3, delay_s=60.0)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
+
+    def test_one_worker_is_at_a_job_s_batches(self, queue: Queue) -> None:
+        with queue.batch_lock(1) as first, queue.batch_lock(1) as second, queue.writer_lock(1) as writer:
+            assert first is not None
+            assert second is None
+            assert writer is not None
+            first()
+        with queue.batch_lock(1) as again:
             assert again is not None
 
     def test_the_lock_is_given_back_after_an_error(self, queue: Queue) -> None:

@@ -18,6 +18,7 @@ from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from backend.core.values import FieldReading, JobState, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
+from backend.ports.batches import BatchRequest, BatchRow, BatchState
 from backend.ports.model import Capabilities
 from backend.ports.overview import PausedJob
 from backend.ports.store import ProjectRow, Record
@@ -36,6 +37,10 @@ def task(number: int, text: str = "text", project: int = PROJECT) -> Task:
 
 def paid(text: str = "yes", **changes: Any) -> Reply:
     return Reply(**{"text": text, "finish_reason": "stop", "usage": USAGE, "model": "m", **changes})
+
+
+def asked(key: str) -> BatchRequest:
+    return BatchRequest(custom_id=key, request_key=f"request of {key}", logprobs=key == "a")
 
 
 def done(**changes: Any) -> Outcome:
@@ -735,6 +740,103 @@ class StoreCases(AgentStoreCases):
         assert store.reply("unused") is None
 
     # --- the database -------------------------------------------------------------------------------------------
+
+    # --- batches --------------------------------------------------------------------------------------------------
+
+    def batch(self, store: SqlStore, job_id: int, *keys: str, round: int = 1) -> BatchRow:
+        batch_id = store.begin_batch(job_id, f"marker-{round}", endpoint="e", round=round)
+        assert store.add_to_batch(batch_id, [asked(key) for key in keys]) == set(keys)
+        (row,) = [row for row in store.batches(job_id) if row.id == batch_id]
+        return row
+
+    def test_a_job_s_lane_is_kept(self, store: SqlStore) -> None:
+        lanes = [store.job(store.create_job(PROJECT, VERSION, "run", lane=lane)) for lane in ("live", "batch")]
+        assert [job.lane for job in lanes if job] == ["live", "batch"]
+
+    def test_a_batch_from_its_first_request_to_its_end(self, store: SqlStore, clock: HandClock) -> None:
+        job_id = self.enlist(store, task(1))
+        row = self.batch(store, job_id, "a", "b")
+        assert (row.state, row.requests, row.round, row.marker) == (BatchState.FILLING, 2, 1, "marker-1")
+        assert (row.file_id, row.endpoint_id, row.submitted_at, row.usage) == (None, None, None, Usage())
+        assert store.batch_creating(row.id, "file-1")
+        clock.sleep(5)
+        store.batch_submitted(row.id, "batch-1")
+        store.note_batch(row.id, status="in_progress", done=1, error=None)
+        (row,) = store.batches(job_id)
+        assert (row.state, row.file_id, row.endpoint_id) == (BatchState.SUBMITTED, "file-1", "batch-1")
+        assert (row.submitted_at, row.status, row.done) == (clock.now, "in_progress", 1)
+        store.note_batch(row.id, status="failed", done=2, error="token_limit")
+        store.batch_collected(row.id, answered=1, usage=USAGE)
+        store.batch_ended(row.id)
+        (row,) = store.batches(job_id)
+        assert (row.state, row.status, row.error) == (BatchState.ENDED, "failed", "token_limit")
+        assert (row.answered, row.usage, row.requests) == (1, USAGE, 2)
+
+    def test_a_step_of_a_batch_is_made_from_the_one_before_only(self, store: SqlStore) -> None:
+        """Two workers are at it: what one has done, the other does not do again or undo."""
+        job_id = self.enlist(store, task(1))
+        row = self.batch(store, job_id, "a")
+        store.batch_submitted(row.id, "too early")
+        assert store.batch_creating(row.id, "file-1")
+        assert not store.batch_creating(row.id, "file-2")
+        store.batch_submitted(row.id, "batch-1")
+        store.batch_submitted(row.id, "batch-2")
+        store.batch_ended(row.id)
+        store.batch_collected(row.id, answered=1, usage=USAGE)
+        store.batch_collected(row.id, answered=0, usage=Usage())
+        store.note_batch(row.id, status="in_progress", done=0, error=None)
+        (row,) = store.batches(job_id)
+        assert (row.state, row.file_id, row.endpoint_id) == (BatchState.COLLECTED, "file-1", "batch-1")
+        assert (row.answered, row.usage, row.status) == (1, USAGE, None)
+
+    def test_a_request_is_in_one_unread_batch_at_most(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        first = self.batch(store, job_id, "a", "b")
+        second = store.begin_batch(job_id, "marker-2", endpoint="e", round=1)
+        assert store.add_to_batch(second, [asked("b"), asked("c")]) == {"c"}
+        assert store.add_to_batch(second, [asked("c")]) == set()
+        assert [row.requests for row in store.batches(job_id)] == [2, 1]
+        assert store.jobs_that_asked(["a", "c", "d"]) == {"a": job_id, "c": job_id}
+        assert store.requests_of_batch(first.id) == {"a": asked("a"), "b": asked("b")}
+        store.batch_creating(first.id, "file")
+        store.batch_submitted(first.id, "batch")
+        store.batch_collected(first.id, answered=1, usage=USAGE)
+        assert store.add_to_batch(second, [asked("b")]) == {"b"}
+        assert store.requests_of_batch(first.id) == {}
+
+    def test_many_that_add_the_same_request_at_once_have_it_once(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        batch_id = self.batch(store, job_id, "a").id
+        added = in_threads(8, lambda: store.add_to_batch(batch_id, [asked("b")]))
+        assert sorted(map(len, added)) == [0] * 7 + [1]
+
+    def test_a_dropped_batch_leaves_nothing(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        row = self.batch(store, job_id, "a")
+        store.drop_batch(row.id)
+        assert (store.batches(job_id), store.jobs_that_asked(["a"])) == ([], {})
+        assert not store.batch_creating(row.id, "file")
+        with pytest.raises(StoreError):
+            store.add_to_batch(row.id, [asked("b")])
+
+    def test_which_jobs_need_a_step(self, store: SqlStore) -> None:
+        live = self.enlist(store, task(1))
+        batched = store.create_job(PROJECT, VERSION, "run", lane="batch")
+        store.enlist(batched, [task(2)], absent=False)
+        assert store.open_batch_jobs() == []  # it is still being enlisted
+        store.set_job_state(batched, "queued")
+        assert store.open_batch_jobs() == [batched]
+        store.set_job_state(batched, "stopped", "the key is refused")
+        assert store.open_batch_jobs() == []
+        row = self.batch(store, batched, "a")
+        assert store.open_batch_jobs() == [batched]  # what it has asked for is read, whatever its state
+        store.batch_creating(row.id, "file")
+        store.batch_submitted(row.id, "batch")
+        store.batch_collected(row.id, answered=0, usage=Usage())
+        assert store.open_batch_jobs() == [batched]
+        store.batch_ended(row.id)
+        assert store.open_batch_jobs() == []
+        assert live != batched
 
     def test_the_migrations_make_the_tables(self, store: SqlStore) -> None:
         with store.begin(read_only=True) as connection:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.ports.governor import GovernorLevel
 from backend.services.annotate import Caller
+from backend.services.batch_lane import BatchLane
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.jobs import Jobs
@@ -27,6 +29,7 @@ from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
+from tests.fakes.memory_batches import MemoryBatches
 from tests.fakes.memory_governor import MemoryGovernor
 from tests.fakes.memory_labels import MemoryLabels
 from tests.fakes.memory_media import MemoryMedia
@@ -111,6 +114,19 @@ class Installation:
             caller=self.caller,
             concurrency=concurrency,
         )
+        self.batch_endpoint = MemoryBatches(answer)
+        self.batch_lane = BatchLane(
+            store=self.store,
+            projects=self.projects,
+            queue=self.queue,
+            endpoint=self.batches,
+            clock=self.clock,
+            scratch=BytesIO,
+            cache_is_on=True,
+            rounds=3,
+            poll_s=30.0,
+            chunk_size=chunk_size,
+        )
         self.predictor = Predictor(
             store=self.store,
             queue=self.queue,
@@ -132,6 +148,11 @@ class Installation:
             random=lambda: 0.0,
             forget=self.store.forget_replies,
         )
+
+    @asynccontextmanager
+    async def batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, MemoryBatches]]:
+        async with self.caller(agent) as caller:
+            yield caller, self.batch_endpoint
 
     def project(self, *texts: str, config: str = CONFIG, instructions: str = "") -> tuple[int, list[int]]:
         """A project with these texts as tasks: its id and theirs."""
@@ -159,6 +180,8 @@ class Installation:
             self.worker.work(job_id, task_ids, claimant=message.id)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
+        elif message.work == "batch_step":
+            self.batch_lane.step(*message.arguments)
         elif message.work == "write_back":
             self.worker.write_back(*message.arguments)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from backend.core.errors import QueueError
@@ -18,7 +18,7 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "sync_project", "auto_start" or "write_back"
+    work: str  # "annotate_chunk", "sync_project", "auto_start", "write_back" or "batch_step"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -36,7 +36,7 @@ class MemoryQueue:
         self.failed: dict[str, int] = {}  # class of the error -> messages that were given up
         self.oldest_s: float | None = None  # how long the first message has waited
         self.told = QueueServer(keeps=True, evicts=False, ahead_s=0.0)
-        self._writers: dict[int, threading.Lock] = {}
+        self._locks: dict[tuple[str, int], threading.Lock] = {}
         self._lock = threading.Lock()
         self._last_id = 0
 
@@ -69,6 +69,18 @@ class MemoryQueue:
             self.later.append(self.messages.pop())
 
     def write_back_started(self, project_id: int) -> None:
+        """Nothing to note: a message that is being worked on no longer waits."""
+        self.ping()
+
+    def enqueue_batch_step(self, job_id: int, *, after: int = 0, delay_s: float = 0.0) -> None:
+        self.ping()
+        waiting = [*self.messages, *self.later]
+        if not any(m.work == "batch_step" and m.arguments[0] == job_id for m in waiting):
+            self._enqueue("batch_step", job_id, after, interactive=False)
+            if delay_s:
+                self.later.append(self.messages.pop())
+
+    def batch_step_started(self, job_id: int) -> None:
         """Nothing to note: a message that is being worked on no longer waits."""
         self.ping()
 
@@ -112,11 +124,17 @@ class MemoryQueue:
         self.ping()
         return self.started_with
 
+    def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._locked(("writer", project_id))
+
+    def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._locked(("batch", job_id))
+
     @contextmanager
-    def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
+    def _locked(self, name: tuple[str, int]) -> Iterator[Callable[[], None] | None]:
         self.ping()
         with self._lock:
-            lock = self._writers.setdefault(project_id, threading.Lock())
+            lock = self._locks.setdefault(name, threading.Lock())
         got = lock.acquire(blocking=False)
         try:
             yield self.ping if got else None

@@ -75,6 +75,7 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_sync(1)
         queue.enqueue_auto_start(1, [1])
         queue.enqueue_write_back(1)
+        queue.enqueue_batch_step(1, delay_s=30)
         assert all(callable(job.func) for job in [*self.waiting(queue, INTERACTIVE), *self.scheduled(queue)])
 
     def scheduled(self, queue: RedisQueue) -> list[Job]:
@@ -90,6 +91,16 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_write_back(1)
         assert sorted(job.args for job in self.scheduled(queue)) == [[1], [1], [2]]
         assert 0 < int(queue.connection.ttl("prelabel:write-back:1")) <= 60
+
+    def test_one_step_of_a_job_waits_at_a_time_and_only_for_a_while(self, queue: RedisQueue) -> None:
+        queue.enqueue_batch_step(1, delay_s=30)
+        queue.enqueue_batch_step(1)
+        assert [job.args for job in self.scheduled(queue)] == [[1, 0]]
+        assert 60 < int(queue.connection.ttl("prelabel:batch-step:1")) <= 90
+        queue.batch_step_started(1)
+        queue.enqueue_batch_step(1, after=7)
+        (job,) = self.waiting(queue, BULK)
+        assert (job.func_name, job.args, job.timeout) == ("backend.worker.batch_step", [1, 7], CHUNK_TIMEOUT_S)
 
     def test_a_worker_tells_what_it_was_started_with_until_it_ends(self, queue: RedisQueue) -> None:
         worker = FingerprintedWorker([BULK], connection=queue.connection, serializer=JSONSerializer)

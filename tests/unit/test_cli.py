@@ -12,6 +12,7 @@ import pytest
 from backend import cli, cli_common, cli_run
 from backend.core.values import Outcome, TaskState, Usage
 from tests.fakes.installation import CONFIG, Installation
+from tests.unit.services.test_paid_once import scored
 
 URL = "http://here:9090"
 Command = Callable[..., tuple[int, str, str]]
@@ -105,6 +106,36 @@ def test_replies_from_the_cache_are_told_beside_the_calls(installation: Installa
     assert "2 calls, 3 replies from the cache" in prelabel("status", "--project", project)[1]
     told = json.loads(prelabel("status", "--project", project, "--json")[1])
     assert (told["model_calls"], told["replies_from_cache"]) == (2, 3)
+
+
+def test_a_run_through_batches_tells_what_it_waits_for_and_what_it_spent(
+    installation: Installation, prelabel: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Installation(scored, cached=True)
+    parts = installation.parts()
+    checked: list[str] = []
+    monkeypatch.setattr(parts, "need_batches", lambda: checked.append("batches"))
+    monkeypatch.setattr(parts, "model_warning", lambda: None)
+    monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
+    project, _ = installation.project("good", "bad")
+    code, out, _ = prelabel("run", "--project", project, "--lane", "batch")
+    assert (code, checked) == (0, ["batches"])
+    installation.work_off()
+    _, out, _ = prelabel("status", "--project", project)
+    since = installation.clock.now.astimezone()
+    assert f"waiting for the endpoint's batch (submitted {since:%H:%M}, 0 of 2 done)" in out
+    installation.batch_endpoint.finish()
+    installation.queue.a_while_passes()
+    installation.work_off()
+    _, out, _ = prelabel("status", "--project", project)
+    assert "batch: 2 requests, 2 answered, 20 tokens in, 6 out" in out
+    assert "waiting" not in out
+
+
+def test_an_unknown_lane_is_told_in_one_sentence(prelabel: Command) -> None:
+    code, _, err = prelabel("run", "--project", 1, "--lane", "fast")
+    assert code == 2
+    assert "'live', 'batch'" in err
 
 
 @pytest.mark.parametrize("wait", [True, False])

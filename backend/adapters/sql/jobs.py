@@ -19,10 +19,19 @@ _SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QU
 
 
 class SqlJobs(Database):
-    def create_job(self, project_id: int, version: str, kind: str, agent: str | None = None) -> int:
+    def create_job(
+        self, project_id: int, version: str, kind: str, agent: str | None = None, *, lane: str = "live"
+    ) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now, agent=agent
+            project_id=project_id,
+            version=version,
+            kind=kind,
+            state="enlisting",
+            lane=lane,
+            total=0,
+            created_at=now,
+            agent=agent,
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,

@@ -173,3 +173,38 @@ project_versions = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Index(None, "agent"),
 )
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("marker", String(32), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("endpoint", String(400), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("file_id", String(200)),  # at the endpoint
+    Column("endpoint_id", String(200)),
+    Column("status", String(40)),
+    Column("error", String(80)),
+    Column("requests", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),  # paid through the batch; the records count these replies
+    Column("completion_tokens", BigInteger, nullable=False),  # as served from the cache
+    Column("calls", Integer, nullable=False),
+    Column("submitted_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Index(None, "job_id"),
+    Index(None, "state"),
+)
+
+batch_requests = Table(
+    "batch_requests",
+    metadata,
+    Column("custom_id", String(64), primary_key=True),  # so that a request is in one unread batch only
+    Column("batch_id", _ID, ForeignKey("batches.id"), nullable=False),
+    Column("request_key", String(64), nullable=False),
+    Column("logprobs", Boolean, nullable=False),
+    Index(None, "batch_id"),
+)

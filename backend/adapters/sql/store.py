@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 
 from backend.adapters.sql.agents import SqlAgents
+from backend.adapters.sql.batches import SqlBatches
 from backend.adapters.sql.capabilities import SqlCapabilities
 from backend.adapters.sql.deliveries import SqlDeliveries
 from backend.adapters.sql.enlisting import SqlEnlisting
@@ -36,6 +37,7 @@ class SqlStore(
     SqlCapabilities,
     SqlReplies,
     SqlAgents,
+    SqlBatches,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
