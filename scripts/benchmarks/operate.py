@@ -120,7 +120,7 @@ def fill(database: Path, tasks: int) -> None:
 
 def _record(number: int, text: str, now: object) -> dict[str, object]:
     value = {"choices": ["positive"]}
-    field = {"control": "sentiment", "step": "strict_json+exact", "problem": None, "rejected": [], "notes": [],
+    field: dict[str, object] = {"control": "sentiment", "step": "strict_json+exact", "problem": None, "rejected": [], "notes": [],
              "confidence": 0.9, "method": "label_logprob", "signals": {"off_label": 0.01}, "usable": 1.0,
              "region_confidences": []}  # fmt: skip
     job = 1 + number % JOBS
