@@ -27,26 +27,8 @@ from scripts.services import http_answers, start_redis
 
 PROJECTS, JOBS = 5, 20
 VERSION = "default@12345678"
-WORDS = [
-    "the",
-    "order",
-    "arrived",
-    "late",
-    "and",
-    "the",
-    "box",
-    "was",
-    "damaged",
-    "but",
-    "support",
-    "answered",
-    "quickly",
-    "and",
-    "sent",
-    "a",
-    "new",
-    "one",
-]
+TEXT = "the order arrived late and the box was damaged but support answered quickly and sent a new one"
+WORDS = TEXT.split()
 LIMIT_SCRAPE_MS = 100.0
 
 
@@ -120,9 +102,11 @@ def fill(database: Path, tasks: int) -> None:
 
 def _record(number: int, text: str, now: object) -> dict[str, object]:
     value = {"choices": ["positive"]}
-    field = {"control": "sentiment", "step": "strict_json+exact", "problem": None, "rejected": [], "notes": [],
-             "confidence": 0.9, "method": "label_logprob", "signals": {"off_label": 0.01}, "usable": 1.0,
-             "region_confidences": []}  # fmt: skip
+    field: dict[str, object] = {
+        "control": "sentiment", "step": "strict_json+exact", "problem": None, "rejected": [], "notes": [],
+        "confidence": 0.9, "method": "label_logprob", "signals": {"off_label": 0.01}, "usable": 1.0,
+        "region_confidences": [],
+    }  # fmt: skip
     job = 1 + number % JOBS
     return {
         "project_id": 1 + job % PROJECTS, "task_id": number, "version": VERSION, "job_id": job,
