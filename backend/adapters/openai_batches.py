@@ -8,24 +8,25 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator
+from contextlib import contextmanager
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import openai
 from openai.types import Batch
 from openai.types.chat import ChatCompletion
 
 from backend.adapters.openai_model import OpenAIModel, parameters, reply_of, translate
-from backend.core.errors import BatchNotOffered, ModelError, ModelServerError, ModelUnreachable
+from backend.core.errors import BatchNotOffered, ModelBadRequest, ModelError, ModelServerError, ModelUnreachable
 from backend.core.values import JSON, Reply, Request, TokenLogprob
 from backend.ports.batches import BatchResult, EndpointBatch
 from backend.ports.model import Capabilities
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MARKER = "prelabel"  # the key in a batch's metadata
-_NO_SUCH_ROUTE = (400, 404, 405, 501)
 _MAX_LISTED = 1_000  # batches or files that are looked through, the newest first
 _MAX_LINE_BYTES = 20_000_000
 _MAX_COUNT = 2**31 - 1
@@ -41,18 +42,18 @@ class OpenAIBatches:
 
     async def check(self) -> None:
         try:
-            batches = await self._client.batches.list(limit=1)
-            files = await self._client.files.list(purpose="batch", limit=1)
-        except openai.APIStatusError as error:
-            if error.status_code in _NO_SUCH_ROUTE:
-                raise self._not_offered() from error
-            raise translate(error, self.name) from error
-        except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
-        except (ValueError, TypeError, AttributeError) as error:
-            raise self._not_offered() from error
-        if not isinstance(getattr(batches, "data", None), list) or not isinstance(getattr(files, "data", None), list):
-            raise self._not_offered()  # some answer any address with a page
+            with self._translated():
+                batches = await self._client.batches.list(limit=1)
+                files = await self._client.files.list(purpose="batch", limit=1)
+                offered = isinstance(batches.data, list) and isinstance(files.data, list)
+        except ModelServerError as error:  # it failed, or it answers any address with a page
+            if isinstance(error.__cause__, openai.APIStatusError) and error.__cause__.status_code != 501:
+                raise
+            offered = False
+        except ModelBadRequest:
+            offered = False
+        if not offered:
+            raise self._not_offered()
 
     def line(self, custom_id: str, request: Request, found: Capabilities) -> bytes:
         body = parameters(request, found)
@@ -60,54 +61,47 @@ class OpenAIBatches:
         return json.dumps(row).encode() + b"\n"
 
     async def upload(self, marker: str, lines: BinaryIO) -> str:
-        try:
-            sent = await self._client.files.create(file=(_file_name(marker), lines), purpose="batch")
-        except openai.OpenAIError as error:
-            raise self._refused(error) from error
-        return self._id(sent)
+        with self._translated():
+            try:
+                return self._id(await self._client.files.create(file=(_file_name(marker), lines), purpose="batch"))
+            except openai.NotFoundError as error:
+                raise self._not_offered() from error
 
     async def create(self, marker: str, file_id: str) -> EndpointBatch:
-        try:
-            batch = await self._client.batches.create(
-                input_file_id=file_id,
-                endpoint="/v1/chat/completions",
-                completion_window="24h",
-                metadata={MARKER: marker},
-            )
-        except openai.OpenAIError as error:
-            raise self._refused(error) from error
-        return self._told(batch)
+        with self._translated():
+            try:
+                batch = await self._client.batches.create(
+                    input_file_id=file_id,
+                    endpoint="/v1/chat/completions",
+                    completion_window="24h",
+                    metadata={MARKER: marker},
+                )
+            except openai.NotFoundError as error:
+                raise self._not_offered() from error
+            return self._told(batch)
 
     async def find(self, marker: str, file_id: str) -> EndpointBatch | None:
-        looked = 0
-        try:
-            async for batch in self._client.batches.list(limit=100):
+        with self._translated():
+            async for batch in _newest(self._client.batches.list(limit=100)):
                 metadata = batch.metadata if isinstance(batch.metadata, dict) else {}
                 if batch.input_file_id == file_id or metadata.get(MARKER) == marker:
                     return self._told(batch)
-                looked += 1
-                if looked >= _MAX_LISTED:
-                    break
-        except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
         return None
 
     async def state(self, batch_id: str) -> EndpointBatch:
-        try:
-            return self._told(await self._client.batches.retrieve(batch_id))
-        except openai.NotFoundError:
-            return EndpointBatch(id=batch_id, status="unknown")
-        except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
+        with self._translated():
+            try:
+                return self._told(await self._client.batches.retrieve(batch_id))
+            except openai.NotFoundError:
+                return EndpointBatch(id=batch_id, status="unknown")
 
     async def cancel(self, batch_id: str) -> EndpointBatch:
         """One that has ended meanwhile cannot be cancelled, which is no error."""
-        try:
-            return self._told(await self._client.batches.cancel(batch_id))
-        except (openai.BadRequestError, openai.ConflictError, openai.NotFoundError):
-            return await self.state(batch_id)
-        except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
+        with self._translated():
+            try:
+                return self._told(await self._client.batches.cancel(batch_id))
+            except (openai.BadRequestError, openai.ConflictError, openai.NotFoundError):
+                return await self.state(batch_id)
 
     async def results(self, batch: EndpointBatch) -> AsyncIterator[BatchResult]:
         for file_id in batch.result_file_ids:
@@ -120,39 +114,49 @@ class OpenAIBatches:
     async def delete_files(self, file_ids: Collection[str]) -> None:
         for file_id in file_ids:
             try:
-                await self._client.files.delete(file_id)
-            except openai.OpenAIError as error:
-                told = translate(error, self.name).kind
-                _log.warning("a file of a batch was not deleted at the endpoint", extra={"error": told})
+                with self._translated():
+                    await self._client.files.delete(file_id)
+            except ModelError as error:
+                _not_deleted(error)
 
     async def delete_upload(self, marker: str) -> None:
-        found: list[str] = []
-        looked = 0
+        """Raises what may pass; an endpoint that does not list files keeps them."""
+        name = _file_name(marker)
         try:
-            async for file in self._client.files.list(purpose="batch", limit=100, order="desc"):
-                if file.filename == _file_name(marker):
-                    found.append(file.id)
-                looked += 1
-                if looked >= _MAX_LISTED:
-                    break
-        except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
+            with self._translated():
+                listed = _newest(self._client.files.list(purpose="batch", limit=100, order="desc"))
+                found = [file.id async for file in listed if file.filename == name]
+        except ModelError as error:
+            if error.transient:
+                raise
+            _not_deleted(error)
+            return
         await self.delete_files(found)
 
     async def _download(self, file_id: str, file: BinaryIO) -> None:
         """A file that is gone has no lines: what it held cannot be had."""
+        with self._translated():
+            try:
+                async with self._client.files.with_streaming_response.content(file_id) as response:
+                    async for part in response.iter_bytes():
+                        file.write(part)
+            except openai.NotFoundError:
+                _log.warning("a result file of a batch is gone")
+            except (openai.OpenAIError, OSError):  # the endpoint's answer, or the disk
+                raise
+            except Exception as error:  # of the HTTP library under the client, which is not the same in all releases
+                raise ModelUnreachable(f"The model endpoint {self.name} broke off while results were read.") from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            async with self._client.files.with_streaming_response.content(file_id) as response:
-                async for part in response.iter_bytes():
-                    file.write(part)
-        except openai.NotFoundError:
-            _log.warning("a result file of a batch is gone")
+            yield
         except openai.OpenAIError as error:
             raise translate(error, self.name) from error
-        except OSError:
-            raise  # the disk
-        except Exception as error:  # of the HTTP library under the client, which is not the same in all its releases
-            raise ModelUnreachable(f"The model endpoint {self.name} broke off while results were read.") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelServerError(
+                f"The model endpoint {self.name} answered something else than its batch API promises."
+            ) from error
 
     def _told(self, batch: Batch) -> EndpointBatch:
         """Whatever types the endpoint answers with."""
@@ -178,11 +182,6 @@ class OpenAIBatches:
 
     def _not_offered(self) -> BatchNotOffered:
         return BatchNotOffered(f"The model endpoint {self.name} has no batch API: run without --lane batch.")
-
-    def _refused(self, error: openai.OpenAIError) -> ModelError:
-        if isinstance(error, openai.NotFoundError):
-            return self._not_offered()
-        return translate(error, self.name)
 
 
 def result_of(line: bytes, endpoint: str) -> BatchResult:
@@ -225,6 +224,20 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
             line = file.readline(_MAX_LINE_BYTES)
         if whole.strip():
             yield whole
+
+
+async def _newest(listed: AsyncIterable[T]) -> AsyncIterator[T]:
+    """The first of a list that goes on page by page."""
+    looked = 0
+    async for one in listed:
+        yield one
+        looked += 1
+        if looked >= _MAX_LISTED:
+            return
+
+
+def _not_deleted(error: ModelError) -> None:
+    _log.warning("a file of a batch stays at the endpoint", extra={"error": error.kind})
 
 
 def _file_name(marker: str) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
 from backend.core.errors import ModelBadRequest
 from backend.core.values import JobState, Usage
@@ -17,6 +18,7 @@ from backend.services.cached_model import keep_reply
 _log = logging.getLogger(__name__)
 
 _CREATION_S = timedelta(minutes=5)  # a call that creates a batch has surely ended; then what is not there never was
+_LONGEST_S = 240.0  # then the next step goes on: the queue ends a message after ten minutes
 _UNSCORED = "without token probabilities"  # as the error of a batch: no answer can be served where they are wanted
 
 
@@ -32,8 +34,10 @@ class BatchesOut:
 
     async def look(self) -> bool:
         """Bring each as far as it goes now; whether one is still out."""
+        started = monotonic()
         for row in self._open():
-            await self._advance(row)
+            if monotonic() - started < _LONGEST_S:
+                await self._advance(row)
         return bool(self._open())
 
     def _open(self) -> list[BatchRow]:

@@ -15,8 +15,8 @@ from backend.services.annotate import Caller
 from backend.services.batch_files import BatchFiles
 from backend.services.batch_requests import StoredReplies, Wanted, wanted_for
 
-_PAGE = 100  # tasks that are looked at together
-_LONGEST_S = 240.0  # then the next message goes on: the queue ends one after ten minutes
+_PAGE = 25  # tasks that are looked at together: their images are all in memory
+_LONGEST_S = 240.0  # then the next step goes on, as in `batch_out.py`
 
 
 @dataclass(kw_only=True)

@@ -9,6 +9,8 @@ Keys of a script (`ScriptedModel(batches={...})`; `{}`: there is a batch API, an
               "stranger" (another custom id), "cut" (finish_reason length), "nothing" (no line), "twice",
               "unreadable" (an answer without a label)
     metadata  false: is not kept
+    page      true: every address is answered with a page for a browser
+    breaks    true: a file breaks off while it is read
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ class ScriptedBatches:
 
     def call(self, method: str, target: str, content: bytes, kind: str, script: Mapping[str, JSON]) -> tuple[int, JSON]:
         """Status and body of one HTTP request."""
+        if script.get("page"):
+            return 200, "<html><body>Welcome</body></html>"
         url = urlsplit(target)
         parts = url.path.strip("/").split("/")[1:]
         if parts[0] == "files":

@@ -14,7 +14,13 @@ import pytest
 
 from backend.adapters.openai_batches import OpenAIBatches, result_of
 from backend.adapters.openai_model import OpenAIModel
-from backend.core.errors import BatchNotOffered, ModelBadRequest, ModelUnauthorized, ModelUnreachable
+from backend.core.errors import (
+    BatchNotOffered,
+    ModelBadRequest,
+    ModelServerError,
+    ModelUnauthorized,
+    ModelUnreachable,
+)
 from backend.core.values import Message, Usage
 from backend.ports.batches import BatchResult, EndpointBatch
 from backend.ports.model import Capabilities
@@ -24,6 +30,15 @@ from tests.integration.test_openai_model import REQUEST, Remembered
 pytestmark = pytest.mark.integration
 T = TypeVar("T")
 FOUND = Capabilities(structured="json_schema", logprobs=20)
+
+CALLS: list[Callable[[OpenAIBatches], Coroutine[Any, Any, Any]]] = [
+    lambda batches: batches.upload("m", BytesIO(b"x")),
+    lambda batches: batches.create("m", "f"),
+    lambda batches: batches.find("m", "f"),
+    lambda batches: batches.state("b"),
+    lambda batches: batches.cancel("b"),
+    lambda batches: batches.delete_upload("m"),
+]
 
 
 @pytest.fixture
@@ -106,15 +121,7 @@ def test_what_is_offered(endpoint: ScriptedModel) -> None:
 def test_nobody_there() -> None:
     endpoint = ScriptedModel().start()
     endpoint.stop()
-    for call in (
-        lambda batches: batches.check(),
-        lambda batches: batches.upload("m", BytesIO(b"x")),
-        lambda batches: batches.create("m", "f"),
-        lambda batches: batches.find("m", "f"),
-        lambda batches: batches.state("b"),
-        lambda batches: batches.cancel("b"),
-        lambda batches: batches.delete_upload("m"),
-    ):
+    for call in [*CALLS, lambda batches: batches.check()]:
         with pytest.raises(ModelUnreachable):
             with_client(endpoint, call)
     with_client(endpoint, lambda batches: batches.delete_files(["f"]))  # it was tried
@@ -187,6 +194,26 @@ def test_what_is_gone(endpoint: ScriptedModel) -> None:
             await batches.create("m", "no-such-file")
 
     with_client(endpoint, gone)
+
+
+def test_results_that_break_off_are_read_again_later(endpoint: ScriptedModel) -> None:
+    async def read(batches: OpenAIBatches) -> list[BatchResult]:
+        batch, whole = await ended(batches, "a")
+        endpoint.change(batches={"breaks": True})
+        with pytest.raises(ModelUnreachable):
+            [result async for result in batches.results(batch)]
+        return whole
+
+    assert [result.custom_id for result in with_client(endpoint, read)] == ["a"]
+
+
+def test_an_endpoint_that_answers_every_address_with_a_page(endpoint: ScriptedModel) -> None:
+    endpoint.change(batches={"page": True})
+    with pytest.raises(BatchNotOffered):
+        with_client(endpoint, lambda batches: batches.check())
+    for call in CALLS:
+        with pytest.raises(ModelServerError):
+            with_client(endpoint, call)
 
 
 def test_files_are_deleted(endpoint: ScriptedModel) -> None:
