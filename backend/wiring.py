@@ -23,6 +23,7 @@ from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
 from backend.core.values import JSON
+from backend.ports.governor import Governor
 from backend.ports.model import Model
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
@@ -150,10 +151,13 @@ class Parts:
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
         async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
-            cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
+            cached = self._cached(self._governed(model, governor), model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
             )
+
+    def _governed(self, model: Model, governor: Governor) -> GovernedModel:
+        return GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(self.settings.concurrency))
 
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""

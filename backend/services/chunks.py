@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import monotonic
 
-from backend.core.errors import ConfigError, LimitFarOff, SettingsError
+from backend.core.errors import ConfigError, LimitFarOff, PrelabelError, SettingsError
 from backend.ports.queue import Queue
-from backend.ports.store import JobRow, ProjectRow, Store
+from backend.ports.store import JobRow, ProjectRow, Record, Store
 from backend.services.annotate import Caller, annotate_records
 from backend.services.projects import Projects
 from backend.services.same_settings import RESTART
@@ -20,6 +22,9 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+_GO_ON_S = 30.0  # so long a message takes further tasks of its job: then others in the queue have their turn
+_PREPARED = 0.25  # of the calls in flight: as many tasks more are in hand, prepared or being stored meanwhile
+_WRITE_BACK_EACH_S = 5.0
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
 
@@ -44,6 +49,7 @@ class ChunkWorker:
         if job is None:
             _log.warning("a queue message names a job that is not in the database", extra={"job": job_id})
             return
+        self.store.give_back(job.id, claimant)
         row = self.store.project(job.project_id)
         stopped = job.state == "stopped"
         if not stopped and row is not None:
@@ -78,19 +84,46 @@ class ChunkWorker:
             self.store.set_job_state(job.id, "running")
 
         async def annotate() -> str | None:
-            async with self.caller() as caller:
-                records = self.store.claim(job.version, job.project_id, task_ids, claimant)
-                run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
+            hand = _Hand(self, job, task_ids, claimant)
+            async with self.caller() as caller, self._written_back_meanwhile(job.project_id):
+                run = await annotate_records(
+                    hand.first(),
+                    question,
+                    caller,
+                    self.store,
+                    concurrency=self.concurrency + math.ceil(self.concurrency * _PREPARED),
+                    further=hand.further,
+                )
             if run.stopped_by is not None:
                 return str(run.stopped_by)
             if run.released:
-                self._put_off(job, [r.task_id for r in records if r.id in set(run.released)], run.far_off)
+                self._put_off(job, hand.task_ids(run.released), run.far_off)
             return None
 
         try:
             return asyncio.run(annotate())
         except SettingsError as error:  # there is no model to ask: nothing was claimed
             return str(error)
+
+    @asynccontextmanager
+    async def _written_back_meanwhile(self, project_id: int) -> AsyncIterator[None]:
+        """Write back now and then, beside the model calls. What fails here is told and tried again at the end."""
+
+        async def write_back() -> None:
+            while True:
+                await asyncio.sleep(_WRITE_BACK_EACH_S)
+                try:
+                    await asyncio.to_thread(self.writer.write_back, project_id)
+                except PrelabelError as error:
+                    _log.warning("not written back for now", extra={"project": project_id, "reason": str(error)})
+
+        writing = asyncio.create_task(write_back())
+        try:
+            yield
+        finally:
+            writing.cancel()
+            with suppress(asyncio.CancelledError):
+                await writing
 
     def _put_off(self, job: JobRow, task_ids: Sequence[int], far_off: LimitFarOff | None) -> None:
         """A message for what was given back, for when the model's limit has room again."""
@@ -113,6 +146,38 @@ class ChunkWorker:
                 taken_over[record.job_id].append(record.task_id)
         for owner, owned in taken_over.items():
             self.queue.enqueue_chunk(owner, owned, interactive=False)
+
+
+class _Hand:
+    """What one message has in hand: its own tasks, and then, for a while, further ones of its job.
+
+    So a message lasts long enough to be worth its start, whatever a task takes, the calls in flight do not run dry at
+    the end of each, and the workers end together. The messages of those tasks find nothing left to do.
+    """
+
+    def __init__(self, worker: ChunkWorker, job: JobRow, task_ids: Sequence[int], claimant: str) -> None:
+        self._worker, self._job, self._claimant = worker, job, claimant
+        self._own = task_ids
+        self._until = monotonic() + _GO_ON_S
+        self._task_ids: dict[int, int] = {}  # record id -> task id
+
+    def first(self) -> list[Record]:
+        """The tasks that the message names, as many as are still to do."""
+        return self._noted(
+            self._worker.store.claim(self._job.version, self._job.project_id, self._own, self._claimant)
+        )
+
+    def further(self) -> list[Record]:
+        if self._worker.interactive or monotonic() > self._until:
+            return []
+        return self._noted(self._worker.store.claim_further(self._job.id, self._claimant, self._worker.concurrency))
+
+    def task_ids(self, record_ids: Sequence[int]) -> list[int]:
+        return sorted(self._task_ids[record_id] for record_id in record_ids)
+
+    def _noted(self, records: list[Record]) -> list[Record]:
+        self._task_ids |= {record.id: record.task_id for record in records}
+        return records
 
 
 def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:

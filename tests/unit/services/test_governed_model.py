@@ -41,7 +41,7 @@ REFUSED = CallEnd(prompt_tokens=0, completion_tokens=0)
 
 
 def ask(answer: Reply | ModelError, governor: MemoryGovernor) -> Reply:
-    return asyncio.run(GovernedModel(model=FunctionModel(lambda _: answer), governor=governor).ask(REQUEST))
+    return asyncio.run(GovernedModel(model=FunctionModel(lambda _: answer), governor=governor, slots=asyncio.Semaphore(8)).ask(REQUEST))
 
 
 def overloaded(**changes: Any) -> ModelError:
@@ -104,7 +104,7 @@ def test_without_leave_there_is_no_call() -> None:
     governor, model = MemoryGovernor(), FunctionModel(lambda _: replying("yes"))
     governor.reachable = False
     with pytest.raises(QueueError):
-        asyncio.run(GovernedModel(model=model, governor=governor).ask(REQUEST))
+        asyncio.run(GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(8)).ask(REQUEST))
     assert model.requests == []
 
 
@@ -115,7 +115,7 @@ def test_an_answer_that_is_paid_for_is_not_lost_with_redis(caplog: pytest.LogCap
         governor.reachable = False
         return replying("yes")
 
-    model = GovernedModel(model=FunctionModel(answer), governor=governor)
+    model = GovernedModel(model=FunctionModel(answer), governor=governor, slots=asyncio.Semaphore(8))
     assert asyncio.run(model.ask(REQUEST)).text == "yes"
     assert "could not be settled" in caplog.text
 
@@ -129,7 +129,7 @@ def test_a_call_that_is_cancelled_is_settled() -> None:
             raise AssertionError
 
     async def cancelled() -> None:
-        model = GovernedModel(model=Slow(lambda _: replying("")), governor=governor)
+        model = GovernedModel(model=Slow(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(8))
         asking = asyncio.create_task(model.ask(REQUEST))
         await asyncio.sleep(0.01)
         asking.cancel()
@@ -142,6 +142,6 @@ def test_a_call_that_is_cancelled_is_settled() -> None:
 
 def test_a_remembered_answer_about_images_costs_no_leave() -> None:
     governor = MemoryGovernor()
-    model = GovernedModel(model=FunctionModel(lambda _: replying("")), governor=governor)
+    model = GovernedModel(model=FunctionModel(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(8))
     assert asyncio.run(model.takes_images("m")) is True
     assert governor.ends == []
