@@ -27,7 +27,7 @@ from backend.ports.governor import Governor
 from backend.ports.model import Model
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
-from backend.services.chunks import ChunkWorker
+from backend.services.chunks import GO_ON_S, ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
@@ -103,6 +103,7 @@ class Parts:
             caller=self.caller,
             concurrency=self.settings.concurrency,
             interactive=self.interactive,
+            go_on_s=GO_ON_S,
         )
 
     @cached_property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -22,8 +21,9 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
-_GO_ON_S = 30.0  # so long a message takes further tasks of its job: then others in the queue have their turn
-_PREPARED = 0.25  # of the calls in flight: as many tasks more are in hand, prepared or being stored meanwhile
+GO_ON_S = 30.0  # then others in the queue have their turn
+_PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
+_FEWEST = 50  # tasks that are claimed at once
 _WRITE_BACK_EACH_S = 5.0
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
@@ -39,6 +39,7 @@ class ChunkWorker:
     caller: CallerContext
     concurrency: int
     interactive: bool = False  # from which queue its messages are
+    go_on_s: float = 0.0  # so long a bulk message takes further tasks of its job
 
     def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
         """Annotate what is still to do of these tasks, write back, end what is all done. Idempotent.
@@ -86,18 +87,15 @@ class ChunkWorker:
         async def annotate() -> str | None:
             hand = _Hand(self, job, task_ids, claimant)
             async with self.caller() as caller, self._written_back_meanwhile(job.project_id):
+                in_hand = self.concurrency + self.concurrency // _PREPARED
                 run = await annotate_records(
-                    hand.first(),
-                    question,
-                    caller,
-                    self.store,
-                    concurrency=self.concurrency + math.ceil(self.concurrency * _PREPARED),
-                    further=hand.further,
+                    hand.more(), question, caller, self.store, concurrency=in_hand, further=hand.more
                 )
             if run.stopped_by is not None:
                 return str(run.stopped_by)
-            if run.released:
-                self._put_off(job, hand.task_ids(run.released), run.far_off)
+            left = hand.left(run.released)
+            if left:
+                self._put_off(job, left, run.far_off)
             return None
 
         try:
@@ -151,33 +149,31 @@ class ChunkWorker:
 class _Hand:
     """What one message has in hand: its own tasks, and then, for a while, further ones of its job.
 
-    So a message lasts long enough to be worth its start, whatever a task takes, the calls in flight do not run dry at
-    the end of each, and the workers end together. The messages of those tasks find nothing left to do.
+    So a message lasts long enough to be worth its start, whatever a task takes, and the calls in flight do not run dry
+    at the end of each. The messages of those further tasks find nothing left to do. Few are claimed at a time, so that
+    the last ones of a job are left to whichever worker is free.
     """
 
     def __init__(self, worker: ChunkWorker, job: JobRow, task_ids: Sequence[int], claimant: str) -> None:
         self._worker, self._job, self._claimant = worker, job, claimant
-        self._own = task_ids
-        self._until = monotonic() + _GO_ON_S
-        self._task_ids: dict[int, int] = {}  # record id -> task id
+        self._own = list(task_ids)  # of those that the message names, the unclaimed ones
+        self._until = monotonic() + (0.0 if worker.interactive else worker.go_on_s)
+        self._task_ids: dict[int, int] = {}  # of the records that were claimed
 
-    def first(self) -> list[Record]:
-        """The tasks that the message names, as many as are still to do."""
-        return self._noted(
-            self._worker.store.claim(self._job.version, self._job.project_id, self._own, self._claimant)
-        )
+    def more(self) -> list[Record]:
+        """Claim the next few; nothing: there are no more, or it is others' turn."""
+        store, few, claimed = self._worker.store, max(self._worker.concurrency, _FEWEST), list[Record]()
+        while self._own and not claimed:
+            ids, self._own = self._own[:few], self._own[few:]
+            claimed = store.claim(self._job.version, self._job.project_id, ids, self._claimant)
+        if not claimed and monotonic() < self._until:
+            claimed = store.claim_further(self._job.id, self._claimant, few)
+        self._task_ids |= {record.id: record.task_id for record in claimed}
+        return claimed
 
-    def further(self) -> list[Record]:
-        if self._worker.interactive or monotonic() > self._until:
-            return []
-        return self._noted(self._worker.store.claim_further(self._job.id, self._claimant, self._worker.concurrency))
-
-    def task_ids(self, record_ids: Sequence[int]) -> list[int]:
-        return sorted(self._task_ids[record_id] for record_id in record_ids)
-
-    def _noted(self, records: list[Record]) -> list[Record]:
-        self._task_ids |= {record.id: record.task_id for record in records}
-        return records
+    def left(self, released: Sequence[int]) -> list[int]:
+        """The tasks that this message leaves to another one: of the released records, and those never claimed."""
+        return sorted({*self._own, *(self._task_ids[record_id] for record_id in released)})
 
 
 def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
