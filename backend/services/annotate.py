@@ -83,7 +83,8 @@ class ChunkRun:
     def over(self) -> bool:
         return bool(self.stopped_by or self.far_off or self.away)
 
-    def end(self, error: ModelError | LimitFarOff | QueueError) -> None:
+    def end_with(self, error: ModelError | LimitFarOff | QueueError) -> None:
+        """Note why no further task is to be begun."""
         if isinstance(error, ModelError):
             self.stopped_by = error
         elif isinstance(error, LimitFarOff):
@@ -125,7 +126,7 @@ async def annotate_records(
             try:
                 outcome = await annotate_task(question, record.task, caller)
             except (ModelError, LimitFarOff, QueueError) as error:
-                run.end(error)
+                run.end_with(error)
                 run.released.append(record.id)
                 return
             await save((record.id, record.data_hash, outcome))

@@ -237,7 +237,15 @@ class _Memory:
 
 def loop_of(kind: str, folder: Path, model_url: str, *, tasks: int, in_flight: int) -> dict[str, float]:
     """The openai client and nothing else, in a process of its own (`client_loops`): "rate" and "cpu_s"."""
-    argv = [sys.executable, "-m", "scripts.benchmarks.client_loops", kind, f"{model_url}/v1", str(tasks), str(in_flight)]
+    argv = [
+        sys.executable,
+        "-m",
+        "scripts.benchmarks.client_loops",
+        kind,
+        f"{model_url}/v1",
+        str(tasks),
+        str(in_flight),
+    ]
     env = process_env({"PYTHONPATH": str(places.ROOT)})
     done = subprocess.run(argv, env=env, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -81,9 +81,7 @@ def _reply(row: RowMapping) -> Reply:
     return Reply(
         text=row["text"],
         finish_reason=row["finish_reason"],
-        usage=Usage(
-            prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"], calls=row["calls"]
-        ),
+        usage=Usage(prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"], calls=row["calls"]),
         model=row["model"],
         tokens=None if row["tokens"] is None else unpacked(row["tokens"]),
     )

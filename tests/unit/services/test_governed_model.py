@@ -41,7 +41,9 @@ REFUSED = CallEnd(prompt_tokens=0, completion_tokens=0)
 
 
 def ask(answer: Reply | ModelError, governor: MemoryGovernor) -> Reply:
-    return asyncio.run(GovernedModel(model=FunctionModel(lambda _: answer), governor=governor, slots=asyncio.Semaphore(8)).ask(REQUEST))
+    return asyncio.run(
+        GovernedModel(model=FunctionModel(lambda _: answer), governor=governor, slots=asyncio.Semaphore(8)).ask(REQUEST)
+    )
 
 
 def overloaded(**changes: Any) -> ModelError:
