@@ -27,10 +27,11 @@ from backend.ports.governor import Governor
 from backend.ports.model import Model
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
-from backend.services.chunks import GO_ON_S, ChunkWorker
+from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
+from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects

@@ -187,6 +187,22 @@ class TaskState(StrEnum):
         return self not in (TaskState.QUEUED, TaskState.RUNNING)
 
 
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    ENLISTING = "enlisting"  # its tasks are still being read
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"  # goes on when it is resumed: by whom it was paused, `JobRow.paused_by` says
+    DONE = "done"
+    CANCELLED = "cancelled"  # by a person; what is answered stays
+    STOPPED = "stopped"  # it cannot go on; the reason says why
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.DONE, JobState.CANCELLED, JobState.STOPPED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How one task ended: the labels, or why there are none."""

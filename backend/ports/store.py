@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from backend.core.values import JSON, Outcome, Prediction, Task, TaskState, Usage
+from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.model import Capabilities
 from backend.ports.replies import Replies
 
@@ -60,11 +60,16 @@ class JobRow:
     project_id: int
     version: str
     kind: str  # "run", "predict" or "webhook"
-    state: str  # "enlisting" (its tasks are still being read), "queued", "running", "done", "stopped"
+    state: JobState
     total: int  # its tasks; once it is done, those that no later job has taken over
     created_at: datetime
     finished_at: datetime | None
-    reason: str | None  # why it stopped, or ended with fewer tasks than it began with
+    reason: str | None  # why it is paused or stopped, or ended with fewer tasks than it began with
+    paused_by: str | None = None  # "person", or "fault": something that may be well again by itself
+    lane: str = "live"  # or "batch": through the endpoint's batch API
+    budget_tokens: int | None = None  # most tokens that it may spend, prompts and answers
+    budget_usd: float | None = None
+    per_minute: int | None = None  # most model calls a minute
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,17 @@ class Store(Replies, Protocol):
 
     def job_task_ids(self, job_id: int, states: Sequence[TaskState]) -> list[int]: ...
 
-    def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> None: ...
+    def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> bool:
+        """Whether it was a state from which this one is reached: else nothing changes."""
+        ...
+
+    def pause_job(self, job_id: int, reason: str, *, by: str) -> bool:
+        """Pause a job that is queued or running; `by` is "person" or "fault". Whether it was."""
+        ...
+
+    def resume_job(self, job_id: int) -> bool:
+        """A paused job is queued again; whether it was paused. Messages for its tasks are the caller's."""
+        ...
 
     def owners(self, project_id: int, version: str, task_ids: Sequence[int]) -> list[JobRow]:
         """The jobs to which the records of these tasks belong now: a later job takes over what it enlists again."""

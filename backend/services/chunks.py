@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from time import monotonic
 
-from backend.core.errors import ConfigError, LimitFarOff, PrelabelError, SettingsError
+from backend.core.errors import ConfigError, LimitFarOff, SettingsError
+from backend.core.values import JobState
 from backend.ports.queue import Queue
-from backend.ports.store import JobRow, ProjectRow, Record, Store
+from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
+from backend.services.hand import Hand
+from backend.services.meanwhile import written_back_meanwhile
 from backend.services.projects import Projects
 from backend.services.same_settings import RESTART
 from backend.services.writeback import Writer
@@ -21,10 +23,8 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
-GO_ON_S = 30.0  # then others in the queue have their turn
+_HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
-_FEWEST = 50  # tasks that are claimed at once
-_WRITE_BACK_EACH_S = 5.0
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
 
@@ -52,13 +52,13 @@ class ChunkWorker:
             return
         self.store.give_back(job.id, claimant)
         row = self.store.project(job.project_id)
-        stopped = job.state == "stopped"
+        stopped = job.state in _HALTED
         if not stopped and row is not None:
             reason = self._annotate(job, row, task_ids, claimant)
             stopped = reason is not None
             if reason is not None:
                 _log.error("job stopped", extra={"job": job.id, "reason": reason})
-                self.store.set_job_state(job.id, "stopped", reason)
+                self.store.set_job_state(job.id, JobState.STOPPED, reason)
         if stopped:
             self._hand_on(job, task_ids, claimant)
         self.writer.write_back(job.project_id)
@@ -81,12 +81,13 @@ class ChunkWorker:
             return str(error)
         if question.version != job.version:
             return _why_other_version(row, job.version, question.version)
-        if job.state == "queued":
-            self.store.set_job_state(job.id, "running")
+        if job.state == JobState.QUEUED:
+            self.store.set_job_state(job.id, JobState.RUNNING)
 
         async def annotate() -> str | None:
-            hand = _Hand(self, job, task_ids, claimant)
-            async with self.caller() as caller, self._written_back_meanwhile(job.project_id):
+            go_on_s = 0.0 if self.interactive else self.go_on_s
+            hand = Hand(self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s)
+            async with self.caller() as caller, written_back_meanwhile(self.writer, job.project_id):
                 in_hand = self.concurrency + self.concurrency // _PREPARED
                 run = await annotate_records(
                     hand.more(), question, caller, self.store, concurrency=in_hand, further=hand.more
@@ -102,26 +103,6 @@ class ChunkWorker:
             return asyncio.run(annotate())
         except SettingsError as error:  # there is no model to ask: nothing was claimed
             return str(error)
-
-    @asynccontextmanager
-    async def _written_back_meanwhile(self, project_id: int) -> AsyncIterator[None]:
-        """Write back now and then, beside the model calls. What fails here is told and tried again at the end."""
-
-        async def write_back() -> None:
-            while True:
-                await asyncio.sleep(_WRITE_BACK_EACH_S)
-                try:
-                    await asyncio.to_thread(self.writer.write_back, project_id)
-                except PrelabelError as error:
-                    _log.warning("not written back for now", extra={"project": project_id, "reason": str(error)})
-
-        writing = asyncio.create_task(write_back())
-        try:
-            yield
-        finally:
-            writing.cancel()
-            with suppress(asyncio.CancelledError):
-                await writing
 
     def _put_off(self, job: JobRow, task_ids: Sequence[int], far_off: LimitFarOff | None) -> None:
         """A message for what was given back, for when the model's limit has room again."""
@@ -144,36 +125,6 @@ class ChunkWorker:
                 taken_over[record.job_id].append(record.task_id)
         for owner, owned in taken_over.items():
             self.queue.enqueue_chunk(owner, owned, interactive=False)
-
-
-class _Hand:
-    """What one message has in hand: its own tasks, and then, for a while, further ones of its job.
-
-    So a message lasts long enough to be worth its start, whatever a task takes, and the calls in flight do not run dry
-    at the end of each. The messages of those further tasks find nothing left to do. Few are claimed at a time, so that
-    the last ones of a job are left to whichever worker is free.
-    """
-
-    def __init__(self, worker: ChunkWorker, job: JobRow, task_ids: Sequence[int], claimant: str) -> None:
-        self._worker, self._job, self._claimant = worker, job, claimant
-        self._own = list(task_ids)  # of those that the message names, the unclaimed ones
-        self._until = monotonic() + (0.0 if worker.interactive else worker.go_on_s)
-        self._task_ids: dict[int, int] = {}  # of the records that were claimed
-
-    def more(self) -> list[Record]:
-        """Claim the next few; nothing: there are no more, or it is others' turn."""
-        store, few, claimed = self._worker.store, max(self._worker.concurrency, _FEWEST), list[Record]()
-        while self._own and not claimed:
-            ids, self._own = self._own[:few], self._own[few:]
-            claimed = store.claim(self._job.version, self._job.project_id, ids, self._claimant)
-        if not claimed and monotonic() < self._until:
-            claimed = store.claim_further(self._job.id, self._claimant, few)
-        self._task_ids |= {record.id: record.task_id for record in claimed}
-        return claimed
-
-    def left(self, released: Sequence[int]) -> list[int]:
-        """The tasks that this message leaves to another one: of the released records, and those never claimed."""
-        return sorted({*self._own, *(self._task_ids[record_id] for record_id in released)})
 
 
 def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend.core.errors import ConfigError, LabelStudioNotFound
-from backend.core.values import TaskState
+from backend.core.values import JobState, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Store
@@ -38,7 +38,7 @@ class Jobs:
             tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
             unknown = sorted(set(task_ids) - {t.id for t in tasks})
             if unknown:
-                self.store.set_job_state(job_id, "stopped", "unknown tasks")
+                self.store.set_job_state(job_id, JobState.STOPPED, "unknown tasks")
                 raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
             self.store.enlist(job_id, tasks, absent=False)
         else:
@@ -62,7 +62,7 @@ class Jobs:
 
 def enqueue_job(store: Store, queue: Queue, job_id: int, *, chunk_size: int, interactive: bool) -> None:
     """Cut what a job has queued into messages of `chunk_size` task ids."""
-    store.set_job_state(job_id, "queued")
+    store.set_job_state(job_id, JobState.QUEUED)
     queued = store.job_task_ids(job_id, [TaskState.QUEUED])
     chunks = [queued[i : i + chunk_size] for i in range(0, len(queued), chunk_size)]
     for chunk in chunks or [[]]:  # an empty message still writes back what is due and ends the job

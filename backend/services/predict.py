@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from backend.core.errors import ConfigError, QueueError
-from backend.core.values import JSON, Task, TaskState
+from backend.core.values import JSON, JobState, Task, TaskState
 from backend.labeling.parsing import parse_config
 from backend.ports.clock import Clock
 from backend.ports.queue import Queue
@@ -104,7 +104,7 @@ class Predictor:
             try:
                 enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=few)
             except QueueError as error:
-                self.store.set_job_state(job_id, "stopped", str(error))
+                self.store.set_job_state(job_id, JobState.STOPPED, str(error))
                 raise
             if not waits:
                 return {}

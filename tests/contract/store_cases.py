@@ -143,6 +143,31 @@ class StoreCases:
         assert job is not None
         assert (job.state, job.reason) == ("stopped", "the key is refused")
 
+    def test_a_paused_job_says_who_paused_it_and_goes_on_when_resumed(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        assert store.pause_job(job_id, "the key is refused", by="fault")
+        assert not store.pause_job(job_id, "again", by="person")
+        assert not store.set_job_state(job_id, "running")
+        job = store.job(job_id)
+        assert job is not None
+        assert (job.state, job.reason, job.paused_by) == ("paused", "the key is refused", "fault")
+        assert store.resume_job(job_id)
+        assert not store.resume_job(job_id)
+        job = store.job(job_id)
+        assert job is not None
+        assert (job.state, job.reason, job.paused_by) == ("queued", None, None)
+
+    def test_a_paused_job_can_be_cancelled_and_ends_when_its_last_task_is_done(self, store: SqlStore) -> None:
+        first, second = self.enlist(store, task(1)), self.enlist(store, task(2))
+        for job_id in (first, second):
+            store.pause_job(job_id, "by hand", by="person")
+        assert store.set_job_state(first, "cancelled")
+        assert not store.resume_job(first)
+        for record in store.claim(VERSION, PROJECT, [2], "w"):
+            store.save_outcome(record.id, record.data_hash, done())
+        assert store.finish_job_if_done(second)
+        assert [job.state for job in store.jobs(PROJECT)] == ["done", "cancelled"]
+
     def test_a_finished_job_stays_finished(self, store: SqlStore) -> None:
         job_id = self.enlist(store)
         assert store.finish_job_if_done(job_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,8 +11,11 @@ from sqlalchemy.engine import RowMapping
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import jobs, records
-from backend.core.values import TaskState
+from backend.core.values import JobState, TaskState
 from backend.ports.store import JobRow
+
+_OPEN = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.STOPPED)
+_SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QUEUED,)}  # others: from any open one
 
 
 class SqlJobs(Database):
@@ -43,15 +46,24 @@ class SqlJobs(Database):
         with self.begin(read_only=True) as connection:
             return [_job(row) for row in connection.execute(query).mappings()]
 
-    def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> None:
-        values: dict[str, Any] = {"state": state, "reason": reason}
-        if state in ("done", "stopped"):
+    def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> bool:
+        values: dict[str, Any] = {"state": state, "reason": reason, "paused_by": None}
+        if JobState(state).ended:
             values["finished_at"] = self._clock()
-        since = {"queued": ["enlisting"], "running": ["queued"]}.get(
-            state, ["enlisting", "queued", "running", "stopped"]
-        )
+        return self._change_state(job_id, _SINCE.get(JobState(state), _OPEN), values)
+
+    def pause_job(self, job_id: int, reason: str, *, by: str) -> bool:
+        values = {"state": JobState.PAUSED.value, "reason": reason, "paused_by": by}
+        return self._change_state(job_id, (JobState.QUEUED, JobState.RUNNING), values)
+
+    def resume_job(self, job_id: int) -> bool:
+        values = {"state": JobState.QUEUED.value, "reason": None, "paused_by": None}
+        return self._change_state(job_id, (JobState.PAUSED,), values)
+
+    def _change_state(self, job_id: int, since: Sequence[JobState], values: Mapping[str, Any]) -> bool:
+        query = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in since])).values(values)
         with self.begin() as connection:
-            connection.execute(sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(since)).values(values))
+            return bool(connection.execute(query).rowcount)
 
     def owners(self, project_id: int, version: str, task_ids: Sequence[int]) -> list[JobRow]:
         found: dict[int, JobRow] = {}
@@ -75,8 +87,8 @@ class SqlJobs(Database):
             reason = f"{enlisted - total} tasks taken over by a later job" if total < enlisted else None
             done = connection.execute(
                 sa.update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.state.in_(["queued", "running"]), ~unfinished)
-                .values(state="done", finished_at=self._clock(), total=total, reason=reason)
+                .where(jobs.c.id == job_id, jobs.c.state.in_(["queued", "running", "paused"]), ~unfinished)
+                .values(state="done", finished_at=self._clock(), total=total, reason=reason, paused_by=None)
             )
         return bool(done.rowcount)
 
@@ -87,9 +99,14 @@ def _job(row: RowMapping) -> JobRow:
         project_id=row["project_id"],
         version=row["version"],
         kind=row["kind"],
-        state=row["state"],
+        state=JobState(row["state"]),
         total=row["total"],
         created_at=utc(row["created_at"]),
         finished_at=utc_or_none(row["finished_at"]),
         reason=row["reason"],
+        paused_by=row["paused_by"],
+        lane=row["lane"],
+        budget_tokens=row["budget_tokens"],
+        budget_usd=row["budget_usd"],
+        per_minute=row["per_minute"],
     )

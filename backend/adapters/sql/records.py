@@ -13,7 +13,7 @@ from backend.adapters.sql.database import Database, batches, utc_or_none
 from backend.adapters.sql.schema import jobs, records
 from backend.core.errors import ContextTooLong
 from backend.core.text import storable
-from backend.core.values import Outcome, TaskState
+from backend.core.values import JobState, Outcome, TaskState
 from backend.ports.store import Record
 
 LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
@@ -109,7 +109,7 @@ class SqlRecords(Database):
 
     def claim_further(self, job_id: int, claimant: str, limit: int) -> list[Record]:
         now = self._clock()
-        going_on = sa.exists().where(jobs.c.id == job_id, jobs.c.state == "running")
+        going_on = sa.exists().where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING.value)
         queued = (records.c.job_id == job_id, records.c.state == TaskState.QUEUED.value)
         some = sa.select(records.c.id).where(*queued, going_on).limit(limit)
         if self._is_postgresql:  # SQLite has one writer at a time

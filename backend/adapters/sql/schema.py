@@ -55,6 +55,11 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     Column("reason", Text),
+    Column("paused_by", String(10)),
+    Column("lane", String(10), nullable=False, server_default="live"),
+    Column("budget_tokens", BigInteger),
+    Column("budget_usd", Float),
+    Column("per_minute", Integer),
     Index(None, "project_id"),
 )
 
