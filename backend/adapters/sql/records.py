@@ -138,6 +138,8 @@ class SqlRecords(Database):
             {"asked_id": record_id, "asked_hash": data_hash, "now": now, **_spent(outcome), **_answer(outcome)}
             for record_id, data_hash, outcome in outcomes
         ]
+        if not rows:
+            return
         with self.begin() as connection:
             connection.execute(_SPEND, rows)  # paid for, whatever becomes of it
             connection.execute(_ANSWER, rows)

@@ -62,6 +62,8 @@ class SqlReplies(Database):
             }
             for key, request_key, reply in paid
         ]
+        if not rows:
+            return
         insert = self._insert(replies).on_conflict_do_nothing(index_elements=["key"])
         with self.begin() as connection:
             connection.execute(insert, rows)

@@ -147,3 +147,24 @@ def test_a_remembered_answer_about_images_costs_no_leave() -> None:
     model = GovernedModel(model=FunctionModel(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(8))
     assert asyncio.run(model.takes_images("m")) is True
     assert governor.ends == []
+
+
+def test_no_more_calls_are_in_flight_than_there_are_slots() -> None:
+    governor, in_flight, most = MemoryGovernor(), 0, 0
+
+    class Counting(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            nonlocal in_flight, most
+            in_flight += 1
+            most = max(most, in_flight)
+            await asyncio.sleep(0.001)
+            in_flight -= 1
+            return replying("")
+
+    async def ask() -> None:
+        model = GovernedModel(model=Counting(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(3))
+        await asyncio.gather(*(model.ask(REQUEST) for _ in range(10)))
+
+    asyncio.run(ask())
+    assert most == 3
+    assert len(governor.ends) == 10
