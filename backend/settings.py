@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         alias="PRELABEL_TOKENS_PER_MINUTE",
         description="Most tokens a minute of all workers together, prompts and answers; unset: learnt likewise.",
     )
-    chunk_size: int = Field(50, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
+    chunk_size: int = Field(500, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
     batch_rounds: int = Field(
         3,
         ge=1,

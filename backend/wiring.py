@@ -26,7 +26,7 @@ from backend.adapters.service import ServiceApi
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
 from backend.core.values import JSON, Agent, Usage
-from backend.ports.governor import GovernorLevel
+from backend.ports.governor import Governor, GovernorLevel
 from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Model
 from backend.ports.store import ProjectRow
@@ -40,6 +40,7 @@ from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.governed_model import GovernedModel
+from backend.services.hand import GO_ON_S
 from backend.services.jobs import BATCH, Jobs
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
@@ -124,6 +125,7 @@ class Parts:
             caller=self.caller,
             concurrency=self.settings.concurrency,
             interactive=self.interactive,
+            go_on_s=GO_ON_S,
         )
 
     @cached_property
@@ -237,11 +239,14 @@ class Parts:
     async def _caller(self, model: OpenAIModel, agent: Agent | None) -> AsyncIterator[Caller]:
         async with self.governor(model.endpoint, agent) as governor, self.media(agent) as media:
             metered = MeteredModel(model=model, meters=self.meters, log_content=self.settings.log_content)
-            governed = GovernedModel(model=metered, governor=MeteredGovernor(governor=governor, meters=self.meters))
+            governed = self._governed(metered, MeteredGovernor(governor=governor, meters=self.meters))
             cached = self._cached(governed, model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
             )
+
+    def _governed(self, model: Model, governor: Governor) -> GovernedModel:
+        return GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(self.settings.concurrency))
 
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""

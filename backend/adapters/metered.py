@@ -38,11 +38,12 @@ class MeteredStore(SqlStore):
         super().__init__(url)
         self._meters = meters
 
-    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
-        super().save_outcome(record_id, data_hash, outcome)
-        self._meters.add(TASKS_FINISHED, outcome.state.value)
-        if outcome.error_class is not None:
-            self._meters.add(TASK_FAILURES, outcome.error_class)
+    def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
+        super().save_outcomes(outcomes)
+        for _, _, outcome in outcomes:
+            self._meters.add(TASKS_FINISHED, outcome.state.value)
+            if outcome.error_class is not None:
+                self._meters.add(TASK_FAILURES, outcome.error_class)
 
 
 class MeteredLabelStudio(LabelStudioApi):

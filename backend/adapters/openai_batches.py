@@ -15,9 +15,9 @@ from typing import Any, BinaryIO, TypeVar
 
 import openai
 from openai.types import Batch
-from openai.types.chat import ChatCompletion
 
-from backend.adapters.openai_model import OpenAIModel, parameters, reply_of, translate
+from backend.adapters.completion import reply_of
+from backend.adapters.openai_model import OpenAIModel, parameters, translate
 from backend.core.errors import BatchNotOffered, ModelBadRequest, ModelError, ModelServerError, ModelUnreachable
 from backend.core.values import JSON, Reply, Request, TokenLogprob
 from backend.ports.batches import BatchResult, EndpointBatch
@@ -202,7 +202,7 @@ def result_of(line: bytes, endpoint: str) -> BatchResult:
 def _reply(body: dict[str, JSON], endpoint: str) -> Reply | None:
     """An answer as a live call would give it; None where it is none."""
     try:
-        reply = reply_of(ChatCompletion.construct(**body), endpoint, 0.0)
+        reply = reply_of(body, endpoint=endpoint, latency_s=0.0)
     except (ModelServerError, AttributeError, KeyError, TypeError, ValueError, RecursionError):
         return None
     usage = (reply.usage.prompt_tokens, reply.usage.completion_tokens)

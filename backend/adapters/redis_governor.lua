@@ -1,13 +1,13 @@
 -- The governor's accounts of one model at one endpoint with one key. Times are seconds of this server's clock.
 --
 -- KEYS  state, slots, leases, reserved
--- ARGV  "acquire" | "settle" | "renew", now ("": this server's), limit of requests ("": learnt), of tokens ("": learnt), id, then
---   acquire: prompt tokens (estimate), most tokens of the answer, "1" interactive, seconds until the lease ends
---            -> {"go", tokens reserved} or {"wait", seconds, why}
---   settle:  "1" counted, prompt tokens used or "", tokens of the answer or "", "1" limited, seconds to pause or "",
---            told limit of requests or "", of tokens or "", requests left or "", tokens left or ""
---            -> {"settled"} or {"unknown"}
---   renew:   seconds until the leases end, their ids (ARGV[5] is not used) -> {"renewed"}
+-- ARGV  now ("": this server's), limit of requests ("": learnt), of tokens ("": learnt), then a JSON array of operations,
+--       which are done in their order, each as if it came by itself. What is not known is false in them.
+--   ["acquire", id, prompt tokens (estimate), most tokens of the answer, interactive, seconds until the lease ends]
+--            -> {"go", tokens reserved} or {"wait", seconds, why}; {"behind"} after one that must wait
+--   ["settle", id, counted, prompt tokens used, tokens of the answer, limited, seconds to pause,
+--            told limit of requests, of tokens, requests left, tokens left] -> {"settled"} or {"unknown"}
+--   ["renew", seconds until the leases end, their ids...] -> {"renewed"}
 --
 -- Two accounts are kept of requests (r) and of tokens (t). The ledger, in slots of a quarter of a second by the time of
 -- leave, says what is spent in the last 61 s; it never holds more than the limit, and that is the promise. The bucket
@@ -26,28 +26,19 @@ local OLD_CEILING_S = 60
 local LEARN = 0.1 -- weight of the newest call in a moving average
 local DAYS_2 = 172800
 
-local operation, id = ARGV[1], ARGV[5]
 local state_key, slots_key, leases_key, reserved_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local now = tonumber(ARGV[2])
+local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] + time[2] / 1e6
 end
 
-if operation == 'renew' then
-  for i = 7, #ARGV do
-    redis.call('ZADD', leases_key, 'XX', string.format('%.6f', now + tonumber(ARGV[6])), ARGV[i])
-  end
-  return {'renewed'}
-end
-
-local state = {}
+local state, changed = {}, {}
 local stored = redis.call('HGETALL', state_key)
 for i = 1, #stored, 2 do state[stored[i]] = tonumber(stored[i + 1]) end
 
 local function put(name, value)
-  state[name] = value
-  redis.call('HSET', state_key, name, string.format('%.17g', value))
+  state[name], changed[name] = value, true
 end
 
 local function forget_slots()
@@ -93,17 +84,32 @@ local function account(name, limit, least_burst)
   one.level = math.min(one.cap, level + elapsed * one.rate)
   return one
 end
-local requests = account('r', tonumber(ARGV[3]) or state.limit_r, 2)
-local tokens = account('t', tonumber(ARGV[4]) or state.limit_t, 2)
-put('at', now)
+local requests, tokens
+
+-- Before each operation, as the one before may have told of a limit.
+local function refill()
+  requests = account('r', tonumber(ARGV[2]) or state.limit_r, 2)
+  tokens = account('t', tonumber(ARGV[3]) or state.limit_t, 2)
+  stepped_back = false
+  put('at', now)
+end
 
 local function change_level(one, by)
   if one then one.level = math.min(one.cap, one.level + by) end
 end
 
-local function save()
+local function keep_levels()
   if requests then put('level_r', requests.level) end
   if tokens then put('level_t', tokens.level) end
+end
+
+local function save()
+  local fields = {}
+  for name in pairs(changed) do
+    fields[#fields + 1] = name
+    fields[#fields + 1] = string.format('%.17g', state[name])
+  end
+  if #fields > 0 then redis.call('HSET', state_key, unpack(fields)) end
   for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, DAYS_2) end
 end
 
@@ -136,18 +142,15 @@ local function wait_for(one, need, interactive)
   return wait
 end
 
-if operation == 'acquire' then
+local function acquire(id, prompt, most, interactive, lease_s)
   local had = redis.call('HGET', reserved_key, id)
   if had then return {'go', string.match(had, '^%S+ (%S+)')} end -- asked again because the answer was lost
   if state.pause and state.pause > now then
-    save()
     return {'wait', string.format('%.6f', state.pause - now), 'pause'}
   end
-  local prompt, most, interactive = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
   local need = math.ceil(prompt * (state.ratio or 1) + math.min(most, state.answer or most))
   local wait = math.max(wait_for(requests, 1, interactive), wait_for(tokens, need, interactive))
   if wait > 0 then
-    save()
     return {'wait', string.format('%.6f', wait), 'limit'}
   end
   if state.cut_at or not (requests or tokens) then
@@ -155,7 +158,6 @@ if operation == 'acquire' then
     if interactive then window = window + math.max(1, math.floor(window / 20)) end
     if redis.call('ZCARD', leases_key) >= window then
       put('full_at', now)
-      save()
       local round_trip = state.round_trip or 0.2
       return {'wait', string.format('%.6f', math.min(1, math.max(0.02, round_trip / window))), 'window'}
     end
@@ -163,21 +165,17 @@ if operation == 'acquire' then
   spend(slot_now, 1, need)
   change_level(requests, -1)
   change_level(tokens, -need)
-  redis.call('ZADD', leases_key, string.format('%.6f', now + tonumber(ARGV[9])), id)
+  redis.call('ZADD', leases_key, string.format('%.6f', now + lease_s), id)
   redis.call('HSET', reserved_key, id, string.format('%d %d %.6f %d', slot_now, need, now, prompt))
-  save()
   return {'go', tostring(need)}
 end
-
-local in_flight = redis.call('ZCARD', leases_key)
-local limited = ARGV[9] == '1'
 
 local function learn(name, value)
   put(name, state[name] and state[name] + LEARN * (value - state[name]) or value)
 end
 
--- The window of calls in flight, after one that had leave at `since`.
-local function adapt(since)
+-- The window, when of `in_flight` calls one that had leave at `since` is over.
+local function adapt(since, limited, in_flight)
   -- A call from before the last cut tells nothing new: the window is cut at most once a round trip.
   if state.cut_at and since <= state.cut_at then return end
   if limited then
@@ -202,41 +200,62 @@ local function adapt(since)
   end
 end
 
-local had = redis.call('HGET', reserved_key, id)
-if had then
-  local slot, reserved, since, prompt = string.match(had, '^(%S+) (%S+) (%S+) (%S+)')
-  slot, reserved, since, prompt = tonumber(slot), tonumber(reserved), tonumber(since), tonumber(prompt)
-  redis.call('HDEL', reserved_key, id)
-  redis.call('ZREM', leases_key, id)
-  local counted, prompt_used, answer_used = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
-  local requests_back, tokens_back = 0, 0
-  if not counted then
-    requests_back, tokens_back = 1, reserved
-  elseif prompt_used and answer_used then
-    tokens_back = reserved - prompt_used - answer_used
-    if prompt_used > 0 and not limited then
-      learn('ratio', math.min(4, math.max(0.05, prompt_used / math.max(1, prompt))))
-      learn('answer', answer_used)
-      learn('round_trip', now - since)
+local function settle(id, counted, prompt_used, answer_used, limited, pause_s, told_r, told_t, left_r, left_t)
+  local in_flight = redis.call('ZCARD', leases_key)
+  local had = redis.call('HGET', reserved_key, id)
+  if had then
+    local slot, reserved, since, prompt = string.match(had, '^(%S+) (%S+) (%S+) (%S+)')
+    slot, reserved, since, prompt = tonumber(slot), tonumber(reserved), tonumber(since), tonumber(prompt)
+    redis.call('HDEL', reserved_key, id)
+    redis.call('ZREM', leases_key, id)
+    local requests_back, tokens_back = 0, 0
+    if not counted then
+      requests_back, tokens_back = 1, reserved
+    elseif prompt_used and answer_used then
+      tokens_back = reserved - prompt_used - answer_used
+      if prompt_used > 0 and not limited then
+        learn('ratio', math.min(4, math.max(0.05, prompt_used / math.max(1, prompt))))
+        learn('answer', answer_used)
+        learn('round_trip', now - since)
+      end
     end
+    if slot >= first_slot then spend(slot, -requests_back, -tokens_back) end
+    change_level(requests, requests_back)
+    change_level(tokens, tokens_back)
+    if limited or (prompt_used or 0) > 0 then adapt(since, limited, in_flight) end
   end
-  if slot >= first_slot then spend(slot, -requests_back, -tokens_back) end
-  change_level(requests, requests_back)
-  change_level(tokens, tokens_back)
-  if limited or (prompt_used or 0) > 0 then adapt(since) end
+  if limited then
+    -- The endpoint counts more than we do: somebody else uses the key, or its minute is another one.
+    for _, one in pairs({requests, tokens}) do one.level = math.min(one.level, 0) end
+  end
+  if pause_s and pause_s > 0 and now + pause_s > (state.pause or 0) then put('pause', now + pause_s) end
+  for name, told in pairs({r = {told_r, left_r}, t = {told_t, left_t}}) do
+    local limit, left = told[1], told[2]
+    if limit and limit > 0 then put('limit_' .. name, limit) end
+    local one = name == 'r' and requests or tokens
+    if left and one and one.name == name then one.level = math.min(one.level, left) end
+  end
+  return {had and 'settled' or 'unknown'}
 end
 
-if limited then
-  -- The endpoint counts more than we do: somebody else uses the key, or its minute is another one.
-  for _, one in pairs({requests, tokens}) do one.level = math.min(one.level, 0) end
+local function renew(lease_s, ...)
+  for _, lease in ipairs({...}) do
+    redis.call('ZADD', leases_key, 'XX', string.format('%.6f', now + lease_s), lease)
+  end
+  return {'renewed'}
 end
-local pause_s = tonumber(ARGV[10])
-if pause_s and pause_s > 0 and now + pause_s > (state.pause or 0) then put('pause', now + pause_s) end
-for name, at in pairs({r = 11, t = 12}) do
-  local told, left = tonumber(ARGV[at]), tonumber(ARGV[at + 2])
-  if told and told > 0 then put('limit_' .. name, told) end
-  local one = name == 'r' and requests or tokens
-  if left and one and one.name == name then one.level = math.min(one.level, left) end
+
+local does, answers, behind = {acquire = acquire, settle = settle, renew = renew}, {}, false
+for i, operation in ipairs(cjson.decode(ARGV[4])) do
+  local name = operation[1]
+  if name == 'acquire' and behind then
+    answers[i] = {'behind'}
+  else
+    refill()
+    answers[i] = does[name](unpack(operation, 2))
+    keep_levels()
+    behind = behind or answers[i][1] == 'wait'
+  end
 end
 save()
-return {had and 'settled' or 'unknown'}
+return answers

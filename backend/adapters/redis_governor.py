@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
+import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from random import uniform
 from typing import Any
@@ -23,11 +26,34 @@ from backend.core.limits import RateLimits
 from backend.core.values import canonical_hash
 from backend.ports.governor import CallEnd, GovernorLevel, Leave
 
-_log = logging.getLogger(__name__)
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 LONGEST_WAIT_S = 30.0
 LEASE_S = 20.0
 _LEDGER_S, _SLOT_S, _FIRST_WINDOW = 61.0, 0.25, 8  # as in the script
+_AT_ONCE = 64  # calls that ask in one script
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A call that waits for leave."""
+
+    operation: list[Any]
+    deadline: float  # of the monotonic clock
+    leave: asyncio.Future[Leave]
+
+    @property
+    def id(self) -> str:
+        return str(self.operation[1])
+
+
+@dataclass
+class _Line:
+    """What this process wants of one model's account. Its pump asks Redis for all of it at once, call after call."""
+
+    asked: deque[_Asked] = field(default_factory=deque)  # in the order in which they came
+    ended: list[tuple[list[Any], asyncio.Future[None]]] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)  # something ended or came: there may be room now
+    pump: asyncio.Task[None] | None = None
 
 
 class RedisGovernor:
@@ -64,42 +90,97 @@ class RedisGovernor:
         self._longest_wait_s = longest_wait_s
         self._now = now
         self._sleep = sleep
-        self._turn = asyncio.Lock()  # one of this process asks Redis at a time, the others wait in order
-        self._settled = asyncio.Event()  # a call of this process ended: there may be room now
+        self._lines: defaultdict[str, _Line] = defaultdict(_Line)  # by model
         self._held: dict[str, str] = {}  # leave -> model, of the calls in flight
         self._renewing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
+        """Also of calls that were cancelled while they waited: what they were granted is given back first."""
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
+        for line in self._lines.values():
+            line.news.set()
+            if line.pump is not None:
+                await asyncio.gather(line.pump, return_exceptions=True)
         await self._connection.aclose()
 
     async def acquire(self, model: str, *, prompt_tokens: int, max_tokens: int) -> Leave:
-        limit = time.monotonic() + self._longest_wait_s
-        try:
-            async with asyncio.timeout(self._longest_wait_s):
-                await self._turn.acquire()
-        except TimeoutError:
-            raise _far_off(model, "others wait for it", self._longest_wait_s / 2) from None
-        try:
-            while True:
-                self._settled.clear()
-                leave, wait_s, why = await self._ask(model, prompt_tokens, max_tokens)
-                if leave is not None:
-                    self._hold(leave)
-                    return leave
-                if wait_s > self._longest_wait_s or time.monotonic() + wait_s > limit:
-                    raise _far_off(model, why, wait_s)
-                await self._wait(wait_s)
-        finally:
-            self._turn.release()
+        leave: asyncio.Future[Leave] = asyncio.get_running_loop().create_future()
+        operation = ["acquire", uuid4().hex, prompt_tokens, max_tokens, self._interactive, self._lease_s]
+        line = self._lines[model]
+        deadline = time.monotonic() + self._longest_wait_s
+        line.asked.append(_Asked(operation=operation, deadline=deadline, leave=leave))
+        self._start(model, line)
+        return await leave
 
     async def settle(self, leave: Leave, end: CallEnd) -> None:
-        await self._settle(leave.model, leave.id, end)
+        await self._end(leave.model, leave.id, end)
 
-    def _hold(self, leave: Leave) -> None:
-        self._held[leave.id] = leave.model
+    def _end(self, model: str, leave_id: str, end: CallEnd) -> asyncio.Future[None]:
+        self._held.pop(leave_id, None)
+        limits = end.limits or RateLimits()
+        pauses = [pause_s for pause_s in (end.retry_after_s if end.limited else None, limits.pause_s) if pause_s]
+        told = (limits.requests, limits.tokens, limits.requests_left, limits.tokens_left)
+        numbers = (end.prompt_tokens, end.completion_tokens, max(pauses, default=None), *told)
+        prompt, answer, *rest = (False if number is None else number for number in numbers)
+        operation = ["settle", leave_id, end.counted, prompt, answer, end.limited, *rest]
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line = self._lines[model]
+        line.ended.append((operation, done))
+        line.news.set()
+        self._start(model, line)
+        return done
+
+    def _start(self, model: str, line: _Line) -> None:
+        if line.pump is None or line.pump.done():
+            line.pump = asyncio.create_task(self._pump(model, line))
+
+    async def _pump(self, model: str, line: _Line) -> None:
+        """Ask Redis until nobody waits any more. First what has ended: it makes room."""
+        while line.asked or line.ended:
+            line.news.clear()
+            ended, line.ended = line.ended, []
+            line.asked = deque(one for one in line.asked if not one.leave.done())  # some were cancelled
+            asked = list(islice(line.asked, _AT_ONCE))
+            operations = [*(operation for operation, _ in ended), *(one.operation for one in asked)]
+            try:
+                answers = await self._run(model, operations) if operations else []
+            except QueueError as error:
+                _fail([*(done for _, done in ended), *(one.leave for one in line.asked)], error)
+                line.asked.clear()
+                continue
+            for _, done in ended:
+                if not done.done():
+                    done.set_result(None)
+            wait_s = self._answered(model, line, asked, answers[len(ended) :])
+            if wait_s > 0:
+                await self._wait(line, wait_s)
+
+    def _answered(self, model: str, line: _Line, asked: Sequence[_Asked], answers: Sequence[Any]) -> float:
+        """Tell those who asked; returns in how many seconds to ask again for the first one that must wait."""
+        for one, answer in zip(asked, answers, strict=True):
+            if answer[0] == b"wait":
+                wait_s, why = float(answer[1]), answer[2].decode()
+                self._give_up(model, line, wait_s, why)
+                return wait_s if line.asked else 0.0
+            line.asked.popleft()
+            if one.leave.done():  # cancelled while it asked: there is nobody left to make the call
+                self._end(model, one.id, CallEnd(counted=False)).cancel()  # nobody waits for that either
+                continue
+            self._hold(model, one.id)
+            one.leave.set_result(Leave(id=one.id, model=model, tokens=int(answer[1])))
+        return 0.0
+
+    def _give_up(self, model: str, line: _Line, wait_s: float, why: str) -> None:
+        """For those who would wait for too long."""
+        late = time.monotonic() + wait_s
+        for one in [one for one in line.asked if wait_s > self._longest_wait_s or late > one.deadline]:
+            line.asked.remove(one)
+            _fail([one.leave], _far_off(model, why, wait_s))
+
+    def _hold(self, model: str, leave_id: str) -> None:
+        self._held[leave_id] = model
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
 
@@ -109,46 +190,13 @@ class RedisGovernor:
             for model in set(self._held.values()):
                 held = [leave_id for leave_id, of in self._held.items() if of == model]
                 with suppress(QueueError):  # the next call tells of it
-                    await self._run(model, "renew", "", str(self._lease_s), *held)
+                    await self._run(model, [["renew", self._lease_s, *held]])
 
-    async def _settle(self, model: str, leave_id: str, end: CallEnd) -> None:
-        self._held.pop(leave_id, None)
-        limits = end.limits or RateLimits()
-        pauses = [pause_s for pause_s in (end.retry_after_s if end.limited else None, limits.pause_s) if pause_s]
-        await self._run(
-            model,
-            "settle",
-            leave_id,
-            "1" if end.counted else "0",
-            _text(end.prompt_tokens),
-            _text(end.completion_tokens),
-            "1" if end.limited else "0",
-            _text(max(pauses) if pauses else None),
-            *map(_text, (limits.requests, limits.tokens, limits.requests_left, limits.tokens_left)),
-        )
-        self._settled.set()
-
-    async def _ask(self, model: str, prompt_tokens: int, max_tokens: int) -> tuple[Leave | None, float, str]:
-        """Leave, or in how many seconds to ask again and why."""
-        leave_id = uuid4().hex
-        own = (str(prompt_tokens), str(max_tokens), "1" if self._interactive else "0", str(self._lease_s))
-        try:
-            answer = await self._run(model, "acquire", leave_id, *own)
-        except asyncio.CancelledError:
-            # It may have been granted, and there is nobody left to make the call.
-            with suppress(QueueError):
-                await self._settle(model, leave_id, CallEnd(counted=False))
-            raise
-        kind, value = answer[0].decode(), answer[1].decode()
-        if kind == "go":
-            return Leave(id=leave_id, model=model, tokens=int(value)), 0.0, ""
-        return None, float(value), answer[2].decode()
-
-    async def _run(self, model: str, operation: str, *arguments: str) -> list[Any]:
+    async def _run(self, model: str, operations: Sequence[Sequence[Any]]) -> list[Any]:
         now = "" if self._now is None else repr(self._now())
         try:
             found: list[Any] = await self._script(
-                keys=self.names(model), args=[operation, now, *self._limits, *arguments]
+                keys=self.names(model), args=[now, *self._limits, json.dumps(operations)]
             )
         except RedisError as error:
             raise away(place(self._connection.connection_pool.connection_kwargs), error) from error
@@ -174,14 +222,20 @@ class RedisGovernor:
         name = f"prelabel:governor:{{{canonical_hash([self._account, model])[:16]}}}"
         return [f"{name}:{part}" for part in ("state", "slots", "leases", "reserved")]
 
-    async def _wait(self, seconds: float) -> None:
+    async def _wait(self, line: _Line, seconds: float) -> None:
         seconds *= uniform(1.0, 1.1)  # noqa: S311  - so that not all processes ask at once
         if self._sleep is not None:
             await self._sleep(seconds)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._settled.wait()
+                await line.news.wait()
+
+
+def _fail(answers: Iterable[asyncio.Future[Any]], error: Exception) -> None:
+    for answer in answers:
+        if not answer.done():
+            answer.set_exception(error)
 
 
 def _level(

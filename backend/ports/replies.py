@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,8 +16,16 @@ class Replies(Protocol):
         """The reply with its usage as it was paid; its latency is not kept. Notes that it was used."""
         ...
 
+    def replies(self, keys: Collection[str]) -> dict[str, Reply]:
+        """Those of the replies under these keys that are there, as `reply` gives them."""
+        ...
+
     def save_reply(self, key: str, request_key: str, reply: Reply) -> None:
         """Keep a reply to the request with `Request.key` `request_key`. Of two under one key the first stays."""
+        ...
+
+    def save_replies(self, paid: Sequence[tuple[str, str, Reply]]) -> None:
+        """Several at once: (key, request key, reply). All are kept, or none."""
         ...
 
     def forget_replies(self, request_keys: Collection[str]) -> None:

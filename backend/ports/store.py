@@ -173,12 +173,24 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
         """
         ...
 
+    def claim_further(self, job_id: int, claimant: str, limit: int) -> list[Record]:
+        """Claim up to `limit` more of the queued records of a job that is running; none of one in another state."""
+        ...
+
+    def give_back(self, job_id: int, claimant: str) -> None:
+        """What an earlier try of the same message left running, whichever tasks these are, is queued again."""
+        ...
+
     def release(self, record_ids: Sequence[int]) -> None:
         """Give records back unasked: running -> queued."""
         ...
 
     def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
         """Store an answer the moment it is there. One made from data that has changed meanwhile is not taken."""
+        ...
+
+    def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
+        """Several at once: (record id, data hash, outcome). All are stored, or none."""
         ...
 
     def records(self, project_id: int, version: str, task_ids: Sequence[int]) -> dict[int, Record]: ...

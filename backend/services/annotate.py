@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -26,6 +28,7 @@ from backend.dialogue import Dialogue, Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
+from backend.services.together import Together
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -82,6 +85,15 @@ class ChunkRun:
     def over(self) -> bool:
         return bool(self.stopped_by or self.far_off or self.away)
 
+    def end_with(self, error: ModelError | LimitFarOff | QueueError) -> None:
+        """Note why no further task is to be begun."""
+        if isinstance(error, ModelError):
+            self.stopped_by = error
+        elif isinstance(error, LimitFarOff):
+            self.far_off = error
+        else:
+            self.away = error
+
 
 async def annotate_records(
     records: Sequence[Record],
@@ -91,41 +103,53 @@ async def annotate_records(
     *,
     concurrency: int,
     longest_s: float = LONGEST_CHUNK_S,
+    further: Callable[[], Sequence[Record]] = tuple,
 ) -> ChunkRun:
-    """Annotate `records`, at most `concurrency` at a time. After an error that stops the job, where the model's limit
-    is far off, or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released."""
-    run, started = ChunkRun(), monotonic()
-    slots = asyncio.Semaphore(concurrency)
+    """Annotate `records`, at most `concurrency` at a time, and then what `further` gives, until that is nothing.
 
-    async def one(record: Record) -> None:
-        add_log_fields(task=record.task_id)
-        async with slots:
-            if run.over or monotonic() - started > longest_s:
-                run.released.append(record.id)
-                return
+    After an error that stops the job, where the model's limit is far off, or after `longest_s`, the rest is released.
+    Raises `QueueError`, with the rest released.
+    """
+    run, started = ChunkRun(), monotonic()
+    left, more = deque(records), True
+    save = Together(partial(_save_all, store))
+
+    def next_record() -> Record | None:
+        nonlocal more
+        if run.over or monotonic() - started > longest_s:
+            return None
+        if not left and more:
+            left.extend(further())
+            more = bool(left)
+        return left.popleft() if left else None
+
+    async def one_after_another() -> None:
+        while (record := next_record()) is not None:
+            add_log_fields(task=record.task_id)
             try:
                 outcome = await annotate_task(question, record.task, caller)
             except (ModelError, LimitFarOff, QueueError) as error:
-                if isinstance(error, ModelError):
-                    run.stopped_by = error
-                elif isinstance(error, LimitFarOff):
-                    run.far_off = error
-                else:
-                    run.away = error
+                run.end_with(error)
                 run.released.append(record.id)
                 return
-            store.save_outcome(record.id, record.data_hash, outcome)
+            await save((record.id, record.data_hash, outcome))
 
     try:
         async with asyncio.TaskGroup() as group:
-            for record in records:
-                group.create_task(one(record))
+            for _ in range(concurrency):
+                group.create_task(one_after_another())
     except ExceptionGroup as failures:  # the store fails: for all of them the same way
         raise failures.exceptions[0] from failures
+    run.released += [record.id for record in left]
     store.release(run.released)
     if run.away is not None:
         raise run.away
     return run
+
+
+def _save_all(store: Store, outcomes: Sequence[tuple[int, str, Outcome]]) -> Sequence[None]:
+    store.save_outcomes(outcomes)
+    return [None] * len(outcomes)
 
 
 async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:

@@ -7,12 +7,14 @@ probabilities is not served where they are wanted and the endpoint gives them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from backend.core.values import Reply, Request, Usage, canonical_hash
 from backend.ports.model import Capabilities, Model
 from backend.ports.replies import Replies
+from backend.services.together import Together
 
 # How an endpoint says that the reply is all there: OpenAI's words, and what gateways pass on from other servers.
 WHOLE = ("stop", "tool_calls", "function_call", "end_turn", "eos_token")
@@ -31,6 +33,8 @@ class CachedModel:
         self._model = model
         self._replies = replies
         self._endpoint = endpoint
+        self._look_up = Together(self._known)
+        self._keep = Together(self._save)
         self._in_flight: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # key -> who asks now
 
     async def ask(self, request: Request) -> Reply:
@@ -40,11 +44,13 @@ class CachedModel:
         """
         key = reply_key(self._endpoint, request.key, logprobs=await self._gets_logprobs(request))
         async with self._in_flight.setdefault(key, asyncio.Lock()):
-            known = self._replies.reply(key)
+            known = await self._look_up(key)
             if known is not None:
                 return replace(known, usage=Usage(from_cache=1), latency_s=0.0)
             reply = await self._model.ask(request)
-            keep_reply(self._replies, self._endpoint, request.key, reply, logprobs=request.logprobs)
+            got = kept_as(self._endpoint, request.key, reply, logprobs=request.logprobs)
+            if got is not None:
+                await self._keep((got, request.key, reply))
             return reply
 
     async def capabilities(self, model: str) -> Capabilities:
@@ -52,6 +58,14 @@ class CachedModel:
 
     async def takes_images(self, model: str) -> bool:
         return await self._model.takes_images(model)
+
+    def _known(self, keys: Sequence[str]) -> Sequence[Reply | None]:
+        found = self._replies.replies(keys)
+        return [found.get(key) for key in keys]
+
+    def _save(self, paid: Sequence[tuple[str, str, Reply]]) -> Sequence[None]:
+        self._replies.save_replies(paid)
+        return [None] * len(paid)
 
     async def _gets_logprobs(self, request: Request) -> bool:
         return request.logprobs and (await self._model.capabilities(request.model)).logprobs > 0
@@ -64,11 +78,15 @@ def reply_key(endpoint: str, request_key: str, *, logprobs: bool) -> str:
 
 def keep_reply(replies: Replies, endpoint: str, request_key: str, reply: Reply, *, logprobs: bool) -> str | None:
     """Store what can be served again, and return its key. `logprobs`: whether token probabilities were wanted."""
-    if not is_whole(reply):
-        return None
-    key = reply_key(endpoint, request_key, logprobs=logprobs and reply.tokens is not None)
-    replies.save_reply(key, request_key, reply)
+    key = kept_as(endpoint, request_key, reply, logprobs=logprobs)
+    if key is not None:
+        replies.save_reply(key, request_key, reply)
     return key
+
+
+def kept_as(endpoint: str, request_key: str, reply: Reply, *, logprobs: bool) -> str | None:
+    """The key of a reply that can be served again; None for one that cannot."""
+    return reply_key(endpoint, request_key, logprobs=logprobs and reply.tokens is not None) if is_whole(reply) else None
 
 
 def is_whole(reply: Reply) -> bool:

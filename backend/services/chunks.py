@@ -14,7 +14,9 @@ from backend.core.values import Agent, JobState
 from backend.ports.queue import Queue
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
+from backend.services.hand import Hand
 from backend.services.jobs import enqueue_tasks
+from backend.services.meanwhile import written_back_meanwhile
 from backend.services.projects import Projects
 from backend.services.same_settings import RESTART
 from backend.services.writeback import Writer
@@ -23,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[Agent], AbstractAsyncContextManager[Caller]]
 _HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
+_PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 
 
@@ -37,6 +40,7 @@ class ChunkWorker:
     caller: CallerContext
     concurrency: int
     interactive: bool = False  # from which queue its messages are
+    go_on_s: float = 0.0  # so long a bulk message takes further tasks of its job
 
     def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
         """Annotate what is still to do of these tasks, write back, end what is all done. Idempotent.
@@ -47,6 +51,7 @@ class ChunkWorker:
         if job is None:
             _log.warning("a queue message names a job that is not in the database", extra={"job": job_id})
             return
+        self.store.give_back(job.id, claimant)
         row = self.store.project(job.project_id)
         stopped = job.state in _HALTED
         if not stopped and row is not None:
@@ -81,13 +86,19 @@ class ChunkWorker:
             self.store.set_job_state(job.id, JobState.RUNNING)
 
         async def annotate() -> str | None:
-            async with self.caller(question.agent) as caller:
-                records = self.store.claim(job.version, job.project_id, task_ids, claimant)
-                run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
+            go_on_s = 0.0 if self.interactive else self.go_on_s
+            hand = Hand(self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s)
+            writing = written_back_meanwhile(self.writer, job.project_id)
+            async with self.caller(question.agent) as caller, writing:
+                in_hand = self.concurrency + self.concurrency // _PREPARED
+                run = await annotate_records(
+                    hand.more(), question, caller, self.store, concurrency=in_hand, further=hand.more
+                )
             if run.stopped_by is not None:
                 return str(run.stopped_by)
-            if run.released:
-                self._put_off(job, [r.task_id for r in records if r.id in set(run.released)], run.far_off)
+            left = hand.left(run.released)
+            if left:
+                self._put_off(job, left, run.far_off)
             return None
 
         try:

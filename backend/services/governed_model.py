@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -30,12 +31,13 @@ class GovernedModel:
 
     model: Model
     governor: Governor
+    slots: asyncio.Semaphore  # as many calls may be in flight here
 
     async def ask(self, request: Request) -> Reply:
-        leave = await self.governor.acquire(
-            request.model, prompt_tokens=estimated_tokens(request.messages), max_tokens=request.max_tokens
+        prompt_tokens = estimated_tokens(request.messages)
+        reply = await self._call(
+            request.model, prompt_tokens, request.max_tokens, lambda: self.model.ask(request), _end_of
         )
-        reply = await self._call(leave, lambda: self.model.ask(request), _end_of)
         return replace(reply, limits=None)
 
     async def capabilities(self, model: str) -> Capabilities:
@@ -44,23 +46,35 @@ class GovernedModel:
     async def takes_images(self, model: str) -> bool:
         if (await self.model.capabilities(model)).images is not None:  # remembered: no call
             return await self.model.takes_images(model)
-        leave = await self.governor.acquire(
-            model, prompt_tokens=_IMAGE_QUESTION_TOKENS, max_tokens=_IMAGE_ANSWER_TOKENS
+        return await self._call(
+            model,
+            _IMAGE_QUESTION_TOKENS,
+            _IMAGE_ANSWER_TOKENS,
+            lambda: self.model.takes_images(model),
+            lambda _: CallEnd(),
         )
-        return await self._call(leave, lambda: self.model.takes_images(model), lambda _: CallEnd())
 
-    async def _call(self, leave: Leave, call: Callable[[], Awaitable[T]], end_of: Callable[[T], CallEnd]) -> T:
-        try:
-            answer = await call()
-        except ModelError as error:
-            await self._settle(leave, _end_after(error))
-            pause_s = error.retry_after_s or 0.0
-            if error.limited and pause_s > LONGEST_PAUSE_S:
-                raise LimitFarOff(str(error), wait_s=pause_s) from error
-            raise
-        except BaseException:  # also when it is cancelled: it may be at the endpoint, and what it uses is not known
-            await self._settle(leave, CallEnd())
-            raise
+    async def _call(
+        self,
+        model: str,
+        prompt_tokens: int,
+        max_tokens: int,
+        call: Callable[[], Awaitable[T]],
+        end_of: Callable[[T], CallEnd],
+    ) -> T:
+        async with self.slots:
+            leave = await self.governor.acquire(model, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
+            try:
+                answer = await call()
+            except ModelError as error:
+                await self._settle(leave, _end_after(error))
+                pause_s = error.retry_after_s or 0.0
+                if error.limited and pause_s > LONGEST_PAUSE_S:
+                    raise LimitFarOff(str(error), wait_s=pause_s) from error
+                raise
+            except BaseException:  # also when cancelled: it may be at the endpoint, and what it uses is not known
+                await self._settle(leave, CallEnd())
+                raise
         await self._settle(leave, end_of(answer))
         return answer
 

@@ -5,13 +5,21 @@ import sys
 
 import httpx
 
-from scripts.benchmarks import labels, limits, operate, service, shortlist
+from scripts.benchmarks import labels, limits, operate, peers, service, shortlist, throughput
 from scripts.benchmarks.report import BenchError, SkippedError
 from scripts.demo_project import LabelStudioError
 from scripts.processes import ServiceError
 from scripts.product import CommandError
 
-BENCHMARKS = {"labels": labels, "limits": limits, "operate": operate, "service": service, "shortlist": shortlist}
+BENCHMARKS = {
+    "labels": labels,
+    "limits": limits,
+    "operate": operate,
+    "peers": peers,
+    "service": service,
+    "shortlist": shortlist,
+    "throughput": throughput,
+}
 
 
 def main() -> int:

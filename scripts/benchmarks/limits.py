@@ -98,6 +98,8 @@ def measured(
             "OPENAI_API_KEY": "scripted",
             "PRELABEL_MODEL": "scripted",
             "REDIS_URL": redis.url,
+            "PRELABEL_CACHE_DAYS": "0",  # the prompts repeat, and each is to be a call
+            "PRELABEL_CONCURRENCY": str(TASKS_IN_HAND),
             "PYTHONPATH": str(places.ROOT),
             **told,
         }

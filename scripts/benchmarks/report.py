@@ -21,14 +21,24 @@ class Figure:
     value: float
     unit: str
     limit: float | None = None  # the value must be below it
+    at_least: float | None = None  # or not below this
 
     @property
     def holds(self) -> bool:
-        return self.limit is None or self.value < self.limit
+        return (self.limit is None or self.value < self.limit) and (
+            self.at_least is None or self.value >= self.at_least
+        )
 
     @property
     def text(self) -> str:
-        return f"{self.value:.3g} {self.unit}"
+        return f"{self.value:.3g} {self.unit}".strip()
+
+    @property
+    def bound(self) -> str:
+        """What it is held against."""
+        if self.limit is not None:
+            return f"< {self.limit:g} {self.unit}".strip()
+        return "" if self.at_least is None else f">= {self.at_least:g} {self.unit}".strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +67,11 @@ class Report:
 
     def table(self) -> str:
         """Markdown, to be pasted where the figures are quoted."""
-        rows = [
-            f"| {f.name} | {f.text} | {'' if f.limit is None else f'< {f.limit:g} {f.unit}'} |" for f in self.figures
-        ]
+        rows = [f"| {f.name} | {f.text} | {f.bound} |" for f in self.figures]
         return "\n".join(["| measured | value | limit |", "|---|---|---|", *rows])
 
     def verdict(self) -> str:
-        short = [f"{f.name} {f.text}, limit {f.limit:g} {f.unit}" for f in self.figures if not f.holds]
+        short = [f"{f.name} {f.text}, limit {f.bound.removeprefix('< ')}" for f in self.figures if not f.holds]
         return "ok" if not short else f"falls short: {'; '.join(short)}"
 
 

@@ -141,6 +141,59 @@ class StoreCases(AgentStoreCases):
         assert job is not None
         assert (job.state, job.finished_at) == ("done", clock.now)
 
+    def test_several_outcomes_are_stored_at_once_each_by_its_own_rules(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2), task(3))
+        one, two, three = store.claim(VERSION, PROJECT, [1, 2, 3], "w")
+        store.release([three.id])
+        store.save_outcomes(
+            [
+                (one.id, one.data_hash, done()),
+                (two.id, "of other data", done()),
+                (three.id, three.data_hash, Outcome(state=TaskState.EMPTY, notes=("a note",), usage=USAGE)),
+            ]
+        )
+        found = store.records(PROJECT, VERSION, [1, 2, 3])
+        assert [found[n].state for n in (1, 2, 3)] == [TaskState.DONE, TaskState.RUNNING, TaskState.QUEUED]
+        assert (found[1].result, found[1].score, found[2].result) == ((REGION,), 0.9, ())
+        assert store.counts(PROJECT).usage == USAGE + USAGE + USAGE  # paid for, whatever became of it
+        store.save_outcomes([])
+
+    # --- further tasks of a job -----------------------------------------------------------------------------------
+
+    def test_further_tasks_of_a_running_job_are_claimed_up_to_the_limit(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, *(task(n) for n in range(1, 6)))
+        other = self.enlist(store, task(9))
+        store.claim(VERSION, PROJECT, [1], "first")
+        assert store.claim_further(job_id, "second", 3) == []  # it is queued: nobody has begun
+        store.set_job_state(job_id, "running")
+        store.set_job_state(other, "running")
+        assert len(store.claim_further(job_id, "second", 3)) == 3
+        assert [r.state for r in store.claim_further(job_id, "second", 3)] == [TaskState.RUNNING]
+        assert store.claim_further(job_id, "second", 3) == []
+        assert [r.task_id for r in store.claim_further(other, "second", 3)] == [9]
+
+    def test_nobody_gets_the_same_further_task(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, *(task(n) for n in range(1, 101)))
+        store.set_job_state(job_id, "running")
+        got: list[int] = []
+
+        def take() -> None:
+            while claimed := store.claim_further(job_id, "w", 7):
+                got.extend(record.task_id for record in claimed)
+
+        in_threads(4, take)
+        assert sorted(got) == list(range(1, 101))
+
+    def test_what_a_message_left_running_is_given_back_to_its_next_try(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1), task(2), task(3))
+        store.set_job_state(job_id, "running")
+        store.claim(VERSION, PROJECT, [1], "killed")
+        store.claim_further(job_id, "killed", 1)
+        store.claim_further(job_id, "alive", 1)
+        store.give_back(job_id, "killed")
+        assert len(store.job_task_ids(job_id, [TaskState.QUEUED])) == 2
+        assert len(store.claim_further(job_id, "killed", 9)) == 2
+
     def test_a_stopped_job_says_why_and_is_not_started_again(self, store: SqlStore) -> None:
         """A worker that read it as queued before it was stopped sets it running."""
         job_id = self.enlist(store, task(1))
@@ -693,6 +746,13 @@ class StoreCases(AgentStoreCases):
         store.save_reply("k", "r", paid("one"))
         store.save_reply("k", "r", paid("two"))
         assert store.reply("k") == paid("one")
+
+    def test_several_replies_are_kept_and_found_at_once(self, store: SqlStore) -> None:
+        store.save_reply("k1", "r", paid("first"))
+        store.save_replies([("k1", "r", paid("late")), ("k2", "r", paid("two")), ("k2", "r", paid("again"))])
+        assert store.replies(["k1", "k2", "k3"]) == {"k1": paid("first"), "k2": paid("two")}
+        store.save_replies([])
+        assert store.replies([]) == {}
 
     def test_several_that_store_the_same_key_at_once_all_go_on(self, store: SqlStore) -> None:
         texts = iter("abcdefgh")

@@ -344,6 +344,51 @@ def test_the_server_s_own_clock_decides(world: RedisWorld) -> None:
     assert world.play(until_far_off(USED, 70), **governor_settings) == 70
 
 
+def test_calls_that_come_together_ask_together(redis: Redis, world: RedisWorld) -> None:
+    """And each gets its own leave, in order: the first ones go, the rest waits."""
+    granted: list[int] = []
+
+    async def play(governor: Governor) -> int:
+        async def ask(number: int) -> None:
+            leave = await governor.acquire("m", prompt_tokens=number, max_tokens=1)
+            granted.append(leave.tokens)
+            await governor.settle(leave, USED)
+
+        with redis_client.Redis.from_url(redis.url) as connection:
+            before = connection.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+            await asyncio.gather(*(ask(number) for number in range(1, 301)))
+            return int(connection.info("commandstats")["cmdstat_evalsha"]["calls"]) - int(before)
+
+    scripts = world.play(play, requests_per_minute=1_000_000)
+    assert sorted(granted) == granted
+    assert len(granted) == 300
+    assert scripts < 60
+
+
+def test_when_the_limit_is_far_off_all_who_wait_are_told(world: RedisWorld) -> None:
+    async def play(governor: Governor) -> list[Any]:
+        asking = [governor.acquire("m", prompt_tokens=1, max_tokens=1) for _ in range(100)]
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    found = world.play(play, requests_per_minute=30, longest_wait_s=0.0)
+    assert [isinstance(one, Leave) for one in found[:2]] == [True, True]
+    assert {type(one) for one in found[2:]} == {LimitFarOff}
+
+
+def test_one_that_is_cancelled_while_it_waits_is_passed_over(redis: Redis, world: RedisWorld) -> None:
+    async def play(governor: Governor) -> Leave:
+        first = [await governor.acquire("m", prompt_tokens=1, max_tokens=1) for _ in range(8)]
+        waiting = [asyncio.create_task(governor.acquire("m", prompt_tokens=n, max_tokens=1)) for n in (50, 60)]
+        await asyncio.sleep(0.1)
+        waiting[0].cancel()
+        await governor.settle(first[0], USED)
+        return await asyncio.wait_for(waiting[1], 5)
+
+    leave = world.play(play, now=None, sleep=None)
+    assert leave.tokens >= 60
+    assert float(stored(redis, world)["sum_r"]) == 9
+
+
 def test_one_that_is_cancelled_while_it_asks_leaves_nothing_behind(redis: Redis, world: RedisWorld) -> None:
     async def play(governor: Governor) -> None:
         for steps in range(1, 12):

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from backend.adapters.sql.database import Database, batches, utc_or_none
-from backend.adapters.sql.schema import records
+from backend.adapters.sql.schema import jobs, records
 from backend.core.errors import ContextTooLong
 from backend.core.text import storable
-from backend.core.values import Outcome, TaskState
+from backend.core.values import JobState, Outcome, TaskState
 from backend.ports.store import Record
 
 LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
@@ -24,6 +24,31 @@ RECORD_COLUMNS = tuple(
     for name in (
         *("id", "project_id", "task_id", "version", "job_id", "state", "data", "data_hash", "result", "score"),
         *("delivery", "delivered_at", "rewrite", "error"),
+    )
+)
+
+
+_SPENT = ("prompt_tokens", "completion_tokens", "calls", "from_cache", "latency_s")
+_ANSWERED = (
+    *("state", "result", "score", "fields", "notes"),
+    *("error_class", "error", "reply_text", "model", "request_key"),
+)
+# Both are made once: to put such a statement together takes longer than to run it.
+_SPEND = (
+    sa.update(records)
+    .where(records.c.id == sa.bindparam("asked_id"))
+    .values({name: records.c[name] + sa.bindparam(f"spent_{name}", type_=records.c[name].type) for name in _SPENT})
+)
+_ANSWER = (
+    sa.update(records)
+    .where(
+        records.c.id == sa.bindparam("asked_id"),
+        records.c.data_hash == sa.bindparam("asked_hash"),
+        records.c.state == TaskState.RUNNING.value,
+    )
+    .values(
+        {name: sa.bindparam(f"new_{name}", type_=records.c[name].type) for name in _ANSWERED}
+        | {"delivery": "pending", "claimed_by": None, "updated_at": sa.bindparam("now")}
     )
 )
 
@@ -82,20 +107,42 @@ class SqlRecords(Database):
         values = {"state": TaskState.QUEUED.value, "claimed_by": None}
         self._update(records, record_ids, values, records.c.state == TaskState.RUNNING.value)
 
-    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
-        mine = records.c.id == record_id
-        asked = sa.and_(mine, records.c.data_hash == data_hash, records.c.state == TaskState.RUNNING.value)
-        answer = {**_answer(outcome), "delivery": "pending", "claimed_by": None, "updated_at": self._clock()}
-        spent = {
-            "prompt_tokens": records.c.prompt_tokens + outcome.usage.prompt_tokens,
-            "completion_tokens": records.c.completion_tokens + outcome.usage.completion_tokens,
-            "calls": records.c.calls + outcome.usage.calls,
-            "from_cache": records.c.from_cache + outcome.usage.from_cache,
-            "latency_s": records.c.latency_s + outcome.latency_s,
-        }
+    def claim_further(self, job_id: int, claimant: str, limit: int) -> list[Record]:
+        now = self._clock()
+        going_on = sa.exists().where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING.value)
+        queued = (records.c.job_id == job_id, records.c.state == TaskState.QUEUED.value)
+        some = sa.select(records.c.id).where(*queued, going_on).limit(limit)
+        if self._is_postgresql:  # SQLite has one writer at a time
+            some = some.with_for_update(skip_locked=True)
+        query = (
+            sa.update(records)
+            .where(records.c.id.in_(some))
+            .values(state=TaskState.RUNNING.value, claimed_by=claimant, claimed_at=now, updated_at=now)
+            .returning(*RECORD_COLUMNS)
+        )
         with self.begin() as connection:
-            connection.execute(sa.update(records).where(mine).values(spent))  # paid for, whatever becomes of it
-            connection.execute(sa.update(records).where(asked).values(answer))
+            return sorted((to_record(row) for row in connection.execute(query).mappings()), key=lambda r: r.task_id)
+
+    def give_back(self, job_id: int, claimant: str) -> None:
+        left = (records.c.job_id == job_id, records.c.state == TaskState.RUNNING.value)
+        query = sa.update(records).where(*left, records.c.claimed_by == claimant)
+        with self.begin() as connection:
+            connection.execute(query.values(state=TaskState.QUEUED.value, claimed_by=None, updated_at=self._clock()))
+
+    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
+        self.save_outcomes([(record_id, data_hash, outcome)])
+
+    def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
+        now = self._clock()
+        rows = [
+            {"asked_id": record_id, "asked_hash": data_hash, "now": now, **_spent(outcome), **_answer(outcome)}
+            for record_id, data_hash, outcome in outcomes
+        ]
+        if not rows:
+            return
+        with self.begin() as connection:
+            connection.execute(_SPEND, rows)  # paid for, whatever becomes of it
+            connection.execute(_ANSWER, rows)
 
 
 def select_records(connection: Connection, project_id: int, version: str, task_ids: Sequence[int]) -> list[Record]:
@@ -126,8 +173,15 @@ def to_record(row: RowMapping) -> Record:
     )
 
 
+def _spent(outcome: Outcome) -> dict[str, Any]:
+    """What is added to the sums, as parameters of `_SPEND`."""
+    usage = outcome.usage
+    spent = (usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.from_cache, outcome.latency_s)
+    return {f"spent_{name}": value for name, value in zip(_SPENT, spent, strict=True)}
+
+
 def _answer(outcome: Outcome) -> dict[str, Any]:
-    """The columns that hold an outcome, in text that every database takes."""
+    """The columns that hold an outcome, in text that every database takes, as parameters of `_ANSWER`."""
     values = {
         "state": outcome.state.value,
         "result": [dict(region) for region in outcome.result],
@@ -154,4 +208,4 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
         "model": (outcome.model or "")[:_MODEL_CHARS] or None,
         "request_key": outcome.request_key,
     }
-    return {name: storable(value) for name, value in values.items()}
+    return {f"new_{name}": storable(value) for name, value in values.items()}

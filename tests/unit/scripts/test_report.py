@@ -33,6 +33,13 @@ def test_a_value_at_its_limit_falls_short_and_is_named() -> None:
     assert report.verdict() == "falls short: slow 100 ms, limit 100 ms"
 
 
+def test_a_value_may_be_held_against_what_it_is_to_reach() -> None:
+    report = Report(figures=[Figure(name="ratio", value=0.89, unit="", at_least=0.9)])
+    assert report.verdict() == "falls short: ratio 0.89, limit >= 0.9"
+    assert "| ratio | 0.89 | >= 0.9 |" in report.table()
+    assert Report(figures=[Figure(name="ratio", value=0.9, unit="", at_least=0.9)]).holds
+
+
 def test_a_benchmark_without_its_data_is_skipped_aloud(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

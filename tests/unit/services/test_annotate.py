@@ -276,7 +276,7 @@ def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task() -> None:
     def fail(*_: object) -> None:
         raise StoreError("The database does not answer.")
 
-    installation.store.save_outcome = fail  # type: ignore[method-assign]
+    installation.store.save_outcomes = fail  # type: ignore[method-assign]
     with pytest.raises(StoreError):
         annotate(installation, records)
 

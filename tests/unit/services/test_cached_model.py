@@ -181,10 +181,10 @@ def test_what_the_model_can_is_asked_of_it(store: SqlStore) -> None:
 def test_where_nothing_can_be_remembered_nothing_is_spent(store: SqlStore) -> None:
     model = FunctionModel(in_turn())
 
-    def away(_: str) -> None:
+    def away(_: object) -> None:
         raise StoreError("The database does not answer.")
 
-    store.reply = away  # type: ignore[method-assign,assignment]
+    store.replies = away  # type: ignore[method-assign,assignment]
     with pytest.raises(StoreError):
         asked(cached(model, store), REQUEST)
     assert model.requests == []
@@ -341,6 +341,6 @@ def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task(store: SqlSt
     def full(*_: object) -> None:
         raise StoreError("The disk is full.")
 
-    store.save_reply = full  # type: ignore[method-assign,assignment]
+    store.save_replies = full  # type: ignore[method-assign,assignment]
     with pytest.raises(StoreError):
         annotated(store, FunctionModel(in_turn(mood("positive"))), confidence="self_reported")

@@ -41,7 +41,9 @@ REFUSED = CallEnd(prompt_tokens=0, completion_tokens=0)
 
 
 def ask(answer: Reply | ModelError, governor: MemoryGovernor) -> Reply:
-    return asyncio.run(GovernedModel(model=FunctionModel(lambda _: answer), governor=governor).ask(REQUEST))
+    return asyncio.run(
+        GovernedModel(model=FunctionModel(lambda _: answer), governor=governor, slots=asyncio.Semaphore(8)).ask(REQUEST)
+    )
 
 
 def overloaded(**changes: Any) -> ModelError:
@@ -104,7 +106,7 @@ def test_without_leave_there_is_no_call() -> None:
     governor, model = MemoryGovernor(), FunctionModel(lambda _: replying("yes"))
     governor.reachable = False
     with pytest.raises(QueueError):
-        asyncio.run(GovernedModel(model=model, governor=governor).ask(REQUEST))
+        asyncio.run(GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(8)).ask(REQUEST))
     assert model.requests == []
 
 
@@ -115,7 +117,7 @@ def test_an_answer_that_is_paid_for_is_not_lost_with_redis(caplog: pytest.LogCap
         governor.reachable = False
         return replying("yes")
 
-    model = GovernedModel(model=FunctionModel(answer), governor=governor)
+    model = GovernedModel(model=FunctionModel(answer), governor=governor, slots=asyncio.Semaphore(8))
     assert asyncio.run(model.ask(REQUEST)).text == "yes"
     assert "could not be settled" in caplog.text
 
@@ -129,7 +131,7 @@ def test_a_call_that_is_cancelled_is_settled() -> None:
             raise AssertionError
 
     async def cancelled() -> None:
-        model = GovernedModel(model=Slow(lambda _: replying("")), governor=governor)
+        model = GovernedModel(model=Slow(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(8))
         asking = asyncio.create_task(model.ask(REQUEST))
         await asyncio.sleep(0.01)
         asking.cancel()
@@ -142,6 +144,27 @@ def test_a_call_that_is_cancelled_is_settled() -> None:
 
 def test_a_remembered_answer_about_images_costs_no_leave() -> None:
     governor = MemoryGovernor()
-    model = GovernedModel(model=FunctionModel(lambda _: replying("")), governor=governor)
+    model = GovernedModel(model=FunctionModel(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(8))
     assert asyncio.run(model.takes_images("m")) is True
     assert governor.ends == []
+
+
+def test_no_more_calls_are_in_flight_than_there_are_slots() -> None:
+    governor, in_flight, most = MemoryGovernor(), 0, 0
+
+    class Counting(FunctionModel):
+        async def ask(self, request: Request) -> Reply:
+            nonlocal in_flight, most
+            in_flight += 1
+            most = max(most, in_flight)
+            await asyncio.sleep(0.001)
+            in_flight -= 1
+            return replying("")
+
+    async def ask() -> None:
+        model = GovernedModel(model=Counting(lambda _: replying("")), governor=governor, slots=asyncio.Semaphore(3))
+        await asyncio.gather(*(model.ask(REQUEST) for _ in range(10)))
+
+    asyncio.run(ask())
+    assert most == 3
+    assert len(governor.ends) == 10

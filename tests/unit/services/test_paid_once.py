@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from backend.core.errors import LabelStudioError
-from backend.core.values import Reply, Request, TaskState, TokenLogprob
+from backend.core.values import Outcome, Reply, Request, TaskState, TokenLogprob
 from backend.services.summaries import in_words
 from tests.fakes.installation import AGENT, CONFIG, Installation, by_mood, replying
 
@@ -39,25 +40,25 @@ def usage(installation: Installation, project_id: int) -> tuple[int, int]:
 def test_a_chunk_that_was_killed_before_it_stored_an_outcome_does_not_pay_again(after: int) -> None:
     installation = installed(chunk_size=10, concurrency=1)
     project_id, task_ids = installation.project(*TEXTS)
-    save_outcome = installation.store.save_outcome
+    save_outcomes = installation.store.save_outcomes
     saved = 0
 
-    def killed(*arguments: object) -> None:
+    def killed(outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
         """The calls that are in flight still end."""
         nonlocal saved
         if saved == after:
             raise Killed
-        saved += 1
-        save_outcome(*arguments)  # type: ignore[arg-type]
+        saved += len(outcomes)
+        save_outcomes(outcomes)
 
-    installation.store.save_outcome = killed  # type: ignore[method-assign]
+    installation.store.save_outcomes = killed  # type: ignore[method-assign]
     installation.jobs.start_run(project_id)
     with pytest.raises(BaseException) as ended:  # noqa: PT011  - as asyncio wraps it, or not
         installation.work_off()
     assert isinstance(ended.value, (Killed, BaseExceptionGroup))
     paid = len(installation.model.requests)
     assert paid > after
-    installation.store.save_outcome = save_outcome  # type: ignore[method-assign]
+    installation.store.save_outcomes = save_outcomes  # type: ignore[method-assign]
     installation.work_off()  # the message is delivered again
     assert len(installation.model.requests) == len(TEXTS)
     assert len({request.key for request in installation.model.requests}) == len(TEXTS)
