@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
 from backend.cli_show import err, job_as_json, line, print_json, show_counts, show_job, show_status
 from backend.core.errors import ProjectUnknown, QueueError
+from backend.ports.store import Counts, JobRow
 from backend.services.summaries import in_words, summary
 from backend.wiring import Parts
 
@@ -85,16 +86,23 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
             counts = parts.store.progress(job_id)
             assert job is not None  # it exists: the caller has just made it
             finished = sum(counts.states.values()) - counts.unfinished
-            progress.update(bar, total=sum(counts.states.values()), completed=finished)
+            of_total = {} if job.reading else {"total": sum(counts.states.values())}
+            progress.update(bar, completed=finished, **of_total)
             if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
                 return
-            if counts.undelivered and not counts.unfinished:
-                progress.update(bar, description="writing back")
+            progress.update(bar, description=_doing(job, counts))
             if time.monotonic() - looked > _NO_WORKER_S:
                 looked, before, hint = time.monotonic(), hint, _why_nothing_goes_on(parts)
                 if hint and hint != before:
                     line(hint, console=err)
             time.sleep(_POLL_S)
+
+
+def _doing(job: JobRow, counts: Counts) -> str:
+    if job.reading:
+        enlisted = sum(counts.states.values())
+        return f"pre-annotating, {enlisted:,} tasks read so far" if enlisted else "reading tasks"
+    return "writing back" if counts.undelivered and not counts.unfinished else "pre-annotating"
 
 
 def _why_nothing_goes_on(parts: Parts) -> str:
@@ -109,6 +117,11 @@ def _tell_run(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> None:
     if told["state"] == "stopped":
         show_counts(told)
         line(f"Stopped: {told['reason']}", console=err)
+    elif told["reading"]:
+        line(f"Job {told['job']} queued: a worker reads which tasks lack a prediction of {told['version']}.")
+        line(f"Follow it: prelabel status --project {told['project']}")
+        if hint := _why_nothing_goes_on(parts):
+            line(hint, console=err)
     elif told["tasks"] == 0:
         line(_nothing_to_do(parts, told, of_tasks=of_tasks))
     elif told["state"] == "done":

@@ -29,6 +29,7 @@ from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.enlisting import Enlister
 from backend.services.governed_model import GovernedModel
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
@@ -91,6 +92,10 @@ class Parts:
             projects=self.projects,
             chunk_size=self.settings.chunk_size,
         )
+
+    @cached_property
+    def enlister(self) -> Enlister:
+        return Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=self.settings.chunk_size)
 
     @cached_property
     def chunk_worker(self) -> ChunkWorker:

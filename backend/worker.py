@@ -33,6 +33,13 @@ def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
     )
 
 
+def enlist(job_id: int) -> None:
+    """Read the job's next tasks and queue them."""
+    with _parts() as parts:
+        parts.need_key()
+        parts.enlister.work(job_id)
+
+
 def write_back(project_id: int) -> None:
     """Write back what the chunks had to leave."""
     with _parts() as parts:

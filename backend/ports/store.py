@@ -12,6 +12,9 @@ from backend.ports.model import Capabilities
 from backend.ports.replies import Replies
 
 
+READING = ("enlisting", "queued", "running")  # states of a job in which its tasks are read
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProjectRow:
     """What is remembered of a project, so that `/setup` answers without asking Label Studio."""
@@ -60,11 +63,14 @@ class JobRow:
     project_id: int
     version: str
     kind: str  # "run", "predict" or "webhook"
-    state: str  # "enlisting" (its tasks are still being read), "queued", "running", "done", "stopped"
+    state: str  # "enlisting" (none of its tasks is queued yet), "queued", "running", "done", "stopped"
     total: int  # its tasks; once it is done, those that no later job has taken over
     created_at: datetime
     finished_at: datetime | None
     reason: str | None  # why it stopped, or ended with fewer tasks than it began with
+    selection: Mapping[str, JSON] | None = None  # which tasks a worker reads for it; None: it was given them
+    reading: bool = False  # not all of them have been read yet; those that have been are worked on meanwhile
+    read_to: int | None = None  # the highest id of a task that was read; None: none yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +113,26 @@ class Store(Replies, Protocol):
         """The current versions of all projects."""
         ...
 
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
-        """An empty job; returns its id."""
+    def create_job(
+        self, project_id: int, version: str, kind: str, *, selection: Mapping[str, JSON] | None = None
+    ) -> int:
+        """An empty job; returns its id. With a `selection` its tasks are still to be read (`services/enlisting.py`)."""
+        ...
+
+    def set_read_to(self, job_id: int, task_id: int) -> None:
+        """All of the job's tasks up to this id have been read, enlisted and queued. It never goes back."""
+        ...
+
+    def end_reading(self, job_id: int) -> None:
+        """All of the job's tasks have been read: from now on it ends when they are finished."""
+        ...
+
+    def reading_jobs(self) -> list[JobRow]:
+        """The jobs whose tasks are being read, or should be."""
         ...
 
     def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:
-        """Add tasks to a job.
+        """Add tasks to a job. Those that it has already stay as they are.
 
         Queued are the tasks without a record, with other data than before, and with a failed or skipped one. An
         answer that is there is kept and not paid for again; where `absent` says that Label Studio does not hold it,
@@ -138,11 +158,16 @@ class Store(Replies, Protocol):
         ...
 
     def finish_job_if_done(self, job_id: int) -> bool:
-        """End the job when it is all enlisted and every record that is still its own is finished."""
+        """End the job when all its tasks are read and enlisted and every record that is still its own is finished."""
         ...
 
-    def claim(self, version: str, project_id: int, task_ids: Sequence[int], claimant: str) -> list[Record]:
+    def claim(
+        self, version: str, project_id: int, task_ids: Sequence[int], claimant: str, *, alike: bool = False
+    ) -> list[Record]:
         """Mark the queued records of these tasks as running under `claimant` and return them.
+
+        `alike` adds those of the same jobs that show the same data: only where all of them are in one hand does one
+        call answer them all.
 
         A record that runs under the same claimant, or has run for longer than a chunk may, was left by a worker that
         died: it is claimed again.

@@ -79,7 +79,7 @@ class ChunkWorker:
 
         async def annotate() -> str | None:
             async with self.caller() as caller:
-                records = self.store.claim(job.version, job.project_id, task_ids, claimant)
+                records = self.store.claim(job.version, job.project_id, task_ids, claimant, alike=True)
                 run = await annotate_records(records, question, caller, self.store, concurrency=self.concurrency)
             if run.stopped_by is not None:
                 return str(run.stopped_by)

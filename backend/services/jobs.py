@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.core.errors import ConfigError, LabelStudioNotFound
-from backend.core.values import TaskState
+from backend.core.errors import ConfigError, LabelStudioNotFound, QueueError
+from backend.core.values import JSON, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Store
+from backend.services.enlisting import MISSING
 from backend.services.projects import Projects, answerable
 
 
@@ -24,28 +25,34 @@ class Jobs:
     chunk_size: int
 
     def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
-        """Queue what the current version lacks, or just `task_ids`; returns the job's id.
+        """Queue just `task_ids`, or have a worker read what the current version lacks; returns the job's id.
 
         Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
-        Tasks that failed before are tried again. Raises `ConfigError` when nothing can be answered.
+        Tasks that failed before are tried again (`services/enlisting.py`). Raises `ConfigError` when nothing can be answered.
         """
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
         version = _version(row)
+        if task_ids is None:
+            return self._have_read(project_id, version, MISSING)
         job_id = self.store.create_job(project_id, version, "run")
-        if task_ids is not None:
-            tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
-            unknown = sorted(set(task_ids) - {t.id for t in tasks})
-            if unknown:
-                self.store.set_job_state(job_id, "stopped", "unknown tasks")
-                raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
-            self.store.enlist(job_id, tasks, absent=False)
-        else:
-            self.store.enlist(job_id, self.labels.tasks(project_id, variables, without_version=version), absent=True)
-            failed = self.store.failed_task_ids(project_id, version)
-            self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=failed), absent=False)
+        tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
+        unknown = sorted(set(task_ids) - {t.id for t in tasks})
+        if unknown:
+            self.store.set_job_state(job_id, "stopped", "unknown tasks")
+            raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
+        self.store.enlist(job_id, tasks, absent=False)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
+        return job_id
+
+    def _have_read(self, project_id: int, version: str, selection: Mapping[str, JSON]) -> int:
+        job_id = self.store.create_job(project_id, version, "run", selection=selection)
+        try:
+            self.queue.enqueue_enlisting(job_id, None)
+        except QueueError as error:
+            self.store.set_job_state(job_id, "stopped", str(error))
+            raise
         return job_id
 
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:

@@ -17,6 +17,7 @@ from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
+from backend.services.enlisting import Enlister
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
@@ -98,6 +99,7 @@ class Installation:
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
         )
+        self.enlister = Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=chunk_size)
         self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)
         self.worker = ChunkWorker(
             store=self.store,
@@ -153,6 +155,8 @@ class Installation:
         if message.work == "annotate_chunk":
             job_id, task_ids = message.arguments
             self.worker.work(job_id, task_ids, claimant=message.id)
+        elif message.work == "enlist":
+            self.enlister.work(*message.arguments)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
         elif message.work == "write_back":

@@ -55,7 +55,9 @@ class SqlRecords(Database):
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
-    def claim(self, version: str, project_id: int, task_ids: Sequence[int], claimant: str) -> list[Record]:
+    def claim(
+        self, version: str, project_id: int, task_ids: Sequence[int], claimant: str, *, alike: bool = False
+    ) -> list[Record]:
         now = self._clock()
         abandoned = sa.and_(
             records.c.state == TaskState.RUNNING.value,
@@ -63,14 +65,21 @@ class SqlRecords(Database):
         )
         claimed: list[Record] = []
         for ids in batches(task_ids):
-            query = (
-                sa.update(records)
+            # By id, so that two who claim what is alike lock rows in the same order and wait instead of failing.
+            free = (
+                sa.select(records.c.id)
                 .where(
                     records.c.project_id == project_id,
                     records.c.version == version,
-                    records.c.task_id.in_(ids),
+                    _alike(project_id, version, ids) if alike else records.c.task_id.in_(ids),
                     sa.or_(records.c.state == TaskState.QUEUED.value, abandoned),
                 )
+                .order_by(records.c.id)
+                .with_for_update()
+            )
+            query = (
+                sa.update(records)
+                .where(records.c.id.in_(free))
                 .values(state=TaskState.RUNNING.value, claimed_by=claimant, claimed_at=now, updated_at=now)
                 .returning(*RECORD_COLUMNS)
             )
@@ -96,6 +105,16 @@ class SqlRecords(Database):
         with self.begin() as connection:
             connection.execute(sa.update(records).where(mine).values(spent))  # paid for, whatever becomes of it
             connection.execute(sa.update(records).where(asked).values(answer))
+
+
+def _alike(project_id: int, version: str, task_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    """The records of these tasks, and those of the same jobs that show the same data."""
+    named = records.alias()
+    these = (named.c.project_id == project_id, named.c.version == version, named.c.task_id.in_(task_ids))
+    return sa.and_(
+        records.c.data_hash.in_(sa.select(named.c.data_hash).where(*these)),
+        records.c.job_id.in_(sa.select(named.c.job_id).where(*these)),
+    )
 
 
 def select_records(connection: Connection, project_id: int, version: str, task_ids: Sequence[int]) -> list[Record]:
