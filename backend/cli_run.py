@@ -11,12 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
 from backend.cli_show import err, job_as_json, line, print_json, show_counts, show_job, show_status
 from backend.core.errors import ProjectUnknown, QueueError
-from backend.ports.store import Counts, JobRow
+from backend.ports.store import READING, Counts, JobRow
 from backend.services.summaries import in_words, summary
 from backend.wiring import Parts
 
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
+_SHORT_READING_S = 3.0
 
 
 def run_command(
@@ -39,6 +40,8 @@ def run_command(
         except KeyboardInterrupt:
             line(f"Job {job_id} goes on: prelabel status --project {project}", console=err)
             raise
+    else:
+        _wait_for_a_short_reading(parts, job_id)
     job = parts.store.job(job_id)
     assert job is not None  # it was made above, and jobs are never deleted
     told = {**summary(parts.store, job), "warning": warning}
@@ -86,8 +89,8 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
             counts = parts.store.progress(job_id)
             assert job is not None  # it exists: the caller has just made it
             finished = sum(counts.states.values()) - counts.unfinished
-            of_total = {} if job.reading else {"total": sum(counts.states.values())}
-            progress.update(bar, completed=finished, **of_total)
+            total = None if job.reading else sum(counts.states.values())
+            progress.update(bar, total=total, completed=finished)
             if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
                 return
             progress.update(bar, description=_doing(job, counts))
@@ -96,6 +99,16 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
                 if hint and hint != before:
                     line(hint, console=err)
             time.sleep(_POLL_S)
+
+
+def _wait_for_a_short_reading(parts: Parts, job_id: int) -> None:
+    """In a small project a worker soon knows the job's tasks: then they can be told."""
+    until = time.monotonic() + _SHORT_READING_S
+    while time.monotonic() < until and not _why_nothing_goes_on(parts):
+        job = parts.store.job(job_id)
+        if job is None or not job.reading or job.state not in READING:
+            return
+        time.sleep(_POLL_S)
 
 
 def _doing(job: JobRow, counts: Counts) -> str:

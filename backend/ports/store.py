@@ -11,7 +11,6 @@ from backend.core.values import JSON, Outcome, Prediction, Task, TaskState, Usag
 from backend.ports.model import Capabilities
 from backend.ports.replies import Replies
 
-
 READING = ("enlisting", "queued", "running")  # states of a job in which its tasks are read
 
 

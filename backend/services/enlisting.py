@@ -123,7 +123,7 @@ class Enlister:
 
 
 def revive(store: Store, queue: Queue) -> None:
-    """Ask again for the tasks of every job that is still to be read. Where the message is there, nothing is added; where
-    it was lost, with Redis or after its last try, the reading goes on."""
+    """Ask again for the tasks of every job that are still to be read. Where the message is there, nothing is added;
+    where it was lost, with Redis or after its last try, the reading goes on."""
     for job in store.reading_jobs():
         queue.enqueue_enlisting(job.id, job.read_to)

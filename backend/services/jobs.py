@@ -28,7 +28,8 @@ class Jobs:
         """Queue just `task_ids`, or have a worker read what the current version lacks; returns the job's id.
 
         Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
-        Tasks that failed before are tried again (`services/enlisting.py`). Raises `ConfigError` when nothing can be answered.
+        Tasks that failed before are tried again (`services/enlisting.py`). Raises `ConfigError` when nothing can be
+        answered.
         """
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)

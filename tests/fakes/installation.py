@@ -167,9 +167,21 @@ class Installation:
     def work_off(self) -> int:
         return self.queue.run_all(self.handle)
 
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
+        """A run of which nothing but the reading of its tasks is done; returns the job's id."""
+        job_id = self.jobs.start_run(project_id, task_ids)
+        waiting = list(self.queue.messages)
+        self.queue.messages.clear()
+        for message in waiting:
+            if message.work == "enlist":
+                self.enlister.work(*message.arguments)
+            else:
+                self.queue.messages.append(message)
+        return job_id
+
     def run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
         """A whole run; returns the job's id."""
-        job_id = self.jobs.start_run(project_id, task_ids)
+        job_id = self.start_run(project_id, task_ids)
         self.work_off()
         return job_id
 

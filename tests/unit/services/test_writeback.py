@@ -19,7 +19,7 @@ from tests.fakes.installation import Installation
 def finished(installation: Installation, *texts: str) -> tuple[int, list[int]]:
     """A project whose tasks are answered and not yet written back."""
     project_id, task_ids = installation.project(*texts)
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     answer(installation, project_id, job_id, task_ids)
     return project_id, task_ids
 
@@ -284,7 +284,7 @@ def test_what_becomes_due_while_the_writer_leaves_is_written() -> None:
     """Another worker finished its chunk after the last look, found the lock taken and left."""
     installation = Installation()
     project_id, task_ids = installation.project("one", "two")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     answer(installation, project_id, job_id, [task_ids[0]])
     claim = installation.store.claim_deliveries
 
