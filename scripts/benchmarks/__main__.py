@@ -5,13 +5,20 @@ import sys
 
 import httpx
 
-from scripts.benchmarks import labels, limits, service, shortlist, writeback
+from scripts.benchmarks import labels, limits, service, shortlist, tasks, writeback
 from scripts.benchmarks.report import BenchError, SkippedError
 from scripts.demo_project import LabelStudioError
 from scripts.processes import ServiceError
 from scripts.product import CommandError
 
-BENCHMARKS = {"labels": labels, "limits": limits, "service": service, "shortlist": shortlist, "writeback": writeback}
+BENCHMARKS = {
+    "labels": labels,
+    "limits": limits,
+    "service": service,
+    "shortlist": shortlist,
+    "tasks": tasks,
+    "writeback": writeback,
+}
 
 
 def main() -> int:

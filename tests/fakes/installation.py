@@ -170,13 +170,9 @@ class Installation:
     def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
         """A run of which nothing but the reading of its tasks is done; returns the job's id."""
         job_id = self.jobs.start_run(project_id, task_ids)
-        waiting = list(self.queue.messages)
-        self.queue.messages.clear()
-        for message in waiting:
-            if message.work == "enlist":
-                self.enlister.work(*message.arguments)
-            else:
-                self.queue.messages.append(message)
+        while readings := [m for m in self.queue.messages if m.work == "enlist"]:
+            self.queue.messages.remove(readings[0])
+            self.handle(readings[0])
         return job_id
 
     def run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:

@@ -119,7 +119,7 @@ def test_a_worker_that_is_killed_anywhere_loses_and_repeats_nothing(step: str, n
 
 
 def test_a_job_whose_message_was_lost_is_revived() -> None:
-    installation, project_id, task_ids = paged(10)
+    installation, project_id, _ = paged(10)
     job_id = installation.jobs.start_run(project_id)
     installation.queue.messages.clear()  # an emptied Redis
     revive(installation.store, installation.queue)
@@ -231,10 +231,11 @@ def test_a_job_that_cannot_be_queued_is_stopped() -> None:
     assert (job.state, job.reason, job.selection) == ("stopped", "Redis cannot be used.", MISSING)
 
 
-def test_two_workers_ask_what_is_alike_once() -> None:
+def test_two_workers_ask_what_is_alike_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """300 tasks with 30 texts; each worker has its own memory of what is in flight."""
+    monkeypatch.setattr(enlisting, "PAGE", 500)
     installation = Installation(chunk_size=50, cached=True, concurrency=8)
-    project_id, task_ids = installation.project(*(f"text {n % 30}" for n in range(300)))
+    project_id, _ = installation.project(*(f"text {n % 30}" for n in range(300)))
     job_id = installation.start_run(project_id)
     first, second = (m for m in list(installation.queue.messages)[:2])
     claim, begun = installation.store.claim, []
@@ -261,7 +262,7 @@ def test_two_workers_ask_what_is_alike_once() -> None:
 
 def test_what_is_alike_and_was_claimed_by_a_killed_worker_comes_back_with_its_message() -> None:
     installation = Installation(chunk_size=1, cached=True, concurrency=1)
-    project_id, task_ids = installation.project("same", "same", "same")
+    project_id, _ = installation.project("same", "same", "same")
     job_id = installation.start_run(project_id)
     message = installation.queue.messages.popleft()
     claimed = installation.store.claim(
