@@ -14,6 +14,7 @@ from backend.services import enlisting
 from backend.services.enlisting import MISSING, revive
 from tests.fakes.installation import Installation, by_mood
 from tests.fakes.memory_queue import Message
+from tests.unit.services.test_paid_once import scored
 
 
 class Killed(BaseException):
@@ -234,7 +235,7 @@ def test_a_job_that_cannot_be_queued_is_stopped() -> None:
 def test_two_workers_ask_what_is_alike_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """300 tasks with 30 texts; each worker has its own memory of what is in flight."""
     monkeypatch.setattr(enlisting, "PAGE", 500)
-    installation = Installation(chunk_size=50, cached=True, concurrency=8)
+    installation = Installation(scored, chunk_size=50, cached=True, concurrency=8)
     project_id, _ = installation.project(*(f"text {n % 30}" for n in range(300)))
     job_id = installation.start_run(project_id)
     first, second = (m for m in list(installation.queue.messages)[:2])
@@ -261,7 +262,7 @@ def test_two_workers_ask_what_is_alike_once(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_alike_and_was_claimed_by_a_killed_worker_comes_back_with_its_message() -> None:
-    installation = Installation(chunk_size=1, cached=True, concurrency=1)
+    installation = Installation(scored, chunk_size=1, cached=True, concurrency=1)
     project_id, _ = installation.project("same", "same", "same")
     job_id = installation.start_run(project_id)
     message = installation.queue.messages.popleft()
