@@ -12,13 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
 from backend.cli_show import batch_waiting, err, job_as_json, line, print_json, show_counts, show_job, show_status
 from backend.core.errors import ProjectUnknown, QueueError
-from backend.ports.store import Counts, JobRow
+from backend.ports.store import READING, Counts, JobRow
 from backend.services.batch_numbers import batch_numbers
 from backend.services.summaries import in_words, summary
 from backend.wiring import Parts
 
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
+_SHORT_READING_S = 3.0
 
 
 class Lane(StrEnum):
@@ -49,6 +50,8 @@ def run_command(
         except KeyboardInterrupt:
             line(f"Job {job_id} goes on: prelabel status --project {project}", console=err)
             raise
+    else:
+        _wait_for_a_short_reading(parts, job_id)
     job = parts.store.job(job_id)
     assert job is not None  # it was made above, and jobs are never deleted
     told = {**summary(parts.store, job), "warning": warning}
@@ -101,7 +104,8 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
             counts = parts.store.progress(job_id)
             assert job is not None  # it exists: the caller has just made it
             finished = sum(counts.states.values()) - counts.unfinished
-            progress.update(bar, total=sum(counts.states.values()), completed=finished)
+            total = None if job.reading else sum(counts.states.values())
+            progress.update(bar, total=total, completed=finished)
             if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
                 return
             progress.update(bar, description=_doing(parts, job, counts))
@@ -114,10 +118,23 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
 
 def _doing(parts: Parts, job: JobRow, counts: Counts) -> str:
     """What a run is at, in words."""
+    if job.reading:
+        enlisted = sum(counts.states.values())
+        return f"pre-annotating, {enlisted:,} tasks read so far" if enlisted else "reading tasks"
     if counts.undelivered and not counts.unfinished:
         return "writing back"
     batch = batch_numbers(parts.store, job)
     return batch_waiting(batch) if batch and batch["waiting"] else "pre-annotating"
+
+
+def _wait_for_a_short_reading(parts: Parts, job_id: int) -> None:
+    """In a small project a worker soon knows the job's tasks: then they can be told."""
+    until = time.monotonic() + _SHORT_READING_S
+    while time.monotonic() < until and not _why_nothing_goes_on(parts):
+        job = parts.store.job(job_id)
+        if job is None or not job.reading or job.state not in READING:
+            return
+        time.sleep(_POLL_S)
 
 
 def _why_nothing_goes_on(parts: Parts) -> str:
@@ -132,6 +149,11 @@ def _tell_run(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> None:
     if told["state"] == "stopped":
         show_counts(told)
         line(f"Stopped: {told['reason']}", console=err)
+    elif told["reading"]:
+        line(f"Job {told['job']} queued: a worker reads which tasks lack a prediction of {told['version']}.")
+        line(f"Follow it: prelabel status --project {told['project']}")
+        if hint := _why_nothing_goes_on(parts):
+            line(hint, console=err)
     elif told["tasks"] == 0:
         line(_nothing_to_do(parts, told, of_tasks=of_tasks))
     elif told["state"] == "done":

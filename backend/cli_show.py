@@ -60,7 +60,8 @@ def show_status(told: Mapping[str, Any], label_config: str) -> None:
     show_counts(told)
     for job in told["jobs"]:
         reason = f" ({job['reason']})" if job["reason"] else ""
-        line(f"Job {job['id']}: {job['state']}, {job['tasks']} tasks{reason}")
+        more = " so far" if job["reading"] and job["state"] != "stopped" else ""
+        line(f"Job {job['id']}: {job['state']}, {job['tasks']} tasks{more}{reason}")
         if job["batch"]:
             line(f"  batch: {batch_spent(job['batch'])}")
             if job["batch"]["waiting"]:
@@ -121,6 +122,7 @@ def job_as_json(job: JobRow) -> dict[str, Any]:
         "kind": job.kind,
         "state": job.state,
         "tasks": job.total,
+        "reading": job.reading,
         "version": job.version,
         "created_at": job.created_at.isoformat(),
         "reason": job.reason,

@@ -31,6 +31,7 @@ from backend.cleaning import Cleaning
 from backend.core.errors import QueueError
 from backend.learning import similarity
 from backend.logs import configure_logging
+from backend.reviving import Reviving
 from backend.settings import Settings, load_settings
 from backend.wiring import Parts
 
@@ -56,13 +57,14 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
     similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
-    stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), Cleaning(parts)
+    stop, redis, cleaning, reviving = _Stop(), _RedisWatch(parts.queue), Cleaning(parts), Reviving(parts)
     team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER])
     _log.info("workers started", extra={"queues": dict(counts)})
     while not stop.asked:
         time.sleep(_LOOK_S)
         if redis.answers(at_once=team.has_losses):
             team.make_up()
+            reviving.look()
         else:
             team.ask_to_stop()
         cleaning.look()

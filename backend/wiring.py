@@ -29,7 +29,7 @@ from backend.core.values import JSON, Agent, Usage
 from backend.ports.governor import Governor, GovernorLevel
 from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Model
-from backend.ports.store import ProjectRow
+from backend.ports.store import BATCH, ProjectRow
 from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
@@ -39,9 +39,10 @@ from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.enlisting import Enlister
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
-from backend.services.jobs import BATCH, Jobs
+from backend.services.jobs import Jobs
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
@@ -114,6 +115,10 @@ class Parts:
             projects=self.projects,
             chunk_size=self.settings.chunk_size,
         )
+
+    @cached_property
+    def enlister(self) -> Enlister:
+        return Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=self.settings.chunk_size)
 
     @cached_property
     def chunk_worker(self) -> ChunkWorker:

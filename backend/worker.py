@@ -36,6 +36,13 @@ def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
         _log.info("chunk done", extra={**extra, **chunk_in_numbers(parts.meters.here())})
 
 
+def enlist(job_id: int) -> None:
+    """Read the job's next tasks and queue them."""
+    with _parts("enlist", job=job_id) as parts:
+        parts.need_key()
+        parts.enlister.work(job_id)
+
+
 def write_back(project_id: int) -> None:
     """Write back what the chunks had to leave."""
     with _parts("write_back", project=project_id) as parts:

@@ -15,6 +15,7 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 from rq import Queue as RqQueue
 from rq import Retry, Worker
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
@@ -36,6 +37,7 @@ _FAILURE_TTL_S = 7 * 24 * 3600
 _SYNC_S = 30  # a message that was lost keeps no other away for longer
 _WRITE_BACK_ONCE_S = 60  # the same
 _BATCH_STEP_ONCE_S = 60  # the same, after the time that the message waits
+_AHEAD = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.STARTED)  # messages that are still to have an effect
 _RETRY_S = (2, 5, 15, 60, 240)  # for a message that failed as a whole: Label Studio or the database was away
 
 
@@ -73,6 +75,25 @@ class RedisQueue:
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
                 description=f"job {job_id}, {len(task_ids)} tasks",
+            )
+
+    def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
+        with self._translated():
+            queue, message_id = self._queue(BULK), f"prelabel-enlist-{job_id}-{read_to or 0}"
+            known = queue.fetch_job(message_id)
+            if known is not None and known.get_status() in _AHEAD:
+                return
+            if known is not None:
+                known.delete()  # one that is over takes a new one of its name with it when it expires
+            queue.enqueue(
+                "backend.worker.enlist",
+                job_id,
+                job_id=message_id,
+                job_timeout=CHUNK_TIMEOUT_S,
+                result_ttl=_RESULT_TTL_S,
+                failure_ttl=_FAILURE_TTL_S,
+                retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
+                description=f"read tasks of job {job_id}",
             )
 
     def enqueue_sync(self, project_id: int) -> None:

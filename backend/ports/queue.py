@@ -38,6 +38,11 @@ class Queue(Protocol):
         self, job_id: int, task_ids: Sequence[int], *, interactive: bool, delay_s: float = 0.0
     ) -> None: ...
 
+    def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
+        """Ask for the job's next tasks to be read. Nothing is added while a message for reading on from there waits
+        or is worked on."""
+        ...
+
     def enqueue_sync(self, project_id: int) -> None:
         """Ask for the project to be read again and its version aligned. Nothing is added while one such waits."""
         ...

@@ -23,14 +23,13 @@ from backend.dialogue import Question
 from backend.ports.batches import BatchEndpoint, BatchRow, BatchState
 from backend.ports.clock import Clock
 from backend.ports.queue import Queue
-from backend.ports.store import JobRow, Store
+from backend.ports.store import BATCH, JobRow, Store
 from backend.services.annotate import Caller
 from backend.services.batch_files import MAX_BYTES, MAX_REQUESTS, BatchFiles
 from backend.services.batch_out import BatchesOut
 from backend.services.batch_requests import StoredReplies
 from backend.services.batch_walk import Walk
 from backend.services.chunks import why_other_version
-from backend.services.jobs import BATCH
 from backend.services.projects import Projects
 
 _log = logging.getLogger(__name__)

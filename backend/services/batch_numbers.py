@@ -7,8 +7,7 @@ from typing import Any
 
 from backend.core.values import Usage
 from backend.ports.batches import BatchState
-from backend.ports.store import JobRow, Store
-from backend.services.jobs import BATCH
+from backend.ports.store import BATCH, JobRow, Store
 
 
 def batch_numbers(store: Store, job: JobRow) -> dict[str, Any] | None:

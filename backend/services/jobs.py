@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.core.errors import ConfigError, LabelStudioNotFound
-from backend.core.values import JobState, TaskState
+from backend.core.errors import ConfigError, LabelStudioNotFound, QueueError
+from backend.core.values import JSON, JobState, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import ProjectRow, Store
+from backend.ports.store import BATCH, ProjectRow, Store
+from backend.services.enlisting import MISSING
 from backend.services.projects import Projects, answerable
-
-BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,29 +32,39 @@ class Jobs:
         agent: str | None = None,
         lane: str = "live",
     ) -> int:
-        """Queue what the current version lacks, or just `task_ids`; returns the job's id. With another `agent` (NAME or
-        NAME@HASH) than the project's, the version is that agent's and does not become the current one.
+        """Queue just `task_ids`, or have a worker read what the current version lacks; returns the job's id. With
+        another `agent` (NAME or NAME@HASH) than the project's, the version is that agent's and does not become the
+        current one.
 
         Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
-        Tasks that failed before are tried again. Raises `ConfigError` when nothing can be answered, and `AgentUnknown`.
+        Tasks that failed before are tried again (`services/enlisting.py`). Raises `ConfigError` when nothing can be
+        answered, and `AgentUnknown`.
         """
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
         version, agent = self._version(row, agent)
+        if task_ids is None:
+            return self._have_read(project_id, version, MISSING, agent=agent, lane=lane)
         job_id = self.store.create_job(project_id, version, "run", agent, lane=lane)
-        if task_ids is not None:
-            tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
-            unknown = sorted(set(task_ids) - {t.id for t in tasks})
-            if unknown:
-                self.store.set_job_state(job_id, JobState.STOPPED, "unknown tasks")
-                raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
-            self.store.enlist(job_id, tasks, absent=False)
-        else:
-            self.store.enlist(job_id, self.labels.tasks(project_id, variables, without_version=version), absent=True)
-            failed = self.store.failed_task_ids(project_id, version)
-            self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=failed), absent=False)
+        tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
+        unknown = sorted(set(task_ids) - {t.id for t in tasks})
+        if unknown:
+            self.store.set_job_state(job_id, JobState.STOPPED, "unknown tasks")
+            raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
+        self.store.enlist(job_id, tasks, absent=False)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
+        return job_id
+
+    def _have_read(
+        self, project_id: int, version: str, selection: Mapping[str, JSON], *, agent: str | None, lane: str
+    ) -> int:
+        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=selection)
+        try:
+            self.queue.enqueue_enlisting(job_id, None)
+        except QueueError as error:
+            self.store.set_job_state(job_id, JobState.STOPPED, str(error))
+            raise
         return job_id
 
     def _version(self, row: ProjectRow, agent: str | None) -> tuple[str, str | None]:

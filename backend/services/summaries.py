@@ -28,6 +28,7 @@ def summary(store: Store, job: JobRow) -> dict[str, Any]:
         "state": job.state,
         "reason": job.reason,
         "tasks": job.total,
+        "reading": job.reading,
         "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
         **in_words(counts),
         "batch": batch_numbers(store, job),

@@ -21,6 +21,7 @@ from backend.services.annotate import Caller
 from backend.services.batch_lane import BatchLane
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
+from backend.services.enlisting import Enlister
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
@@ -105,6 +106,7 @@ class Installation:
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
         )
+        self.enlister = Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=chunk_size)
         self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)
         self.worker = ChunkWorker(
             store=self.store,
@@ -178,6 +180,8 @@ class Installation:
         if message.work == "annotate_chunk":
             job_id, task_ids = message.arguments
             self.worker.work(job_id, task_ids, claimant=message.id)
+        elif message.work == "enlist":
+            self.enlister.work(*message.arguments)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
         elif message.work == "batch_step":
@@ -190,9 +194,17 @@ class Installation:
     def work_off(self) -> int:
         return self.queue.run_all(self.handle)
 
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
+        """A run of which nothing but the reading of its tasks is done; returns the job's id."""
+        job_id = self.jobs.start_run(project_id, task_ids)
+        while readings := [m for m in self.queue.messages if m.work == "enlist"]:
+            self.queue.messages.remove(readings[0])
+            self.handle(readings[0])
+        return job_id
+
     def run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
         """A whole run; returns the job's id."""
-        job_id = self.jobs.start_run(project_id, task_ids)
+        job_id = self.start_run(project_id, task_ids)
         self.work_off()
         return job_id
 

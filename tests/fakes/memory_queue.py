@@ -18,7 +18,7 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "sync_project", "auto_start", "write_back" or "batch_step"
+    work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back" or "batch_step"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -49,6 +49,11 @@ class MemoryQueue:
         if delay_s:
             self.delays.append(delay_s)
             self.later.append(self.messages.pop())
+
+    def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
+        self.ping()
+        if not any(m.work == "enlist" and m.arguments == (job_id,) for m in self.messages):
+            self._enqueue("enlist", job_id, interactive=False)
 
     def enqueue_sync(self, project_id: int) -> None:
         self.ping()

@@ -152,6 +152,33 @@ def test_nothing_to_do_says_so(installation: Installation, prelabel: Command, wa
     assert prelabel("run", "--project", empty, *options)[1] == f"Nothing to do: project {empty} has no tasks.\n"
 
 
+def test_a_run_that_nobody_reads_tasks_for_says_so(installation: Installation, prelabel: Command) -> None:
+    project, _ = installation.project("good", "bad")
+    installation.queue.worker_count = 0
+    code, out, err = prelabel("run", "--project", project)
+    version = installation.version(project)
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            f"Job 1 queued: a worker reads which tasks lack a prediction of {version}.",
+            f"Follow it: prelabel status --project {project}",
+        ],
+    )
+    assert err == "No worker is running: start `prelabel worker` in another terminal.\n"
+    assert "Job 1: enlisting, 0 tasks so far" in prelabel("status", "--project", project)[1]
+    installation.work_off()
+    assert "Job 1: done, 2 tasks" in prelabel("status", "--project", project)[1]
+
+
+def test_a_large_project_is_not_waited_for(
+    installation: Installation, prelabel: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = installation.project("good", "bad")
+    monkeypatch.setattr(cli_run, "_SHORT_READING_S", 0.0)
+    code, out, err = prelabel("run", "--project", project)
+    assert (code, err, out.splitlines()[0].startswith("Job 1 queued: a worker reads")) == (0, "", True)
+
+
 def test_what_is_written_empty_is_explained(installation: Installation, prelabel: Command) -> None:
     project, _ = installation.project("good", "", " ")
     _, out, _ = prelabel("run", "--project", project, "--wait")

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     true,
 )
 
@@ -65,6 +66,9 @@ jobs = Table(
     Column("budget_usd", Float),
     Column("per_minute", Integer),
     Column("agent", String(60)),  # name@hash; null: the project's own
+    Column("selection", JSON(none_as_null=True)),  # which tasks are read for it; null: it was given them
+    Column("reading", Boolean, nullable=False, server_default=false()),  # not all of them have been read yet
+    Column("read_to", BigInteger),  # the highest id of a task that was read; null: none yet
     Index(None, "project_id"),
 )
 
@@ -103,6 +107,7 @@ records = Table(
     UniqueConstraint("project_id", "task_id", "version"),
     Index(None, "job_id", "state"),
     Index(None, "project_id", "delivery"),
+    Index(None, "data_hash"),
 )
 
 events = Table(
