@@ -205,8 +205,8 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
         ...
 
     def claim_further(self, job_id: int, claimant: str, limit: int) -> list[Record]:
-        """Claim about `limit` more of the queued records of a job that is running, with those that show the same data; none
-        of one in another state."""
+        """Claim about `limit` more of the queued records of a job that is running, and those that show the same data.
+        Nothing is claimed of a job in another state."""
         ...
 
     def give_back(self, job_id: int, claimant: str) -> None:
