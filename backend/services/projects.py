@@ -28,7 +28,7 @@ _NOT_SAID: JSON = object()  # of extra params, where a request does not carry an
 
 @dataclass(frozen=True, kw_only=True)
 class Projects:
-    """The agent of this installation over the projects of one Label Studio."""
+    """The agents of this installation over the projects of one Label Studio."""
 
     store: Store
     agent: Agent  # the one of the settings
@@ -41,7 +41,7 @@ class Projects:
     def question(self, row: ProjectRow, agent: str | None = None) -> Question:
         """What is asked of each task, by the project's agent or by another (NAME or NAME@HASH).
 
-        Raises `ConfigError` when nothing in the config can be answered, and `AgentUnknown`.
+        Raises `ConfigError` and `AgentUnknown`.
         """
         return question_for(row, self.made_by(row, agent))
 
@@ -70,9 +70,9 @@ class Projects:
         """Make an agent (NAME or NAME@HASH) the project's, everywhere. Raises `AgentUnknown`."""
         chosen = self.agents.find(text)
         project = labels.project(project_id)
-        row, _ = self.remember(project_id, project.label_config, project.instructions)
-        is_default = chosen == self.agents.default
-        self.store.save_project(replace(row, agent=None if is_default else chosen.reference))
+        row = self.look(project_id, project.label_config, project.instructions)
+        row = self._described(replace(row, agent=None if chosen == self.agents.default else chosen.reference))
+        self.store.save_project(row)  # agent and version in one step: workers compare them
         return self.sync(labels, project_id)
 
     def note_version(self, row: ProjectRow, agent: str | None = None) -> str | None:
@@ -110,8 +110,7 @@ class Projects:
         )
         if extra_params is not _NOT_SAID:
             row = self.agents.follow(row, extra_params)
-        version, refusals = self._describe(row)
-        return replace(row, version=version, refusals=refusals), known
+        return self._described(row), known
 
     def sync(self, labels: Labels, project_id: int) -> ProjectRow:
         """Read the project from Label Studio and align the version there."""
@@ -148,19 +147,18 @@ class Projects:
         ours = [b for b in backends if pattern.fullmatch(b.title)]
         return ours[0] if len(ours) == 1 else None
 
-    def _describe(self, row: ProjectRow) -> tuple[str | None, tuple[str, ...]]:
+    def _described(self, row: ProjectRow) -> ProjectRow:
+        """The row with its version, and with what is refused."""
         try:
             config = parse_config(row.label_config)
         except ConfigError as error:
-            return None, (str(error),)
-        refusals = tuple(str(refusal) for refusal in config.refusals)
-        if not config.controls:
-            return None, refusals
-        made_by = self.agents.of(row)
-        return version_for(made_by.agent, config, made_by.template_source, row.instructions), refusals
+            return replace(row, version=None, refusals=(str(error),))
+        row = replace(row, version=None, refusals=tuple(str(refusal) for refusal in config.refusals))
+        return replace(row, version=question_for(row, self.agents.of(row)).version) if config.controls else row
 
 
 def question_for(row: ProjectRow, made_by: AgentVersion) -> Question:
+    """What an agent asks of each task. Raises `ConfigError` when nothing in the config can be answered."""
     config = answerable(row.label_config)
     return Question(
         config=config,

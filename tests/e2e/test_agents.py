@@ -42,7 +42,7 @@ def agents(_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         file.write_text(
             f"name: careful\nmodel: other\nbase_url: {other.base_url}\nkey_variable: OTHER_MODEL_KEY\n"
             "confidence: logprob\nreasoning_effort: low\ntemplate: options-first.v1\n"
-            "examples:\n- data: {text: Oh great, late again}\n  answer: {sentiment: negative, topic: delivery}\n"
+            "examples:\n- data: {text: 'Oh great, late again'}\n  answer: {sentiment: negative, topic: delivery}\n"
         )
         refused = stack.prelabel("agents", "add", file, OTHER_MODEL_KEY="wrong")
         assert "does not accept OTHER_MODEL_KEY" in refused.only_sentence

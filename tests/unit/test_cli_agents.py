@@ -215,6 +215,15 @@ def test_extra_params_go_before_what_is_used(installation: Installation, prelabe
     assert "goes before it" in prelabel("agents", "use", "tests", "--project", project)[1]
 
 
+def test_the_status_tells_of_extra_params_that_are_not_followed(installation: Installation, prelabel: Command) -> None:
+    project, _ = installation.project("good")
+    installation.projects.remember(project, CONFIG, extra_params={"agent": "nobody"})
+    _, out, _ = prelabel("status", "--project", project)
+    default = installation.projects.agents.default.reference
+    assert out.splitlines()[0].endswith(f", agent {default}")
+    assert out.splitlines()[1].startswith("Label Studio's extra params are not followed: There is no agent 'nobody'")
+
+
 @pytest.mark.parametrize("command", ["show", "preview", "test", "use", "retire"])
 def test_an_unknown_agent_is_one_sentence(installation: Installation, prelabel: Command, command: str) -> None:
     project, _ = installation.project("good")
