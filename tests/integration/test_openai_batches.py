@@ -132,12 +132,12 @@ def test_a_batch_is_found_by_its_marker_or_by_its_file(endpoint: ScriptedModel, 
     endpoint.change(batches={"metadata": metadata})
 
     async def look(batches: OpenAIBatches) -> None:
-        for _ in range(130):  # more than a page
+        for _ in range(2):
             await submitted(batches, "other")
         file_id = await batches.upload("mine", BytesIO(batches.line("one", REQUEST, FOUND)))
         assert await batches.find("mine", file_id) is None
         mine = await batches.create("mine", file_id)
-        for _ in range(110):
+        for _ in range(105):  # more than a page
             await submitted(batches, "other")
         found = await batches.find("mine" if metadata else "unknown", "unknown" if metadata else file_id)
         assert found is not None
