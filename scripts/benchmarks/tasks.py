@@ -10,8 +10,9 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
+from backend.adapters.sql.store import SqlStore
+from backend.ports.store import Counts, JobRow
 from scripts.benchmarks.report import BenchError, Figure, Report
 from scripts.demo_project import Project, create_project
 from scripts.product import Product, settings
@@ -35,7 +36,7 @@ def run(asked: argparse.Namespace) -> Report:
         started = time.monotonic()
         told = product.command("run", "--project", str(project.id))
         submitted = time.monotonic() - started
-        seconds = followed(product, project, started, asked)
+        seconds = followed(product, told["job"], started, asked)
         found = Counter(p.task for p in project.predictions() if p.model_version == told["version"])
         per_task = Counter(found.values())
     missing, twice = asked.tasks - len(found), len(found) - per_task[1]
@@ -67,29 +68,31 @@ def start(stack: ExitStack, folder: Path, asked: argparse.Namespace) -> tuple[Pr
     return product, project
 
 
-def followed(product: Product, project: Project, started: float, asked: argparse.Namespace) -> dict[str, float]:
-    """Seconds since `started` at which each phase was seen to be over, by what `prelabel status` tells."""
+def followed(product: Product, job_id: int, started: float, asked: argparse.Namespace) -> dict[str, float]:
+    """Seconds since `started` at which each phase was seen to be over. Looked up in the database: a command a look
+    would take a good part of the machine."""
+    store = SqlStore(product.settings["DATABASE_URL"])
     reached: dict[str, float] = {}
     while time.monotonic() - started < asked.limit:
-        told = product.command("status", "--project", str(project.id))
-        for phase, over in phases(told, asked.tasks).items():
+        job, counts = store.job(job_id), store.progress(job_id)
+        if job is None or job.state == "stopped":
+            raise BenchError(f"the job was stopped: {job.reason if job else 'it is gone'}")
+        for phase, over in phases(job, counts, asked.tasks).items():
             if over:
                 reached.setdefault(phase, time.monotonic() - started)
         if "everything is written back" in reached:
+            store.close()
             return reached
-        if told["jobs"][0]["state"] == "stopped":
-            raise BenchError(f"the job was stopped: {told['jobs'][0]['reason']}")
         time.sleep(LOOK_S)
-    raise BenchError(f"not done within {asked.limit:.0f} s: {told['by_state']}, {told['written']} written")
+    raise BenchError(f"not done within {asked.limit:.0f} s: {counts.states}, {counts.deliveries}")
 
 
-def phases(told: dict[str, Any], tasks: int) -> dict[str, bool]:
-    (job,) = told["jobs"]
-    done = told["by_state"].get("done", 0)
+def phases(job: JobRow, counts: Counts, tasks: int) -> dict[str, bool]:
+    done, written = counts.states.get("done", 0), counts.deliveries.get("written", 0)
     return {
         "the first answer is there": done > 0,
-        "the first prediction is written": told["written"] > 0,
-        "all tasks are read": not job["reading"],
+        "the first prediction is written": written > 0,
+        "all tasks are read": not job.reading,
         "all tasks are answered": done == tasks,
-        "everything is written back": job["state"] == "done" and told["written"] == tasks,
+        "everything is written back": job.state == "done" and written == tasks,
     }

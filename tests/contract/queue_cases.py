@@ -12,6 +12,7 @@ from backend.ports.queue import Queue
 CALLS: dict[str, Callable[[Queue], object]] = {
     "ping": lambda queue: queue.ping(),
     "enqueue_chunk": lambda queue: queue.enqueue_chunk(1, [1], interactive=True),
+    "enqueue_enlisting": lambda queue: queue.enqueue_enlisting(1, None),
     "enqueue_sync": lambda queue: queue.enqueue_sync(1),
     "sync_started": lambda queue: queue.sync_started(1),
     "enqueue_auto_start": lambda queue: queue.enqueue_auto_start(1, [1]),
@@ -62,6 +63,13 @@ class QueueCases:
         for _ in range(2):
             queue.enqueue_chunk(1, [1, 2], interactive=False)
         assert queue.depth()["bulk"] == 2
+
+    def test_one_message_for_reading_on_waits_at_a_time(self, queue: Queue) -> None:
+        for _ in range(3):
+            queue.enqueue_enlisting(1, None)
+        assert queue.depth() == {"interactive": 0, "bulk": 1}
+        queue.enqueue_enlisting(2, None)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
 
     def test_one_sync_of_a_project_waits_at_a_time(self, queue: Queue) -> None:
         for _ in range(3):

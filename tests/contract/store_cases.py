@@ -228,6 +228,43 @@ class StoreCases(AgentStoreCases):
         assert store.finish_job_if_done(second)
         assert [job.state for job in store.jobs(PROJECT)] == ["done", "cancelled"]
 
+    def test_a_job_whose_tasks_are_read_goes_on_until_all_are(self, store: SqlStore) -> None:
+        selection = {"kind": "ids", "ids": [1, 2**40]}
+        job_id = store.create_job(PROJECT, VERSION, "run", selection=selection)
+        given = self.enlist(store, task(9))
+        assert [(j.id, j.selection, j.read_to) for j in store.reading_jobs()] == [(job_id, selection, None)]
+        store.enlist(job_id, [task(1)], absent=True)
+        store.set_job_state(job_id, "queued")
+        for read_to in (2**40, 1):
+            store.set_read_to(job_id, read_to)
+        for record in store.claim(VERSION, PROJECT, [1], "w"):
+            store.save_outcome(record.id, record.data_hash, done())
+        assert not store.finish_job_if_done(job_id)
+        (job,) = store.reading_jobs()
+        assert (job.state, job.reading, job.read_to) == ("queued", True, 2**40)
+        store.end_reading(job_id)
+        assert store.reading_jobs() == []
+        assert store.finish_job_if_done(job_id)
+        other = store.job(given)
+        assert other is not None
+        assert (other.selection, other.reading) == (None, False)
+
+    def test_a_stopped_job_is_not_read(self, store: SqlStore) -> None:
+        job_id = store.create_job(PROJECT, VERSION, "run", selection={"kind": "missing"})
+        store.set_job_state(job_id, "stopped", "by hand")
+        assert store.reading_jobs() == []
+
+    def test_a_task_that_the_job_has_already_stays_as_it_is(self, store: SqlStore) -> None:
+        """The message that enlisted it is worked on again, and it has failed meanwhile."""
+        job_id = self.enlist(store, task(1))
+        for record in store.claim(VERSION, PROJECT, [1], "w"):
+            store.save_outcome(record.id, record.data_hash, Outcome(state=TaskState.FAILED))
+        store.enlist(job_id, [task(1), task(2)], absent=True)
+        assert self.record(store).state is TaskState.FAILED
+        job = store.job(job_id)
+        assert job is not None
+        assert job.total == 2
+
     def test_a_finished_job_stays_finished(self, store: SqlStore) -> None:
         job_id = self.enlist(store)
         assert store.finish_job_if_done(job_id)
@@ -388,6 +425,21 @@ class StoreCases(AgentStoreCases):
         self.enlist(store, task(1), task(2))
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [2, 1, 9], "one")] == [1, 2]
         assert store.claim(VERSION, PROJECT, [1, 2], "two") == []
+
+    def test_what_shows_the_same_data_is_claimed_along(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2), task(3, "other"), task(4))
+        self.enlist(store, task(5))
+        alike = store.claim(VERSION, PROJECT, [1], "a", alike=True)
+        assert [r.task_id for r in alike] == [1, 2, 4]
+        assert store.claim(VERSION, PROJECT, [2, 4], "b", alike=True) == []
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [3, 5], "b", alike=True)] == [3, 5]
+
+    def test_the_same_claimant_gets_back_all_that_it_had_claimed_along(self, store: SqlStore) -> None:
+        """It was killed when it had stored the answer of the one that its message names."""
+        self.enlist(store, task(1), task(2))
+        first, _ = store.claim(VERSION, PROJECT, [1], "a", alike=True)
+        store.save_outcome(first.id, first.data_hash, done())
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "a", alike=True)] == [2]
 
     def test_the_same_claimant_again_gets_what_it_left(self, store: SqlStore) -> None:
         """A message that is delivered again after its worker was killed."""

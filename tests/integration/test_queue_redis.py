@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rq import Queue as RqQueue
 from rq import Worker
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
@@ -77,6 +77,25 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_write_back(1)
         queue.enqueue_batch_step(1, delay_s=30)
         assert all(callable(job.func) for job in [*self.waiting(queue, INTERACTIVE), *self.scheduled(queue)])
+
+    def test_a_message_for_reading_on_that_was_lost_or_is_over_is_added_again(self, queue: RedisQueue) -> None:
+        queue.enqueue_enlisting(7, 500)
+        (job,) = self.waiting(queue, BULK)
+        assert (job.func_name, job.args) == ("backend.worker.enlist", [7])
+        assert callable(job.func)
+        for over in (JobStatus.FINISHED, JobStatus.FAILED):
+            queue.connection.delete("rq:queue:prelabel-bulk")
+            job.set_status(over)
+            queue.connection.expire(job.key, 1)
+            queue.enqueue_enlisting(7, 500)
+            assert len(self.waiting(queue, BULK)) == 1
+            assert queue.connection.ttl(job.key) == -1  # it does not go with the old one
+        job.set_status(JobStatus.STARTED)
+        queue.connection.delete("rq:queue:prelabel-bulk")
+        queue.enqueue_enlisting(7, 500)
+        assert self.waiting(queue, BULK) == []
+        queue.enqueue_enlisting(7, 1000)
+        assert len(self.waiting(queue, BULK)) == 1
 
     def scheduled(self, queue: RedisQueue) -> list[Job]:
         bulk = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer)
