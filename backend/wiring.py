@@ -7,24 +7,27 @@ import random
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from backend.adapters.clock import utc_now
 from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metrics import render_metrics
-from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
+from backend.adapters.prices import KnownPrices
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
-from backend.core.values import JSON
+from backend.core.values import JSON, Usage
 from backend.ports.model import Model
+from backend.ports.store import JobLimits, JobRow
 from backend.services.annotate import Caller
+from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
@@ -34,10 +37,14 @@ from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
+from backend.services.selection import Selection
+from backend.services.steering import Steering
+from backend.services.summaries import summary
 from backend.services.writeback import Writer
 from backend.settings import Settings
 
 _WARNING_TIMEOUT_S = 5.0
+_WAITS_S = 120.0  # more than a call waits for its leaves and its place in a pool
 
 
 class Parts:
@@ -91,6 +98,10 @@ class Parts:
             projects=self.projects,
             chunk_size=self.settings.chunk_size,
         )
+
+    @cached_property
+    def steering(self) -> Steering:
+        return Steering(store=self.store, queue=self.queue, chunk_size=self.settings.chunk_size)
 
     @cached_property
     def chunk_worker(self) -> ChunkWorker:
@@ -148,12 +159,56 @@ class Parts:
             await model.close()
 
     @asynccontextmanager
-    async def caller(self) -> AsyncIterator[Caller]:
-        async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
-            cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
+    async def caller(self, job: JobRow | None = None) -> AsyncIterator[Caller]:
+        """How the model is called, within the limits of a job where it has any."""
+        async with AsyncExitStack() as opened:
+            model = await opened.enter_async_context(self.model())
+            governor = await opened.enter_async_context(self.governor(model.endpoint))
+            media = await opened.enter_async_context(self.media())
+            asked: Model = GovernedModel(model=model, governor=governor)
+            if job is not None and job.per_minute is not None:
+                pace = await opened.enter_async_context(self._pace(job.id, job.per_minute))
+                asked = GovernedModel(model=asked, governor=pace)
+            price, lease_s = partial(self.price, endpoint=model.endpoint), self.settings.request_timeout_s + _WAITS_S
+            asked = budgeted(asked, self.store, job, price=price, lease_s=lease_s)
             yield Caller(
-                model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
+                model=self._cached(asked, model.endpoint),
+                media=media,
+                sleep=asyncio.sleep,
+                random=random.random,
+                forget=self.store.forget_replies,
             )
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int, *, endpoint: str) -> float | None:
+        """What a call costs in US dollars; None where that is not known."""
+        return self.prices.price(model, prompt_tokens, completion_tokens, endpoint)
+
+    @cached_property
+    def prices(self) -> KnownPrices:
+        settings = self.settings
+        return KnownPrices(
+            per_million_input=settings.usd_per_million_input, per_million_output=settings.usd_per_million_output
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """The model endpoint's address, without asking it."""
+        return endpoint_of(self.settings.openai_base_url)
+
+    @asynccontextmanager
+    async def _pace(self, job_id: int, per_minute: int) -> AsyncIterator[RedisGovernor]:
+        """A governor of one job's calls, on an account of its own."""
+        governor = RedisGovernor(
+            self.settings.redis_url,
+            endpoint=f"job {job_id} of {self.store.place}",
+            api_key="",
+            interactive=False,
+            requests_per_minute=per_minute,
+        )
+        try:
+            yield governor
+        finally:
+            await governor.close()
 
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""
@@ -210,11 +265,32 @@ class Parts:
             auto_start=auto_start,
         )
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None) -> int:
+    def start_run(
+        self, project_id: int, selection: Selection | None = None, limits: JobLimits | None = None
+    ) -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
-        return self.jobs.start_run(project_id, task_ids)
+        if limits is not None:
+            self.check_limits(limits)
+        return self.jobs.start_run(project_id, selection=selection, limits=limits)
+
+    def check_limits(self, limits: JobLimits) -> None:
+        """Raises `InputError` where a limit cannot be kept."""
+        model = self.settings.model
+        check_limits(limits, lambda: self.price(model, 1_000, 1_000, endpoint=self.endpoint), model)
+
+    def summary(self, job: JobRow) -> dict[str, JSON]:
+        """A job in numbers, with what it cost."""
+        return summary(self.store, job, self.cost)
+
+    def cost(self, usage: Usage) -> float | None:
+        """US dollars, by the price of an average call: some prices depend on how long a prompt is."""
+        if not usage.calls:
+            return 0.0
+        prompt, answer = round(usage.prompt_tokens / usage.calls), round(usage.completion_tokens / usage.calls)
+        price = self.price(self.settings.model, prompt, answer, endpoint=self.endpoint)
+        return None if price is None else price * usage.calls
 
     def metrics(self) -> bytes:
         return render_metrics(self.store, self.queue)

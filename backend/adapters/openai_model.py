@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+import httpx
 import openai
 from openai.types.chat import ChatCompletion
 
@@ -59,6 +60,11 @@ class Memory(Protocol):
     def capabilities(self, endpoint: str, model: str) -> Capabilities | None: ...
 
     def save_capabilities(self, endpoint: str, model: str, capabilities: Capabilities) -> None: ...
+
+
+def endpoint_of(base_url: str | None) -> str:
+    """`OpenAIModel.endpoint` of this setting, without making a client."""
+    return str(httpx.URL(base_url or "https://api.openai.com/v1")).rstrip("/")
 
 
 class OpenAIModel:

@@ -20,7 +20,7 @@ from backend.adapters.rq_queue import away, place
 from backend.core.errors import LimitFarOff, QueueError
 from backend.core.limits import RateLimits
 from backend.core.values import canonical_hash
-from backend.ports.governor import CallEnd, Leave
+from backend.ports.governor import CallEnd, GovernorLevel, Leave
 
 _log = logging.getLogger(__name__)
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
@@ -95,6 +95,29 @@ class RedisGovernor:
 
     async def settle(self, leave: Leave, end: CallEnd) -> None:
         await self._settle(leave.model, leave.id, end)
+
+    async def level(self, model: str) -> GovernorLevel:
+        state_key, _, leases_key, _ = self.names(model)
+        try:
+            stored = await self._connection.hgetall(state_key)
+            now_s, now_us = await self._connection.time()
+            now = self._now() if self._now is not None else now_s + now_us / 1e6
+            in_flight = await self._connection.zcount(leases_key, now, "+inf")
+        except RedisError as error:
+            raise away(place(self._connection.connection_pool.connection_kwargs), error) from error
+        state = {name.decode(): float(value) for name, value in stored.items()}
+        limits = [
+            float(given) if given else state.get(name)
+            for given, name in zip(self._limits, ("limit_r", "limit_t"), strict=True)
+        ]
+        bounded = "cut_at" in state or not any(limits)
+        return GovernorLevel(
+            requests_per_minute=limits[0],
+            tokens_per_minute=limits[1],
+            in_flight=in_flight,
+            window=state.get("window") if bounded else None,
+            paused_s=max(0.0, state.get("pause", 0.0) - now),
+        )
 
     def _hold(self, leave: Leave) -> None:
         self._held[leave.id] = leave.model

@@ -115,6 +115,7 @@ class Request:
     seed: int | None
     logprobs: bool  # True asks for token log-probabilities where the endpoint has them
     sample: int = 0  # which of several answers to the same prompt this asks for; never sent
+    take: int = 0  # how often the task was asked anew: such a request is not answered from the cache; never sent
 
     @cached_property
     def key(self) -> str:
@@ -129,6 +130,8 @@ class Request:
         }
         if self.sample:
             content["sample"] = self.sample
+        if self.take:
+            content["take"] = self.take
         return canonical_hash(content)
 
 

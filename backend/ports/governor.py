@@ -29,6 +29,17 @@ class CallEnd:
     limits: RateLimits | None = None  # what the response's headers say
 
 
+@dataclass(frozen=True, kw_only=True)
+class GovernorLevel:
+    """Where the governor of one model stands. None: not known, or not bounded."""
+
+    requests_per_minute: float | None  # the limit, set or learnt
+    tokens_per_minute: float | None
+    in_flight: int
+    window: float | None  # most calls in flight, where that is what bounds them
+    paused_s: float  # for so long nobody calls
+
+
 class Governor(Protocol):
     """The governor of the calls to one endpoint with one key. Raises `QueueError` when it cannot be reached."""
 
@@ -42,4 +53,8 @@ class Governor(Protocol):
 
     async def settle(self, leave: Leave, end: CallEnd) -> None:
         """The call is over. Only the first time counts."""
+        ...
+
+    async def level(self, model: str) -> GovernorLevel:
+        """Only looks."""
         ...

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 from backend.core.errors import ConfigError, LabelStudioNotFound
-from backend.core.values import JobState, TaskState
+from backend.core.values import JobState, Task, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import ProjectRow, Store
+from backend.ports.store import JobLimits, ProjectRow, Store
 from backend.services.projects import Projects, answerable
+from backend.services.selection import ALL, Selection, selected_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,30 +26,44 @@ class Jobs:
     projects: Projects
     chunk_size: int
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
-        """Queue what the current version lacks, or just `task_ids`; returns the job's id.
+    def start_run(
+        self,
+        project_id: int,
+        task_ids: Sequence[int] | None = None,
+        *,
+        selection: Selection | None = None,
+        limits: JobLimits | None = None,
+    ) -> int:
+        """Queue the selected tasks; returns the job's id. `task_ids` is short for a selection of just these.
 
-        Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
-        Tasks that failed before are tried again. Raises `ConfigError` when nothing can be answered.
+        By default that is what the current version lacks. Truth about what is there lives in Label Studio: it is asked
+        for tasks without a prediction of the version. Tasks that failed before are tried again. Raises `ConfigError`
+        when nothing can be answered.
         """
+        if selection is None:
+            selection = Selection() if task_ids is None else Selection(keep=ALL, task_ids=tuple(task_ids))
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
         version = _version(row)
+        self._need_tasks(project_id, selection)
         job_id = self.store.create_job(project_id, version, "run")
-        if task_ids is not None:
-            tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
-            unknown = sorted(set(task_ids) - {t.id for t in tasks})
-            if unknown:
-                self.store.set_job_state(job_id, JobState.STOPPED, "unknown tasks")
-                raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
-            self.store.enlist(job_id, tasks, absent=False)
-        else:
-            self.store.enlist(job_id, self.labels.tasks(project_id, variables, without_version=version), absent=True)
-            failed = self.store.failed_task_ids(project_id, version)
-            self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=failed), absent=False)
+        if limits is not None:
+            self.store.set_job_limits(job_id, limits)
+        self._enlist(job_id, selected_tasks(selection, self.labels, self.store, row, variables), selection)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
+
+    def _need_tasks(self, project_id: int, selection: Selection) -> None:
+        """Raises `LabelStudioNotFound` where a task that was named does not exist."""
+        named = set(selection.task_ids or ())
+        unknown = sorted(named - set(self.labels.task_ids(project_id, ids=sorted(named)))) if named else []
+        if unknown:
+            raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
+
+    def _enlist(self, job_id: int, tasks: Iterator[tuple[Task, bool]], selection: Selection) -> None:
+        for absent, group in groupby(tasks, key=itemgetter(1)):
+            self.store.enlist(job_id, (task for task, _ in group), absent=absent, anew=selection.asks_anew)
 
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
         """A job over tasks that were just created; None when the config cannot be answered."""

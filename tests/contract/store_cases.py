@@ -192,13 +192,13 @@ class StoreCases:
 
     def test_a_job_ends_with_the_tasks_that_are_still_its_own(self, store: SqlStore) -> None:
         first = self.enlist(store, task(1), task(2), task(3))
-        self.enlist(store, task(2), task(3))
+        second = self.enlist(store, task(2), task(3))
         for record in store.claim(VERSION, PROJECT, [1], "w"):
             store.save_outcome(record.id, record.data_hash, done())
         assert store.finish_job_if_done(first)
         job = store.job(first)
         assert job is not None
-        assert (job.total, job.reason) == (1, "2 tasks taken over by a later job")
+        assert (job.total, job.reason) == (1, f"2 tasks taken over by job {second}")
 
     def test_jobs_are_listed_newest_first(self, store: SqlStore) -> None:
         ids = [store.create_job(PROJECT, VERSION, "run") for _ in range(3)]

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from backend.adapters.sql.database import Database, batches, utc_or_none
-from backend.adapters.sql.schema import records
+from backend.adapters.sql.schema import jobs, records
 from backend.core.errors import ContextTooLong
 from backend.core.text import storable
-from backend.core.values import Outcome, TaskState
+from backend.core.values import JobState, Outcome, TaskState, Usage
 from backend.ports.store import Record
 
 LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
@@ -23,7 +23,7 @@ RECORD_COLUMNS = tuple(
     records.c[name]
     for name in (
         *("id", "project_id", "task_id", "version", "job_id", "state", "data", "data_hash", "result", "score"),
-        *("delivery", "delivered_at", "rewrite", "error"),
+        *("delivery", "delivered_at", "rewrite", "error", "take"),
     )
 )
 
@@ -47,10 +47,12 @@ class SqlRecords(Database):
 
     def failed_task_ids(self, project_id: int, version: str) -> list[int]:
         too_long = sa.and_(records.c.state == TaskState.SKIPPED.value, records.c.error_class == ContextTooLong.kind)
+        of_ended = sa.select(jobs.c.id).where(jobs.c.state.in_([JobState.CANCELLED.value, JobState.STOPPED.value]))
+        left = sa.and_(records.c.state == TaskState.QUEUED.value, records.c.job_id.in_(of_ended))
         query = sa.select(records.c.task_id).where(
             records.c.project_id == project_id,
             records.c.version == version,
-            sa.or_(records.c.state == TaskState.FAILED.value, too_long),
+            sa.or_(records.c.state == TaskState.FAILED.value, too_long, left),
         )
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
@@ -86,16 +88,27 @@ class SqlRecords(Database):
         mine = records.c.id == record_id
         asked = sa.and_(mine, records.c.data_hash == data_hash, records.c.state == TaskState.RUNNING.value)
         answer = {**_answer(outcome), "delivery": "pending", "claimed_by": None, "updated_at": self._clock()}
-        spent = {
-            "prompt_tokens": records.c.prompt_tokens + outcome.usage.prompt_tokens,
-            "completion_tokens": records.c.completion_tokens + outcome.usage.completion_tokens,
-            "calls": records.c.calls + outcome.usage.calls,
-            "from_cache": records.c.from_cache + outcome.usage.from_cache,
-            "latency_s": records.c.latency_s + outcome.latency_s,
-        }
+        spent = _with_more(outcome.usage, outcome.latency_s)
         with self.begin() as connection:
             connection.execute(sa.update(records).where(mine).values(spent))  # paid for, whatever becomes of it
             connection.execute(sa.update(records).where(asked).values(answer))
+
+    def add_usage(self, record_id: int, usage: Usage, latency_s: float) -> None:
+        with self.begin() as connection:
+            connection.execute(
+                sa.update(records).where(records.c.id == record_id).values(_with_more(usage, latency_s))
+            )
+
+
+def _with_more(usage: Usage, latency_s: float) -> dict[str, sa.ColumnElement[Any]]:
+    """What a record's task has taken so far, and this."""
+    return {
+        "prompt_tokens": records.c.prompt_tokens + usage.prompt_tokens,
+        "completion_tokens": records.c.completion_tokens + usage.completion_tokens,
+        "calls": records.c.calls + usage.calls,
+        "from_cache": records.c.from_cache + usage.from_cache,
+        "latency_s": records.c.latency_s + latency_s,
+    }
 
 
 def select_records(connection: Connection, project_id: int, version: str, task_ids: Sequence[int]) -> list[Record]:
@@ -123,6 +136,7 @@ def to_record(row: RowMapping) -> Record:
         delivered_at=utc_or_none(row["delivered_at"]),
         rewrite=row["rewrite"],
         error=row["error"],
+        take=row["take"],
     )
 
 

@@ -13,10 +13,12 @@ from backend.adapters.sql.deliveries import SqlDeliveries
 from backend.adapters.sql.enlisting import SqlEnlisting
 from backend.adapters.sql.events import SqlEvents
 from backend.adapters.sql.jobs import SqlJobs
+from backend.adapters.sql.ledger import SqlLedger
 from backend.adapters.sql.projects import SqlProjects
 from backend.adapters.sql.records import SqlRecords
 from backend.adapters.sql.replies import SqlReplies
 from backend.adapters.sql.schema import projects
+from backend.adapters.sql.selecting import SqlSelecting
 from backend.adapters.sql.sums import SqlSums
 
 
@@ -30,6 +32,8 @@ class SqlStore(
     SqlEvents,
     SqlCapabilities,
     SqlReplies,
+    SqlLedger,
+    SqlSelecting,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
