@@ -54,7 +54,9 @@ def selection_of(
         raise InputError("--tab, --filter and --task (or --ids-file) cannot be combined: give one of them.")
     if sum([everything, below is not None, differ is not None]) > 1:
         raise InputError("--all, --below and --differ cannot be combined: give one of them.")
-    view = _view_of(labels, project_id, tab) if tab is not None else {"filters": filters_of(filters)} if filters else None
+    view = (
+        _view_of(labels, project_id, tab) if tab is not None else {"filters": filters_of(filters)} if filters else None
+    )
     # Tasks that are named are all meant; of a tab or filter only when nothing else is said.
     keep = BELOW if below is not None else DIFFER if differ is not None else MISSING
     if keep == MISSING and (everything or named or (again and view is not None)):
@@ -130,7 +132,10 @@ def _shown(tab: Tab) -> dict[str, Any]:
     filters = tab.data.get("filters")
     if isinstance(filters, Mapping) and filters.get("items"):
         items = [item for item in filters["items"] if isinstance(item, Mapping) and item.get("value") is not None]
-        view["filters"] = {"conjunction": filters.get("conjunction", "and"), "items": items}  # empty ones hold back none
+        view["filters"] = {
+            "conjunction": filters.get("conjunction", "and"),
+            "items": items,
+        }  # empty ones hold back none
     selected = tab.data.get("selectedItems")
     if isinstance(selected, Mapping) and (selected.get("included") or selected.get("excluded")):
         view["selectedItems"] = dict(selected)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -22,8 +22,16 @@ from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
+from backend.core.errors import (
+    ModelBadRequest,
+    ModelError,
+    ModelServerError,
+    ModelTimeout,
+    QueueError,
+    SettingsError,
+)
 from backend.core.values import JSON, Usage
+from backend.ports.governor import GovernorLevel
 from backend.ports.model import Model
 from backend.ports.store import JobLimits, JobRow
 from backend.services.annotate import Caller
@@ -32,6 +40,7 @@ from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.estimate import Circumstances, Estimate, Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
@@ -265,9 +274,7 @@ class Parts:
             auto_start=auto_start,
         )
 
-    def start_run(
-        self, project_id: int, selection: Selection | None = None, limits: JobLimits | None = None
-    ) -> int:
+    def start_run(self, project_id: int, selection: Selection | None = None, limits: JobLimits | None = None) -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
@@ -279,6 +286,36 @@ class Parts:
         """Raises `InputError` where a limit cannot be kept."""
         model = self.settings.model
         check_limits(limits, lambda: self.price(model, 1_000, 1_000, endpoint=self.endpoint), model)
+
+    def estimate(self, project_id: int, selection: Selection, limits: JobLimits) -> Estimate:
+        """What a run would take. Writes nothing and calls no model."""
+        self.need_key()
+        project = self.labels.project(project_id)
+        row = self.projects.look(project_id, project.label_config, project.instructions)
+        question = self.projects.question(row)
+        around = Circumstances(
+            endpoint=self.endpoint,
+            price=partial(self.price, endpoint=self.endpoint),
+            level=asyncio.run(self._level()),
+            capabilities=self.store.capabilities(self.endpoint, self.settings.model),
+            limits=limits,
+            concurrency=self.settings.concurrency,
+            workers=self._bulk_workers(),
+        )
+        return Estimator(labels=self.labels, store=self.store, around=around).estimate(selection, row, question)
+
+    async def _level(self) -> GovernorLevel | None:
+        try:
+            async with self.governor(self.endpoint) as governor:
+                return await governor.level(self.settings.model)
+        except QueueError:
+            return None
+
+    def _bulk_workers(self) -> int:
+        try:
+            return self.queue.bulk_workers()
+        except QueueError:
+            return 0
 
     def summary(self, job: JobRow) -> dict[str, JSON]:
         """A job in numbers, with what it cost."""

@@ -99,10 +99,10 @@ class RedisGovernor:
     async def level(self, model: str) -> GovernorLevel:
         state_key, _, leases_key, _ = self.names(model)
         try:
-            stored = await self._connection.hgetall(state_key)
+            stored: dict[Any, Any] = await self._connection.hgetall(state_key)
             now_s, now_us = await self._connection.time()
             now = self._now() if self._now is not None else now_s + now_us / 1e6
-            in_flight = await self._connection.zcount(leases_key, now, "+inf")
+            in_flight = int(await self._connection.zcount(leases_key, now, "+inf"))
         except RedisError as error:
             raise away(place(self._connection.connection_pool.connection_kwargs), error) from error
         state = {name.decode(): float(value) for name, value in stored.items()}

@@ -16,6 +16,10 @@ class Replies(Protocol):
         """The reply with its usage as it was paid; its latency is not kept. Notes that it was used."""
         ...
 
+    def has_reply(self, key: str) -> bool:
+        """Only looks: it is no use of it."""
+        ...
+
     def save_reply(self, key: str, request_key: str, reply: Reply) -> None:
         """Keep a reply to the request with `Request.key` `request_key`. Of two under one key the first stays."""
         ...

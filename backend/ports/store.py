@@ -173,6 +173,10 @@ class Store(Replies, Ledger, Protocol):
         """Task id and both results of tasks that both versions answered from the same data. Ascending."""
         ...
 
+    def paid_sample(self, project_id: int, version: str, limit: int) -> list[tuple[Record, Usage, float]]:
+        """The newest answered tasks of which every reply was paid for: what that took, and the seconds."""
+        ...
+
     def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
         """Queue again the job's tasks in these states, which are finished ones; how many that were. A job that has
         ended is queued again with them."""

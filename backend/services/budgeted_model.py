@@ -122,7 +122,7 @@ def unknown_price(model: str) -> str:
 
 
 def _may_be_paid(error: Exception) -> bool:
-    """A refusal costs nothing, nor does a call that was not made; one that was lost on the way may have been answered."""
+    """A refusal costs nothing, nor does a call that was not made; one that was lost may have been answered."""
     if isinstance(error, ModelUnreachable) or not isinstance(error, ModelError):
         return False
     return isinstance(error, ModelServerError | ModelTimeout) and not error.limited

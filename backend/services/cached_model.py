@@ -59,7 +59,12 @@ class CachedModel:
         return request.logprobs and (await self._model.capabilities(request.model)).logprobs > 0
 
     def _key(self, request: Request, *, logprobs: bool) -> str:
-        return canonical_hash([self._endpoint, request.key, logprobs])
+        return reply_key(self._endpoint, request, logprobs=logprobs)
+
+
+def reply_key(endpoint: str, request: Request, *, logprobs: bool) -> str:
+    """Under which a reply is stored; `logprobs`: with the probabilities of its tokens."""
+    return canonical_hash([endpoint, request.key, logprobs])
 
 
 def is_whole(reply: Reply) -> bool:

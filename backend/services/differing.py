@@ -42,7 +42,11 @@ def _said(result: Sequence[Mapping[str, JSON]]) -> list[str]:
     for region in result:
         if region.get("type") == "relation":
             between = [ends.get(str(region.get(key))) for key in ("from_id", "to_id")]
-            said.append(canonical_hash(["relation", between, region.get("direction"), sorted(map(str, region.get("labels") or ()))]))
+            said.append(
+                canonical_hash(
+                    ["relation", between, region.get("direction"), sorted(map(str, region.get("labels") or ()))]
+                )
+            )
     return sorted(said)
 
 

@@ -48,7 +48,9 @@ class Selection:
         if self.sample is not None and self.sample < 1:
             raise InputError("--sample must be at least 1.")
         if self.again and self.keep == MISSING:
-            raise InputError("--again asks anew what is answered: say which tasks with --all, --tab, --filter or --task.")
+            raise InputError(
+                "--again asks anew what is answered: say which tasks with --all, --tab, --filter or --task."
+            )
 
     @property
     def asks_anew(self) -> bool:
@@ -152,9 +154,7 @@ def _missing(selection: Selection, labels: Labels, store: Store, row: ProjectRow
                 yield task_id, task_id in absent
 
 
-def _within(
-    wanted: Iterable[int], selection: Selection, labels: Labels, row: ProjectRow
-) -> Iterator[tuple[int, bool]]:
+def _within(wanted: Iterable[int], selection: Selection, labels: Labels, row: ProjectRow) -> Iterator[tuple[int, bool]]:
     """Of the wanted those that the selection begins with; Label Studio has predictions of them."""
     if selection.view is None and selection.task_ids is None:
         for batch in _batches(wanted):

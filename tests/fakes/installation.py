@@ -14,8 +14,8 @@ from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
-from backend.services.annotate import Caller
 from backend.ports.store import JobRow
+from backend.services.annotate import Caller
 from backend.services.budgeted_model import Price
 from backend.services.budgets import budgeted
 from backend.services.cached_model import CachedModel

@@ -9,8 +9,8 @@ from backend.core.errors import LabelStudioError
 from backend.core.values import JSON, Prediction, Task
 from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
-from tests.fakes.memory_views import shown
 from tests.fakes.memory_projects import MemoryProject, MemoryProjects
+from tests.fakes.memory_views import shown
 
 _RESERVED = "URL resolves to a reserved network address (block: 127.0.0.0/8)"
 

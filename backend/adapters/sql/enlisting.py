@@ -39,7 +39,13 @@ class SqlEnlisting(Database):
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(total=mine))
 
     def _enlist(
-        self, connection: Connection, rows: Sequence[Mapping[str, Any]], *, absent: bool, read_since: datetime, anew: bool
+        self,
+        connection: Connection,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        absent: bool,
+        read_since: datetime,
+        anew: bool,
     ) -> None:
         project_id, version = rows[0]["project_id"], rows[0]["version"]
         task_ids = [row["task_id"] for row in rows]

@@ -95,9 +95,7 @@ class SqlRecords(Database):
 
     def add_usage(self, record_id: int, usage: Usage, latency_s: float) -> None:
         with self.begin() as connection:
-            connection.execute(
-                sa.update(records).where(records.c.id == record_id).values(_with_more(usage, latency_s))
-            )
+            connection.execute(sa.update(records).where(records.c.id == record_id).values(_with_more(usage, latency_s)))
 
 
 def _with_more(usage: Usage, latency_s: float) -> dict[str, sa.ColumnElement[Any]]:

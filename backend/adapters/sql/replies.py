@@ -38,6 +38,10 @@ class SqlReplies(Database):
             tokens=None if row["tokens"] is None else unpacked(row["tokens"]),
         )
 
+    def has_reply(self, key: str) -> bool:
+        with self.begin(read_only=True) as connection:
+            return connection.execute(sa.select(replies.c.key).where(replies.c.key == key)).first() is not None
+
     def save_reply(self, key: str, request_key: str, reply: Reply) -> None:
         now = self._clock()
         values = {

@@ -8,8 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from backend.adapters.sql.database import Database
+from backend.adapters.sql.records import RECORD_COLUMNS, to_record
 from backend.adapters.sql.schema import records
-from backend.core.values import JSON, TaskState
+from backend.core.values import JSON, TaskState, Usage
+from backend.ports.store import Record
 
 _PAGE = 500
 _ANSWERED = (TaskState.DONE.value, TaskState.EMPTY.value)
@@ -53,6 +55,24 @@ class SqlSelecting(Database):
         )
         for row in self._pages(query, one.c.task_id):
             yield row[0], row[1], row[2]
+
+    def paid_sample(self, project_id: int, version: str, limit: int) -> list[tuple[Record, Usage, float]]:
+        used = [records.c[name] for name in ("prompt_tokens", "completion_tokens", "calls")]
+        query = (
+            sa.select(*RECORD_COLUMNS, *used, records.c.latency_s)
+            .where(
+                records.c.project_id == project_id,
+                records.c.version == version,
+                records.c.state.in_(_ANSWERED),
+                records.c.calls > 0,
+                records.c.from_cache == 0,
+            )
+            .order_by(records.c.id.desc())
+            .limit(limit)
+        )
+        with self.begin(read_only=True) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [(to_record(row), Usage(**{c.name: row[c.name] for c in used}), row["latency_s"]) for row in rows]
 
     def _pages(self, query: sa.Select[Any], key: sa.ColumnElement[Any]) -> Iterator[Sequence[Any]]:
         """The rows in ascending order of `key`, their first column."""

@@ -343,7 +343,10 @@ def test_a_job_that_lost_tasks_counts_those_that_are_its_own_at_the_end() -> Non
     first = installation.jobs.start_run(project_id)
     installation.handle(installation.queue.messages.popleft())
     second = installation.run(project_id)
-    assert states(installation, first, second) == [("done", 2, f"3 tasks taken over by job {second}"), ("done", 3, None)]
+    assert states(installation, first, second) == [
+        ("done", 2, f"3 tasks taken over by job {second}"),
+        ("done", 3, None),
+    ]
     job = installation.store.job(first)
     assert job is not None
     told = summary(installation.store, job)
