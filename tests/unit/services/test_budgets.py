@@ -100,7 +100,7 @@ def test_a_cached_reply_costs_nothing() -> None:
 
 def test_tasks_of_another_job_are_not_asked_on_this_one_s_account() -> None:
     installation = Installation(chunk_size=10)
-    project_id, task_ids = installation.project("good", "bad")
+    project_id, _ = installation.project("good", "bad")
     plain = installation.jobs.start_run(project_id)
     with_budget = installation.jobs.start_run(project_id, limits=JobLimits(budget_tokens=1))
     installation.work_off()
