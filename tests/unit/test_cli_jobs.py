@@ -62,7 +62,7 @@ def test_a_job_from_list_to_cancel(installation: Installation, prelabel: Command
     assert told(prelabel, "jobs", "resume", job)["state"] == "queued"
     shown = told(prelabel, "jobs", "show", job, "--follow")
     assert (shown["state"], shown["by_state"], shown["written"]) == ("done", {"done": 3}, 3)
-    assert "Job" in prelabel("jobs", "list")[1]
+    assert prelabel("jobs", "list")[1].splitlines()[1].split()[:4] == [str(job), str(project), "done", "3"]
     text = prelabel("jobs", "show", job)[1]
     assert f"Job {job} done: 3 tasks" in text
     assert "cost" in text

@@ -86,7 +86,7 @@ def test_it_holds_what_the_run_then_uses_and_is_narrow_once_there_is_experience(
 
 def test_what_keeps_its_answer_what_is_skipped_and_what_is_cached() -> None:
     installation = Installation(agent=replace(AGENT, confidence="self_reported", context_tokens=3_000), cached=True)
-    project_id, tasks = installation.project("good", "bad", "", "x" * 100_000, "good 2", "good 2")
+    project_id, tasks = installation.project("good", "bad", "", "x" * 400_000, "good 2", "good 2")
     installation.run(project_id, tasks[:1])
     everything = Selection(keep="all")
     told = estimate(installation, project_id, everything)
