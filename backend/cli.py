@@ -13,6 +13,7 @@ from backend import __version__
 from backend.cli_agents import agents_app
 from backend.cli_common import JsonOption, ProjectOption, number, open_parts, warn
 from backend.cli_config import config_command
+from backend.cli_jobs import jobs_app
 from backend.cli_read import read_command
 from backend.cli_run import run_command, status_command
 from backend.cli_score import score_command
@@ -40,7 +41,8 @@ app.add_typer(agents_app, name="agents", short_help="Register agents, try them, 
 app.command("config", short_help="What of a labeling config would be answered.")(config_command)
 app.command("read", short_help="Read recorded replies as the service does.")(read_command)
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)
-app.command("run", short_help="Pre-annotate what lacks a prediction.")(run_command)
+app.command("run", short_help="Pre-annotate tasks.")(run_command)
+app.add_typer(jobs_app, name="jobs", short_help="List, show, pause, resume, cancel jobs.")
 app.command("status", short_help="Tell where a project stands.")(status_command)
 
 

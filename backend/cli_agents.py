@@ -115,7 +115,8 @@ def try_command(
     parts = open_parts()
     question = parts.trials.question(project, name)
     outcomes = parts.trials.test(question, parts.trials.tasks(project, question, most=count))
-    show_trials(project, question, outcomes, parts.price, as_json=as_json)
+    price = partial(parts.cost, agent=question.agent)
+    show_trials(project, question, outcomes, price, as_json=as_json)
 
 
 @agents_app.command("use", short_help="Make an agent a project's own.")

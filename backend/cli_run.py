@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
-from backend.cli_show import batch_waiting, err, job_as_json, line, print_json, show_counts, show_job, show_status
-from backend.core.errors import ProjectUnknown, QueueError
-from backend.ports.store import READING, Counts, JobRow
+from backend.cli_follow import follow, why_nothing_goes_on
+from backend.cli_select import selection_of
+from backend.cli_show import err, job_as_json, line, print_json, show_counts, show_estimate, show_job, show_status
+from backend.core.errors import ProjectUnknown
+from backend.ports.store import READING, JobLimits, JobRow
 from backend.services.batch_numbers import batch_numbers
-from backend.services.summaries import in_words, summary
+from backend.services.selection import MISSING, Selection
+from backend.services.summaries import in_words
 from backend.wiring import Parts
 
 _POLL_S = 0.5
-_NO_WORKER_S = 10.0
 _SHORT_READING_S = 3.0
+
+TokensOption = Annotated[
+    int | None, typer.Option(min=1, help="Spend at most so many tokens, prompts and answers.", metavar="N")
+]
+UsdOption = Annotated[float | None, typer.Option(help="Spend at most so many US dollars.", metavar="X")]
+PaceOption = Annotated[int | None, typer.Option(min=1, help="At most so many model calls a minute.", metavar="N")]
 
 
 class Lane(StrEnum):
@@ -29,38 +37,108 @@ class Lane(StrEnum):
 
 def run_command(
     project: ProjectOption,
+    everything: Annotated[bool, typer.Option("--all", help="All tasks; answered ones keep their answer.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Ask anew what is answered.")] = False,
+    tab: Annotated[str | None, typer.Option(help="Of this Data Manager tab.", metavar="ID|TITLE")] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="'data.lang = en', or Data Manager filters as JSON; several hold all."),
+    ] = None,
     task: Annotated[
         list[int] | None, typer.Option(help="Only this task; may be given several times.", metavar="ID")
+    ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option(help="Another agent than the project's; its predictions stand beside.", metavar="NAME[@HASH]"),
     ] = None,
     lane: Annotated[
         Lane, typer.Option(help="How the model is asked: live, or batch, through the endpoint's batch API.")
     ] = Lane.LIVE,
+    ids_file: Annotated[Path | None, typer.Option(help="Only the tasks whose ids are in it.", metavar="FILE")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="At most N of them, by chance.", metavar="N")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed takes another sample.", metavar="S")] = 0,
+    below: Annotated[
+        float | None, typer.Option(help="Those with a score below it, asked anew.", metavar="SCORE")
+    ] = None,
+    differ: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Those that two agents or versions answered differently, asked anew.", metavar="A B"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it would take; do nothing.")] = False,
+    budget_usd: UsdOption = None,
+    budget_tokens: TokensOption = None,
+    max_per_minute: PaceOption = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show progress and end when all is written.")] = False,
+    progress_json: Annotated[
+        bool, typer.Option("--progress-json", help="With --wait: progress as JSON lines on stderr.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Pre-annotate the tasks that lack a prediction of the current version."""
+    """Pre-annotate tasks: by default those that lack a prediction of the current version."""
     parts = open_parts()
-    job_id = parts.start_run(project, task or None, lane=lane.value)
+    parts.need_key()
+    selection = selection_of(
+        parts.labels,
+        parts.store,
+        project,
+        everything=everything,
+        again=again,
+        tab=tab,
+        filters=filters or (),
+        task_ids=task or (),
+        ids_file=ids_file,
+        below=below,
+        differ=differ,
+        sample=sample,
+        seed=seed,
+    )
+    limits = JobLimits(budget_tokens=budget_tokens, budget_usd=budget_usd, per_minute=max_per_minute)
+    if dry_run:
+        _estimate(parts, project, selection, limits, agent, as_json=as_json)
+        return
+    job_id = parts.start_run(project, selection, None if limits == JobLimits() else limits, agent=agent, lane=lane)
     warning = parts.model_warning(project)
     if not as_json:
         warn(warning)
     if wait:
-        try:
-            _wait(parts, job_id, quiet=as_json)
-        except KeyboardInterrupt:
-            line(f"Job {job_id} goes on: prelabel status --project {project}", console=err)
-            raise
+        wait_for(parts, job_id, quiet=as_json, json_lines=progress_json)
     else:
         _wait_for_a_short_reading(parts, job_id)
     job = parts.store.job(job_id)
     assert job is not None  # it was made above, and jobs are never deleted
-    told = {**summary(parts.store, job), "warning": warning}
+    told = {**parts.summary(job), "warning": warning}
     if as_json:
         print_json(told)
     else:
-        _tell_run(parts, told, of_tasks=len(task or ()))
-    if job.state == "stopped" or (wait and told["by_state"].get("failed")):
+        _tell_run(parts, told, selection)
+    if _is_unfinished(job, told, wait=wait):
         raise typer.Exit(1)
+
+
+def wait_for(parts: Parts, job_id: int, *, quiet: bool, json_lines: bool) -> None:
+    """Follow a job; Ctrl-C ends the following, not the job."""
+    try:
+        follow(parts, job_id, quiet=quiet, json_lines=json_lines)
+    except KeyboardInterrupt:
+        line(f"Job {job_id} goes on: prelabel jobs show {job_id} --follow", console=err)
+        raise
+
+
+def _estimate(
+    parts: Parts, project: int, selection: Selection, limits: JobLimits, agent: str | None, *, as_json: bool
+) -> None:
+    told = parts.estimate(project, selection, limits, agent).as_json()
+    if as_json:
+        print_json(told)
+    else:
+        show_estimate(told)
+
+
+def _is_unfinished(job: JobRow, told: dict[str, Any], *, wait: bool) -> bool:
+    """Whether a person or a script must look: the job stopped, or was waited for and has not done everything."""
+    if job.state == "stopped":
+        return True
+    return wait and (job.state != "done" or bool(told["by_state"].get("failed")))
 
 
 def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:
@@ -92,85 +170,44 @@ def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:
         show_status(told, row.label_config)
 
 
-def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
-    """Until the job has ended and everything is written."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = quiet or not err.is_terminal  # where it is not a terminal, it would only print an empty line
-    with Progress(*columns, console=err, disable=hidden, transient=True) as progress:
-        bar = progress.add_task("pre-annotating", total=None)
-        looked, hint = time.monotonic(), ""
-        while True:
-            job = parts.store.job(job_id)
-            counts = parts.store.progress(job_id)
-            assert job is not None  # it exists: the caller has just made it
-            finished = sum(counts.states.values()) - counts.unfinished
-            total = None if job.reading else sum(counts.states.values())
-            progress.update(bar, total=total, completed=finished)
-            if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
-                return
-            progress.update(bar, description=_doing(parts, job, counts))
-            if time.monotonic() - looked > _NO_WORKER_S:
-                looked, before, hint = time.monotonic(), hint, _why_nothing_goes_on(parts)
-                if hint and hint != before:
-                    line(hint, console=err)
-            time.sleep(_POLL_S)
-
-
-def _doing(parts: Parts, job: JobRow, counts: Counts) -> str:
-    """What a run is at, in words."""
-    if job.reading:
-        enlisted = sum(counts.states.values())
-        return f"pre-annotating, {enlisted:,} tasks read so far" if enlisted else "reading tasks"
-    if counts.undelivered and not counts.unfinished:
-        return "writing back"
-    batch = batch_numbers(parts.store, job)
-    return batch_waiting(batch) if batch and batch["waiting"] else "pre-annotating"
-
-
 def _wait_for_a_short_reading(parts: Parts, job_id: int) -> None:
     """In a small project a worker soon knows the job's tasks: then they can be told."""
     until = time.monotonic() + _SHORT_READING_S
-    while time.monotonic() < until and not _why_nothing_goes_on(parts):
+    while time.monotonic() < until and not why_nothing_goes_on(parts):
         job = parts.store.job(job_id)
         if job is None or not job.reading or job.state not in READING:
             return
         time.sleep(_POLL_S)
 
 
-def _why_nothing_goes_on(parts: Parts) -> str:
-    """A sentence while there is nobody to work; else nothing. A Redis that is away is waited for: the job is safe."""
-    try:
-        return "" if parts.queue.workers() else "No worker is running: start `prelabel worker` in another terminal."
-    except QueueError as error:
-        return str(error)
-
-
-def _tell_run(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> None:
-    if told["state"] == "stopped":
+def _tell_run(parts: Parts, told: dict[str, Any], selection: Selection) -> None:
+    if told["state"] in ("stopped", "stopped at budget"):
         show_counts(told)
-        line(f"Stopped: {told['reason']}", console=err)
+        line(f"{told['state'].capitalize()}: {told['reason']}", console=err)
     elif told["reading"]:
-        line(f"Job {told['job']} queued: a worker reads which tasks lack a prediction of {told['version']}.")
-        line(f"Follow it: prelabel status --project {told['project']}")
-        if hint := _why_nothing_goes_on(parts):
+        line(f"Job {told['job']} queued: a worker reads which tasks it is about, for {told['version']}.")
+        line(f"Follow it: prelabel jobs show {told['job']} --follow")
+        if hint := why_nothing_goes_on(parts):
             line(hint, console=err)
     elif told["tasks"] == 0:
-        line(_nothing_to_do(parts, told, of_tasks=of_tasks))
-    elif told["state"] == "done":
+        line(_nothing_to_do(parts, told, selection))
+    elif told["state"] in ("done", "paused", "cancelled"):
         show_job(told)
     else:
         line(f"Job {told['job']}: {told['tasks']} tasks queued as {told['version']}.")
-        line(f"Follow it: prelabel status --project {told['project']}")
+        line(f"Follow it: prelabel jobs show {told['job']} --follow")
 
 
-def _nothing_to_do(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> str:
-    """Why a run found no task. `of_tasks`: how many were named; 0: the whole project."""
+def _nothing_to_do(parts: Parts, told: dict[str, Any], selection: Selection) -> str:
+    """Why a run found no task."""
     project, version = told["project"], told["version"]
     counts = parts.store.counts(project, version=version)
     under_way = counts.unfinished + counts.undelivered
     if under_way:
         return f"Nothing to add: {under_way} tasks are under way: prelabel status --project {project}"
-    count = of_tasks or parts.labels.project(project).task_count
+    if selection.view is not None or selection.keep != MISSING:
+        return f"Nothing to do: no task of project {project} is selected."
+    count = parts.labels.project(project).task_count
     if not count:
         return f"Nothing to do: project {project} has no tasks."
     return f"Nothing to do: all {count} tasks have a prediction of {version}."

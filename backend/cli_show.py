@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from backend.ports.store import JobRow
 from backend.services.batch_numbers import batch_spent
+from backend.services.progress import state_in_words
 from backend.services.projects import what_is_answered
 
 out = Console(highlight=False)
@@ -47,7 +48,7 @@ def show_job(told: Mapping[str, Any]) -> None:
     took = f" in {told['seconds']:.1f} s" if told["seconds"] is not None else ""
     line(f"Job {told['job']} {told['state']}: {told['tasks']} tasks as {told['version']}{took}.")
     if told["reason"]:
-        line(f"Fewer than it began with: {told['reason']}.")
+        line(f"Fewer than it began with: {told['reason']}." if told["state"] == "done" else f"{told['reason']}.")
     show_counts(told)
 
 
@@ -108,6 +109,71 @@ def show_counts(told: Mapping[str, Any]) -> None:
     out.print(table)
 
 
+def show_details(told: Mapping[str, Any]) -> None:
+    """What only the summary of a job has."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name in ("skipped", "failed"):
+        if told[f"{name}_because"]:
+            table.add_row(name, _numbers(_in_words(told[f"{name}_because"])))
+    if told["reading_steps"]:
+        table.add_row("read by", _numbers(told["reading_steps"]))
+    if told["scores"]:
+        bins = enumerate(told["scores"])
+        table.add_row("scores", ", ".join(f"{n:,} in {i / 10:.1f}-{(i + 1) / 10:.1f}" for i, n in bins if n))
+    if told["latency_s"]:
+        table.add_row("a call took", ", ".join(f"{name} {s:g} s" for name, s in told["latency_s"].items()))
+    table.add_row("cost", "not known" if told["cost_usd"] is None else f"{told['cost_usd']:.4f} USD")
+    budgets = [f"{told['budget_tokens']:,} tokens"] if told["budget_tokens"] is not None else []
+    budgets += [f"{told['budget_usd']:g} USD"] if told["budget_usd"] is not None else []
+    if budgets:
+        spent = f", {told['spent_tokens']:,} tokens spent" if told["budget_tokens"] is not None else ""
+        spent += f", {told['spent_usd']:.4f} USD spent" if told["spent_usd"] is not None else ""
+        table.add_row("budget", " and ".join(budgets) + spent)
+    if told["max_per_minute"] is not None:
+        table.add_row("pace", f"at most {told['max_per_minute']:,} calls a minute")
+    out.print(table)
+
+
+def show_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="")
+    for name in ("job", "project", "state", "tasks", "version", "begun", "reason"):
+        table.add_column(name)
+    for job in jobs:
+        begun = str(job["created_at"])[:16].replace("T", " ")
+        cells = (job["id"], job["project"], job["state"], f"{job['tasks']:,}", job["version"], begun)
+        table.add_row(*map(Text, map(str, cells)), Text(job["reason"] or ""))
+    out.print(table)
+
+
+def show_estimate(told: Mapping[str, Any]) -> None:
+    """What a run would take; ranges as "from to"."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("tasks", f"{told['tasks']:,} selected, {told['to_ask']:,} to be asked")
+    kinds = (("kept", "keep their answer"), ("skipped", "would be skipped"))
+    others = [f"{told[name]:,} {text}" for name, text in kinds if told[name]]
+    if told["skipped"]:
+        others[-1] += f" ({_numbers(_in_words(told['skipped_because']))})"
+    if others:
+        table.add_row("", Text("; ".join(others)))
+    if told["cached"]:
+        table.add_row("cached", f"{told['cached']:,} first replies are in the cache and cost nothing")
+    table.add_row("calls", _range(told["calls"]))
+    table.add_row("tokens in", f"{_range(told['prompt_tokens'])}, {told['tokens_are']}")
+    table.add_row("tokens out", _range(told["completion_tokens"]))
+    cost = told["cost_usd"]
+    table.add_row("cost", "not known" if cost is None else f"{cost[0]:.4f} to {cost[1]:.4f} USD")
+    seconds = told["seconds"]
+    table.add_row("time", "not known yet" if seconds is None else f"{_range(seconds)} s ({told['bound_by']})")
+    for note in told["notes"]:
+        table.add_row("", Text(note))
+    out.print(table)
+
+
+def _range(two: Sequence[float]) -> str:
+    low, high = (f"{number:,.0f}" for number in two)
+    return low if low == high else f"{low} to {high}"
+
+
 def batch_waiting(batch: Mapping[str, Any]) -> str:
     """What a job whose `waiting` is given waits for, in this machine's time."""
     waiting = batch["waiting"]
@@ -119,8 +185,9 @@ def batch_waiting(batch: Mapping[str, Any]) -> str:
 def job_as_json(job: JobRow) -> dict[str, Any]:
     return {
         "id": job.id,
+        "project": job.project_id,
         "kind": job.kind,
-        "state": job.state,
+        "state": state_in_words(job),
         "tasks": job.total,
         "reading": job.reading,
         "version": job.version,

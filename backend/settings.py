@@ -125,6 +125,19 @@ class Settings(BaseSettings):
         alias="PRELABEL_TOKENS_PER_MINUTE",
         description="Most tokens a minute of all workers together, prompts and answers; unset: learnt likewise.",
     )
+    usd_per_million_input: float | None = Field(
+        None,
+        ge=0,
+        alias="PRELABEL_USD_PER_MILLION_INPUT",
+        description="Price of a million tokens of prompts in US dollars, with the next one; unset: as known of the "
+        "endpoint, by a table of public prices (docs/jobs.md).",
+    )
+    usd_per_million_output: float | None = Field(
+        None,
+        ge=0,
+        alias="PRELABEL_USD_PER_MILLION_OUTPUT",
+        description="Price of a million tokens of answers in US dollars.",
+    )
     chunk_size: int = Field(500, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
     batch_rounds: int = Field(
         3,

@@ -6,10 +6,10 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from tempfile import TemporaryFile
 
 from backend.adapters.clock import utc_now
@@ -18,28 +18,37 @@ from backend.adapters.metered import MeteredLabelStudio, MeteredStore
 from backend.adapters.metrics import Metrics
 from backend.adapters.openai_batches import OpenAIBatches
 from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
-from backend.adapters.prices import price
+from backend.adapters.prices import KnownPrices
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.redis_meters import RedisMeters
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
+from backend.core.errors import (
+    ModelBadRequest,
+    ModelError,
+    ModelServerError,
+    ModelTimeout,
+    QueueError,
+    SettingsError,
+)
 from backend.core.values import JSON, Agent, Usage
 from backend.ports.governor import Governor, GovernorLevel
 from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Model
-from backend.ports.store import BATCH, ProjectRow
+from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
 from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
 from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
+from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.enlisting import Enlister
+from backend.services.estimate import Circumstances, Estimate, Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
@@ -48,10 +57,15 @@ from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
+from backend.services.selection import Selection
+from backend.services.steering import Steering
+from backend.services.summaries import summary
 from backend.services.writeback import Writer
 from backend.settings import Settings
 
 _WARNING_TIMEOUT_S = 5.0
+_AS_MANY_AS_ASK = 10_000  # calls that wait for a job's pace; how many are in flight is bounded after it
+_WAITS_S = 120.0  # more than a call waits for its leaves and its place in a pool
 
 
 class Parts:
@@ -119,6 +133,10 @@ class Parts:
     @cached_property
     def enlister(self) -> Enlister:
         return Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=self.settings.chunk_size)
+
+    @cached_property
+    def steering(self) -> Steering:
+        return Steering(store=self.store, queue=self.queue, chunk_size=self.settings.chunk_size)
 
     @cached_property
     def chunk_worker(self) -> ChunkWorker:
@@ -231,27 +249,68 @@ class Parts:
 
     @asynccontextmanager
     async def _batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, OpenAIBatches]]:
-        async with self.model(agent=agent) as model, self._caller(model, agent) as caller:
+        async with self.model(agent=agent) as model, self._caller(model, agent, None) as caller:
             yield caller, OpenAIBatches(model)
 
     @asynccontextmanager
-    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
-        """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings."""
-        async with self.model(agent=agent) as model, self._caller(model, agent) as caller:
+    async def caller(self, agent: Agent | None = None, job: JobRow | None = None) -> AsyncIterator[Caller]:
+        """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings. A
+        job's budget and pace are kept."""
+        async with self.model(agent=agent) as model, self._caller(model, agent, job) as caller:
             yield caller
 
     @asynccontextmanager
-    async def _caller(self, model: OpenAIModel, agent: Agent | None) -> AsyncIterator[Caller]:
-        async with self.governor(model.endpoint, agent) as governor, self.media(agent) as media:
+    async def _caller(self, model: OpenAIModel, agent: Agent | None, job: JobRow | None) -> AsyncIterator[Caller]:
+        async with AsyncExitStack() as opened:
+            governor = await opened.enter_async_context(self.governor(model.endpoint, agent))
+            media = await opened.enter_async_context(self.media(agent))
             metered = MeteredModel(model=model, meters=self.meters, log_content=self.settings.log_content)
-            governed = self._governed(metered, MeteredGovernor(governor=governor, meters=self.meters))
-            cached = self._cached(governed, model.endpoint)
+            asked: Model = self._governed(metered, MeteredGovernor(governor=governor, meters=self.meters))
+            if job is not None and job.per_minute is not None:
+                pace = await opened.enter_async_context(self._pace(job.id, job.per_minute))
+                asked = GovernedModel(model=asked, governor=pace, slots=asyncio.Semaphore(_AS_MANY_AS_ASK))
+            price, lease_s = partial(self.price, endpoint=model.endpoint), self.settings.request_timeout_s + _WAITS_S
+            asked = budgeted(asked, self.store, job, price=price, lease_s=lease_s)
             yield Caller(
-                model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
+                model=self._cached(asked, model.endpoint),
+                media=media,
+                sleep=asyncio.sleep,
+                random=random.random,
+                forget=self.store.forget_replies,
             )
 
     def _governed(self, model: Model, governor: Governor) -> GovernedModel:
         return GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(self.settings.concurrency))
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int, *, endpoint: str) -> float | None:
+        """What a call costs in US dollars; None where that is not known."""
+        return self.prices.price(model, prompt_tokens, completion_tokens, endpoint)
+
+    @cached_property
+    def prices(self) -> KnownPrices:
+        settings = self.settings
+        return KnownPrices(
+            per_million_input=settings.usd_per_million_input, per_million_output=settings.usd_per_million_output
+        )
+
+    def endpoint(self, agent: Agent | None = None) -> str:
+        """The address of an agent's model endpoint, without asking it."""
+        return endpoint_of((agent.base_url if agent else None) or self.settings.openai_base_url)
+
+    @asynccontextmanager
+    async def _pace(self, job_id: int, per_minute: int) -> AsyncIterator[RedisGovernor]:
+        """A governor of one job's calls, on an account of its own."""
+        governor = RedisGovernor(
+            self.settings.redis_url,
+            endpoint=f"job {job_id} of {self.store.place}",
+            api_key="",
+            interactive=False,
+            requests_per_minute=per_minute,
+        )
+        try:
+            yield governor
+        finally:
+            await governor.close()
 
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""
@@ -312,14 +371,80 @@ class Parts:
         )
 
     def start_run(
-        self, project_id: int, task_ids: Sequence[int] | None, *, agent: str | None = None, lane: str = "live"
+        self,
+        project_id: int,
+        selection: Selection | None = None,
+        limits: JobLimits | None = None,
+        *,
+        agent: str | None = None,
+        lane: str = "live",
     ) -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         if lane == BATCH:
             self.need_batches()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
-        return self.jobs.start_run(project_id, task_ids, agent=agent, lane=lane)
+        if limits is not None:
+            row = self.store.project(project_id)
+            self.check_limits(limits, self.agent_of(row, agent))
+        return self.jobs.start_run(project_id, selection=selection, limits=limits, agent=agent, lane=lane)
+
+    def agent_of(self, row: ProjectRow | None, agent: str | None = None) -> Agent:
+        """A project's agent, or another one by name; that of the settings for a project that is not known yet."""
+        if agent is not None:
+            return self.projects.agents.find(agent).agent
+        return self.projects.made_by(row).agent if row is not None else self.projects.agent
+
+    def check_limits(self, limits: JobLimits, agent: Agent) -> None:
+        """Raises `InputError` where a limit cannot be kept."""
+        endpoint = self.endpoint(agent)
+        check_limits(limits, lambda: self.price(agent.model, 1_000, 1_000, endpoint=endpoint), agent.model)
+
+    def estimate(self, project_id: int, selection: Selection, limits: JobLimits, agent: str | None = None) -> Estimate:
+        """What a run would take. Writes nothing and calls no model."""
+        self.need_key()
+        project = self.labels.project(project_id)
+        row = self.projects.look(project_id, project.label_config, project.instructions)
+        question = self.projects.question(row, agent)
+        self.check_limits(limits, question.agent)
+        endpoint, model = self.endpoint(question.agent), question.agent.model
+        around = Circumstances(
+            endpoint=endpoint,
+            price=partial(self.price, endpoint=endpoint),
+            level=asyncio.run(self._level(question.agent)),
+            capabilities=self.store.capabilities(endpoint, model),
+            limits=limits,
+            concurrency=self.settings.concurrency,
+            workers=self._bulk_workers(),
+        )
+        row = replace(row, version=question.version)
+        return Estimator(labels=self.labels, store=self.store, around=around).estimate(selection, row, question)
+
+    async def _level(self, agent: Agent) -> GovernorLevel | None:
+        try:
+            async with self.governor(self.endpoint(agent), agent) as governor:
+                return await governor.level(agent.model)
+        except QueueError:
+            return None
+
+    def _bulk_workers(self) -> int:
+        try:
+            return self.queue.bulk_workers()
+        except QueueError:
+            return 0
+
+    def summary(self, job: JobRow) -> dict[str, JSON]:
+        """A job in numbers, with what it cost."""
+        agent = self.agent_of(self.store.project(job.project_id), job.agent)
+        return summary(self.store, job, lambda usage: self.cost(agent.model, usage, agent))
+
+    def cost(self, model: str, usage: Usage, agent: Agent | None = None) -> float | None:
+        """US dollars, by the price of an average call: some prices depend on how long a prompt is."""
+        if not usage.calls:
+            return 0.0
+        prompt, answer = round(usage.prompt_tokens / usage.calls), round(usage.completion_tokens / usage.calls)
+        price = self.price(model, prompt, answer, endpoint=self.endpoint(agent))
+        return None if price is None else price * usage.calls
 
     def need_batches(self) -> None:
         """Raises what keeps a job from going through the endpoint's batch API, before anything is submitted."""
@@ -336,11 +461,6 @@ class Parts:
         self.need_key()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         return self.projects.choose(self.labels, project_id, agent)
-
-    @staticmethod
-    def price(model: str, usage: Usage) -> float | None:
-        """US dollars; None: not known."""
-        return price(model, usage)
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -7,12 +7,14 @@ webhook headers) are not in it. What was learnt of Label Studio's behaviour stan
 from __future__ import annotations
 
 import base64
+import heapq
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 
+from backend.adapters.task_views import unique, view_queries
 from backend.core.errors import (
     LabelStudioError,
     LabelStudioNotFound,
@@ -102,7 +104,7 @@ class LabelStudioApi:
         while True:
             items = [_filter("id", "greater", "Number", last)]
             if without_version is not None:
-                items.append(_filter("predictions_model_versions", "not_contains", "List", [without_version]))
+                items.append(_lacking(without_version))
             query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
             page = self._task_page(project_id, variables, query)
             yield from page
@@ -129,6 +131,59 @@ class LabelStudioApi:
             )
             for raw in answer.get("tasks", [])
         ]
+
+    def task_ids(
+        self,
+        project_id: int,
+        *,
+        view: Mapping[str, JSON] | None = None,
+        ids: Sequence[int] | None = None,
+        without_version: str | None = None,
+    ) -> Iterator[int]:
+        lacking = [] if without_version is None else [_lacking(without_version)]
+        if ids is None:
+            queries = view_queries(view or {})
+            yield from unique(heapq.merge(*(self._ids_by_page(project_id, query, lacking) for query in queries)))
+            return
+        for start in range(0, len(ids), PAGE_SIZE):
+            query = {
+                "filters": {"conjunction": "and", "items": lacking},
+                "ordering": ["tasks:id"],
+                "selectedItems": {"all": False, "included": sorted(ids[start : start + PAGE_SIZE])},
+            }
+            yield from self._id_page(project_id, query)
+
+    def _ids_by_page(
+        self, project_id: int, query: Mapping[str, JSON], more: Sequence[Mapping[str, JSON]]
+    ) -> Iterator[int]:
+        """Pages are read by id: tasks that leave the view meanwhile do not shift the ones behind them out of sight."""
+        last = 0
+        while True:
+            items = [*query["items"], *more, _filter("id", "greater", "Number", last)]
+            page = self._id_page(
+                project_id,
+                {
+                    "filters": {"conjunction": "and", "items": items},
+                    "ordering": ["tasks:id"],
+                    "selectedItems": query["selectedItems"],
+                },
+            )
+            yield from page
+            if len(page) < PAGE_SIZE:
+                return
+            last = page[-1]
+
+    def _id_page(self, project_id: int, query: Mapping[str, JSON]) -> list[int]:
+        answer = self._get(
+            "/api/tasks",
+            project=project_id,
+            page=1,
+            page_size=PAGE_SIZE,
+            fields="task_only",
+            include="id",
+            query=json.dumps(query),
+        )
+        return [raw["id"] for raw in answer.get("tasks", [])]
 
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return {task.id for task in self.tasks(project_id, (), ids=ids)} if ids else set()
@@ -370,6 +425,10 @@ def _is_jwt(key: str) -> bool:
 
 def _filter(column: str, operator: str, kind: str, value: JSON) -> dict[str, JSON]:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _lacking(version: str) -> dict[str, JSON]:
+    return _filter("predictions_model_versions", "not_contains", "List", [version])
 
 
 def _backend(raw: Mapping[str, Any]) -> Backend:

@@ -183,6 +183,9 @@ class RedisQueue:
     def workers(self) -> int:
         return len([w for w in self._alive() if set(w.queue_names()) & {INTERACTIVE, BULK}])
 
+    def bulk_workers(self) -> int:
+        return len([w for w in self._alive() if BULK in w.queue_names()])
+
     def workers_started_with(self) -> list[Mapping[str, str]]:
         found = self._alive()
         with self._translated():

@@ -14,6 +14,7 @@ PrelabelError
 |  `- LabelStudioNotFound      the project or task does not exist
 |- MediaUnreachable          an image or document could not be had this time: another run may
 |- ProjectUnknown            nothing is stored of this project
+|- BudgetReached             the job may spend no more: it pauses
 |- LimitFarOff               the model's limit leaves no room for a while: the tasks are given back until then
 `- ModelError                a model call failed
    |- ModelUnreachable         no connection: the job stops, nothing is lost
@@ -110,6 +111,10 @@ class LimitFarOff(PrelabelError):
     def __init__(self, message: str, *, wait_s: float) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+
+
+class BudgetReached(PrelabelError):
+    """One more call could cost more than the job's budget has left, and none is in flight that may give some back."""
 
 
 class ModelError(PrelabelError):

@@ -116,6 +116,7 @@ class Request:
     logprobs: bool  # True asks for token log-probabilities where the endpoint has them
     sample: int = 0  # which of several answers to the same prompt this asks for; never sent
     reasoning_effort: str | None = None  # None: the model's own
+    take: int = 0  # how often the task was asked anew: such a request is not answered from the cache; never sent
 
     @cached_property
     def key(self) -> str:
@@ -132,6 +133,8 @@ class Request:
             content["sample"] = self.sample
         if self.reasoning_effort is not None:
             content["reasoning_effort"] = self.reasoning_effort
+        if self.take:
+            content["take"] = self.take
         return canonical_hash(content)
 
 

@@ -92,6 +92,18 @@ class Labels(Protocol):
         above `after`, of which `without_version` leaves those without a prediction of that version."""
         ...
 
+    def task_ids(
+        self,
+        project_id: int,
+        *,
+        view: Mapping[str, JSON] | None = None,
+        ids: Sequence[int] | None = None,
+        without_version: str | None = None,
+    ) -> Iterator[int]:
+        """Ids of tasks in ascending order, each once: those that the Data Manager's `view` shows (its "filters" and
+        "selectedItems"), or of `ids` those that exist, or all; with `without_version` only those that lack it."""
+        ...
+
     def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:
         """Write in one call; returns how many were created. A task that is gone makes the whole call fail."""
         ...

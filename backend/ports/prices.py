@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from backend.core.values import Usage
 
 Price = Callable[[str, Usage], "float | None"]  # model, tokens -> US dollars; None: the model's price is not known
+
+
+class Prices(Protocol):
+    """Prices of one installation."""
+
+    def price(self, model: str, prompt_tokens: int, completion_tokens: int, endpoint: str) -> float | None:
+        """What one call costs in US dollars; None where that is not known. Asks nobody."""
+        ...
 
 
 def cost_of(usage: Usage, models: Sequence[str | None], price: Price) -> float | None:

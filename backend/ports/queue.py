@@ -86,6 +86,10 @@ class Queue(Protocol):
         """How many have given a sign of life lately."""
         ...
 
+    def bulk_workers(self) -> int:
+        """How many of them work at runs."""
+        ...
+
     def workers_started_with(self) -> list[Mapping[str, str]]:
         """The fingerprints of their settings that running workers tell (`services/same_settings.py`)."""
         ...

@@ -20,6 +20,10 @@ class Replies(Protocol):
         """Those of the replies under these keys that are there, as `reply` gives them."""
         ...
 
+    def has_reply(self, key: str) -> bool:
+        """Only looks: it is no use of it."""
+        ...
+
     def save_reply(self, key: str, request_key: str, reply: Reply) -> None:
         """Keep a reply to the request with `Request.key` `request_key`. Of two under one key the first stays."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.agents import RegisteredAgents
 from backend.ports.batches import Batches
+from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
 from backend.ports.replies import Replies
@@ -51,6 +52,7 @@ class Record:
     delivered_at: datetime | None
     rewrite: bool  # Label Studio may hold an older prediction of this version: replace it
     error: str | None
+    take: int = 0  # how often the task was asked anew
 
     @property
     def task(self) -> Task:
@@ -59,6 +61,15 @@ class Record:
     @property
     def prediction(self) -> Prediction:
         return Prediction(task_id=self.task_id, model_version=self.version, result=self.result, score=self.score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLimits:
+    """What a job may spend, and how fast. None: not limited."""
+
+    budget_tokens: int | None = None  # prompts and answers
+    budget_usd: float | None = None
+    per_minute: int | None = None  # model calls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +86,7 @@ class JobRow:
     finished_at: datetime | None
     reason: str | None  # why it is paused or stopped, or ended with fewer tasks than it began with
     agent: str | None = None  # name@hash; None: the project's own
-    paused_by: str | None = None  # "person", or "fault": something that may be well again by itself
+    paused_by: str | None = None  # "person", "budget", or "fault": something that may be well again by itself
     lane: str = "live"  # or BATCH: through the endpoint's batch API
     budget_tokens: int | None = None  # most tokens that it may spend, prompts and answers
     budget_usd: float | None = None
@@ -83,6 +94,15 @@ class JobRow:
     selection: Mapping[str, JSON] | None = None  # which tasks a worker reads for it; None: it was given them
     reading: bool = False  # not all of them have been read yet; those that have been are worked on meanwhile
     read_to: int | None = None  # the highest id of a task that was read; None: none yet
+    taken_over_by: tuple[int, ...] = ()  # later jobs that enlisted some of its tasks
+
+    @property
+    def has_budget(self) -> bool:
+        return self.budget_tokens is not None or self.budget_usd is not None
+
+    @property
+    def is_limited(self) -> bool:
+        return self.has_budget or self.per_minute is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +117,9 @@ class Counts:
     notes: Mapping[str, int] = field(default_factory=dict)  # what was noted of the tasks -> n, the most frequent
     methods: Mapping[str, int] = field(default_factory=dict)  # confidence method -> controls that it scored
     errors: Mapping[str, int] = field(default_factory=dict)  # error class -> n
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # state -> error class -> n
+    scores: tuple[int, ...] = ()  # of answered tasks, in ten equal bins from 0 to 1; empty: none has a score
+    latency: Mapping[str, float] = field(default_factory=dict)  # "p50", "p90", "p99" of a call, in s, to within 5 %
     usage: Usage = field(default_factory=Usage)
 
     @property
@@ -108,7 +131,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -151,18 +174,47 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
         """The jobs whose tasks are being read, or should be."""
         ...
 
-    def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:
+    def set_job_limits(self, job_id: int, limits: JobLimits) -> None: ...
+
+    def enlist(
+        self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0, anew: bool = False
+    ) -> None:
         """Add tasks to a job. Those that it has already stay as they are.
 
         Queued are the tasks without a record, with other data than before, and with a failed or skipped one. An
         answer that is there is kept and not paid for again; where `absent` says that Label Studio does not hold it,
         it is offered for delivery again. `hold_s` keeps the write-back away that long, because somebody waits for
-        the answer in a request.
+        the answer in a request. With `anew` what is answered is queued too, to be given a new answer; once a job,
+        however often it is enlisted.
         """
         ...
 
     def failed_task_ids(self, project_id: int, version: str) -> list[int]:
-        """Tasks that another run may do better on: failed, or skipped because the model's window was too short."""
+        """Tasks that another run may do better on: failed, skipped because the model's window was too short, or left
+        queued by a job that ended."""
+        ...
+
+    def task_ids_below(self, project_id: int, version: str, score: float) -> Iterator[int]:
+        """Finished tasks whose score under the version is lower, ascending."""
+        ...
+
+    def answered_versions(self, project_id: int) -> list[str]:
+        """The versions that answered tasks of the project, the newest first."""
+        ...
+
+    def answer_pairs(
+        self, project_id: int, first: str, second: str
+    ) -> Iterator[tuple[int, Sequence[Mapping[str, JSON]], Sequence[Mapping[str, JSON]]]]:
+        """Task id and both results of tasks that both versions answered from the same data. Ascending."""
+        ...
+
+    def paid_sample(self, project_id: int, version: str, limit: int) -> list[tuple[Record, Usage, float]]:
+        """The newest answered tasks of which every reply was paid for: what that took, and the seconds."""
+        ...
+
+    def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
+        """Queue again the job's tasks in these states, which are finished ones; how many that were. A job that has
+        ended is queued again with them."""
         ...
 
     def job(self, job_id: int) -> JobRow | None: ...
@@ -176,7 +228,7 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
         ...
 
     def pause_job(self, job_id: int, reason: str, *, by: str) -> bool:
-        """Pause a job that is queued or running; `by` is "person" or "fault". Whether it was."""
+        """Pause a job that is queued or running; `by` is "person", "budget" or "fault". Whether it was."""
         ...
 
     def resume_job(self, job_id: int) -> bool:
@@ -223,6 +275,10 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
 
     def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
         """Several at once: (record id, data hash, outcome). All are stored, or none."""
+        ...
+
+    def add_usage(self, record_id: int, usage: Usage, latency_s: float) -> None:
+        """What was paid for a task that has no outcome yet."""
         ...
 
     def records(self, project_id: int, version: str, task_ids: Sequence[int]) -> dict[int, Record]: ...

@@ -83,7 +83,7 @@ class Trials:
                 return await work(task, caller)
 
         async def all_of_them() -> list[T]:
-            async with self.caller(question.agent) as caller, asyncio.TaskGroup() as group:
+            async with self.caller(question.agent, None) as caller, asyncio.TaskGroup() as group:
                 running = [group.create_task(within(task, caller)) for task in tasks]
             return [done.result() for done in running]
 

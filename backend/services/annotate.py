@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TypeVar
 
 from backend.core.errors import (
+    BudgetReached,
     ContextTooLong,
     LimitFarOff,
     MediaUnreachable,
@@ -19,6 +20,7 @@ from backend.core.errors import (
     ModelTakesNoImages,
     PrelabelError,
     QueueError,
+    SettingsError,
     StoreError,
 )
 from backend.core.log_fields import add_log_fields
@@ -79,20 +81,50 @@ class ChunkRun:
     stopped_by: ModelError | None = None  # an error that every other task would meet too
     far_off: LimitFarOff | None = None  # the model's limit leaves no room for a while
     away: QueueError | None = None  # Redis, without which no call is made
+    over_budget: BudgetReached | None = None
+    halted: bool = False  # the job was paused or cancelled meanwhile
     released: list[int] = field(default_factory=list)  # record ids given back
 
     @property
     def over(self) -> bool:
-        return bool(self.stopped_by or self.far_off or self.away)
+        return bool(self.stopped_by or self.far_off or self.away or self.over_budget or self.halted)
 
-    def end_with(self, error: ModelError | LimitFarOff | QueueError) -> None:
+    def end_with(self, error: Exception) -> None:
         """Note why no further task is to be begun."""
         if isinstance(error, ModelError):
             self.stopped_by = error
         elif isinstance(error, LimitFarOff):
             self.far_off = error
-        else:
+        elif isinstance(error, BudgetReached):
+            self.over_budget = error
+        elif isinstance(error, QueueError):
             self.away = error
+
+
+def _goes_on() -> bool:
+    """For a job that nobody pauses."""
+    return False
+
+
+@dataclass
+class _Supply:
+    """What is still to be annotated, while the chunk goes on."""
+
+    run: ChunkRun
+    left: deque[Record]
+    further: Callable[[], Sequence[Record]]
+    is_halted: Callable[[], bool]
+    until: float  # of the monotonic clock
+    has_more: bool = True
+
+    def next(self) -> Record | None:
+        self.run.halted = self.run.halted or self.is_halted()
+        if self.run.over or monotonic() > self.until:
+            return None
+        if not self.left and self.has_more:
+            self.left.extend(self.further())
+            self.has_more = bool(self.left)
+        return self.left.popleft() if self.left else None
 
 
 async def annotate_records(
@@ -104,33 +136,28 @@ async def annotate_records(
     concurrency: int,
     longest_s: float = LONGEST_CHUNK_S,
     further: Callable[[], Sequence[Record]] = tuple,
+    is_halted: Callable[[], bool] = _goes_on,
 ) -> ChunkRun:
     """Annotate `records`, at most `concurrency` at a time, and then what `further` gives, until that is nothing.
 
-    After an error that stops the job, where the model's limit is far off, or after `longest_s`, the rest is released.
-    Raises `QueueError`, with the rest released.
+    After an error that stops the job, at the end of its budget, when it is halted, where the model's limit is far off,
+    or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released.
     """
-    run, started = ChunkRun(), monotonic()
-    left, more = deque(records), True
+    run = ChunkRun()
+    supply = _Supply(run, deque(records), further, is_halted, until=monotonic() + longest_s)
     save = Together(partial(_save_all, store))
 
-    def next_record() -> Record | None:
-        nonlocal more
-        if run.over or monotonic() - started > longest_s:
-            return None
-        if not left and more:
-            left.extend(further())
-            more = bool(left)
-        return left.popleft() if left else None
-
     async def one_after_another() -> None:
-        while (record := next_record()) is not None:
+        while (record := supply.next()) is not None:
             add_log_fields(task=record.task_id)
+            said = Said()
             try:
-                outcome = await annotate_task(question, record.task, caller)
-            except (ModelError, LimitFarOff, QueueError) as error:
+                outcome = await annotate_task(question, record.task, caller, take=record.take, said=said)
+            except (ModelError, LimitFarOff, BudgetReached, QueueError) as error:
                 run.end_with(error)
                 run.released.append(record.id)
+                if said.usage.calls:  # paid for; the replies are kept, and the task is asked for the rest later
+                    store.add_usage(record.id, said.usage, said.latency_s)
                 return
             await save((record.id, record.data_hash, outcome))
 
@@ -140,7 +167,7 @@ async def annotate_records(
                 group.create_task(one_after_another())
     except ExceptionGroup as failures:  # the store fails: for all of them the same way
         raise failures.exceptions[0] from failures
-    run.released += [record.id for record in left]
+    run.released += [record.id for record in supply.left]
     store.release(run.released)
     if run.away is not None:
         raise run.away
@@ -152,16 +179,29 @@ def _save_all(store: Store, outcomes: Sequence[tuple[int, str, Outcome]]) -> Seq
     return [None] * len(outcomes)
 
 
-async def annotate_task(question: Question, task: Task, caller: Caller) -> Outcome:
+@dataclass
+class Said:
+    """What was asked in a conversation and what that took; filled while it goes on."""
+
+    requests: list[Request] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float = 0.0
+
+
+async def annotate_task(
+    question: Question, task: Task, caller: Caller, *, take: int = 0, said: Said | None = None
+) -> Outcome:
     """One task's outcome. Raises only what is no fault of the task: a `ModelError` that stops the job, `LimitFarOff`,
-    `QueueError` and `StoreError`; anything else becomes a failed outcome.
+    `BudgetReached`, `QueueError`, `SettingsError` and `StoreError`; anything else becomes a failed outcome. `take`
+    counts how often it was asked anew; `said` tells what a conversation took that ended by one of these errors.
 
     The replies of a conversation that came to nothing usable are forgotten: whoever asks again gets new ones. One
     that a second question has mended is kept whole.
     """
-    said = _Said()
+    said = Said() if said is None else said
     try:
-        outcome = await _converse(annotate(question, task, await load_media(question, task, caller)), caller, said)
+        media = await load_media(question, task, caller)
+        outcome = await _converse(annotate(question, task, media), caller, said, take)
         if outcome.state is TaskState.INVALID:
             caller.forget([request.key for request in said.requests])
         return outcome
@@ -169,8 +209,9 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
         if error.stops_job:
             raise
         state = TaskState.SKIPPED if isinstance(error, ContextTooLong) else TaskState.FAILED
-        return replace(_failed(error.kind, str(error)), state=state)
-    except (LimitFarOff, QueueError, StoreError):  # the task is not at fault
+        failed = replace(_failed(error.kind, str(error)), state=state)
+        return replace(failed, usage=said.usage, latency_s=said.latency_s)
+    except (LimitFarOff, BudgetReached, QueueError, SettingsError, StoreError):  # the task is not at fault
         raise
     except MediaUnreachable as error:
         return _failed("media_unreachable", str(error))
@@ -182,20 +223,12 @@ async def annotate_task(question: Question, task: Task, caller: Caller) -> Outco
         return replace(failed, usage=said.usage, latency_s=said.latency_s)
 
 
-@dataclass
-class _Said:
-    """What was asked in a conversation and what that took; filled while it goes on."""
-
-    requests: list[Request] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    latency_s: float = 0.0
-
-
-async def _converse(dialogue: Dialogue, caller: Caller, said: _Said) -> Outcome:
+async def _converse(dialogue: Dialogue, caller: Caller, said: Said, take: int) -> Outcome:
     """Let the model answer until the conversation has an outcome. Raises what the dialogue does."""
     try:
         request = next(dialogue)
         while True:
+            request = replace(request, take=take) if take else request
             said.requests.append(request)
             try:
                 reply = await _ask(caller, request, paid=said.usage.calls > 0)
@@ -206,7 +239,7 @@ async def _converse(dialogue: Dialogue, caller: Caller, said: _Said) -> Outcome:
             request = dialogue.send(reply)
     except StopIteration as stop:
         outcome: Outcome = stop.value
-        return outcome
+        return replace(outcome, request_key=said.requests[0].key) if take and said.requests else outcome
 
 
 async def _ask(caller: Caller, request: Request, *, paid: bool) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.core.errors import LimitFarOff, ModelError, PrelabelError, QueueError, StoreError
 from backend.core.values import Reply, Request
@@ -51,7 +51,7 @@ async def wanted_for(record: Record, question: Question, caller: Caller, stored:
     then says how it ended. Raises what is no fault of the task, as `annotate_task` does."""
     try:
         media = await load_media(question, record.task, caller)
-        missing = missing_requests(annotate(question, record.task, media), stored.reply)
+        missing = missing_requests(annotate(question, record.task, media), lambda r: stored.reply(_taken(r, record)))
     except ModelError as error:
         if error.stops_job or error.transient:
             raise
@@ -63,7 +63,12 @@ async def wanted_for(record: Record, question: Question, caller: Caller, stored:
     except Exception as error:  # noqa: BLE001  - the unit of work: one bad task never voids its batch
         _log.exception("looking at a task failed", extra={"task": record.task_id, "error": type(error).__name__})
         return []
-    return [stored.wanted(request) for request in missing]
+    return [stored.wanted(_taken(request, record)) for request in missing]
+
+
+def _taken(request: Request, record: Record) -> Request:
+    """As `annotate_task` asks it of a task that is asked anew."""
+    return replace(request, take=record.take) if record.take else request
 
 
 def missing_requests(dialogue: Dialogue, known: Callable[[Request], Reply | None]) -> list[Request]:

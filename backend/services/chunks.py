@@ -8,12 +8,15 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
+from time import monotonic
 
 from backend.core.errors import AgentUnknown, ConfigError, LimitFarOff, SettingsError
 from backend.core.values import Agent, JobState
 from backend.ports.queue import Queue
-from backend.ports.store import JobRow, ProjectRow, Store
-from backend.services.annotate import Caller, annotate_records
+from backend.ports.store import JobRow, ProjectRow, Record, Store
+from backend.services.annotate import Caller, ChunkRun, annotate_records
+from backend.services.budgets import budget_reached
 from backend.services.hand import Hand
 from backend.services.jobs import enqueue_tasks
 from backend.services.meanwhile import written_back_meanwhile
@@ -23,10 +26,11 @@ from backend.services.writeback import Writer
 
 _log = logging.getLogger(__name__)
 
-CallerContext = Callable[[Agent], AbstractAsyncContextManager[Caller]]
+CallerContext = Callable[[Agent, JobRow | None], AbstractAsyncContextManager[Caller]]
 _HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
+_LOOK_S = 1.0  # how often a worker looks whether its job was paused or cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +60,10 @@ class ChunkWorker:
         stopped = job.state in _HALTED
         if not stopped and row is not None:
             reason = self._annotate(job, row, task_ids, claimant)
-            stopped = reason is not None
             if reason is not None:
                 _log.error("job stopped", extra={"job": job.id, "reason": reason})
                 self.store.set_job_state(job.id, JobState.STOPPED, reason)
+            stopped = self._is_halted(job.id)
         if stopped:
             self._hand_on(job, task_ids, claimant)
         self.writer.write_back(job.project_id)
@@ -87,24 +91,52 @@ class ChunkWorker:
 
         async def annotate() -> str | None:
             go_on_s = 0.0 if self.interactive else self.go_on_s
-            hand = Hand(self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s)
+            hand = Hand(
+                self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s, only=partial(self._own, job)
+            )
             writing = written_back_meanwhile(self.writer, job.project_id)
-            async with self.caller(question.agent) as caller, writing:
-                in_hand = self.concurrency + self.concurrency // _PREPARED
+            async with self.caller(question.agent, job) as caller, writing:
                 run = await annotate_records(
-                    hand.more(), question, caller, self.store, concurrency=in_hand, further=hand.more
+                    hand.more(),
+                    question,
+                    caller,
+                    self.store,
+                    concurrency=self.concurrency + self.concurrency // _PREPARED,
+                    further=hand.more,
+                    is_halted=_now_and_then(lambda: self._is_halted(job.id)),
                 )
-            if run.stopped_by is not None:
-                return str(run.stopped_by)
-            left = hand.left(run.released)
-            if left:
-                self._put_off(job, left, run.far_off)
-            return None
+            return self._after(job, run, hand.left(run.released))
 
         try:
             return asyncio.run(annotate())
         except SettingsError as error:  # there is no model to ask: nothing was claimed
             return str(error)
+
+    def _after(self, job: JobRow, run: ChunkRun, left: Sequence[int]) -> str | None:
+        """See to the tasks that were given back; returns why the job must stop."""
+        if run.stopped_by is not None:
+            return str(run.stopped_by)
+        if run.over_budget is not None:
+            reason = budget_reached(job, self.store)
+            if self.store.pause_job(job.id, reason, by="budget"):
+                _log.warning("job paused", extra={"job": job.id, "reason": reason})
+        elif left and not self._is_halted(job.id):  # one that was halted may have been resumed meanwhile
+            self._put_off(job, left, run.far_off)
+        return None
+
+    def _is_halted(self, job_id: int) -> bool:
+        job = self.store.job(job_id)
+        return job is not None and job.state in _HALTED
+
+    def _own(self, job: JobRow, claimed: Sequence[Record]) -> list[Record]:
+        """Without the tasks of other jobs where either of the two has a budget or a pace: each is asked on its own
+        account, by a message of its own."""
+        ids = {record.job_id for record in claimed} - {job.id, None}
+        owners = [owner for owner in (self.store.job(i) for i in ids if i is not None) if owner is not None]
+        others = {owner.id for owner in owners if job.is_limited or owner.is_limited}
+        if others:
+            self._give_to_owners(job, [record for record in claimed if record.job_id in others])
+        return [record for record in claimed if record.job_id not in others]
 
     def _put_off(self, job: JobRow, task_ids: Sequence[int], far_off: LimitFarOff | None) -> None:
         """A message for what was given back, for when the model's limit has room again."""
@@ -119,7 +151,10 @@ class ChunkWorker:
 
         That job found these tasks running when it was queued, so that no message of its own names them.
         """
-        left = self.store.claim(job.version, job.project_id, task_ids, claimant)
+        self._give_to_owners(job, self.store.claim(job.version, job.project_id, task_ids, claimant))
+
+    def _give_to_owners(self, job: JobRow, left: Sequence[Record]) -> None:
+        """Release these; the jobs that own them get messages for them."""
         self.store.release([record.id for record in left])
         taken_over: defaultdict[int, list[int]] = defaultdict(list)
         for record in left:
@@ -127,6 +162,19 @@ class ChunkWorker:
                 taken_over[record.job_id].append(record.task_id)
         for owner, owned in taken_over.items():
             enqueue_tasks(self.store, self.queue, owner, owned)
+
+
+def _now_and_then(look: Callable[[], bool]) -> Callable[[], bool]:
+    """`look`, asked at most once a second; what it found in between."""
+    next_look, found = 0.0, False
+
+    def looked() -> bool:
+        nonlocal next_look, found
+        if monotonic() >= next_look:
+            next_look, found = monotonic() + _LOOK_S, look()
+        return found
+
+    return looked
 
 
 def why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:

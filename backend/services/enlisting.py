@@ -8,37 +8,42 @@ has queued. How far the reading is stands in the store: whoever goes on, goes on
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 
 from backend.core.errors import ConfigError, LabelStudioError, LabelStudioUnreachable
-from backend.core.values import JSON, JobState, Task, TaskState
+from backend.core.values import JobState, Task, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, READING, JobRow, Store
 from backend.services.projects import answerable
+from backend.services.selection import ALL, Selection
 
 _log = logging.getLogger(__name__)
 
-# What `jobs.selection` holds: a `kind`, and what that kind needs.
-MISSING: Mapping[str, JSON] = {"kind": "missing"}  # tasks without a prediction of the version, and failed ones
+# `jobs.selection` is a selection of the whole project: of the tasks without a prediction of the version, and the
+# failed ones, or of all.
 PAGE = 500  # tasks that are enlisted at once; as many as one request to Label Studio brings
 READ_S = 5.0  # of one message; on two cores some thousand tasks
 
 
-def selected_tasks(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[Task]:
-    """The tasks that the job's selection names, in ascending order of their ids, from after `job.read_to` on.
+def is_streamed(selection: Selection) -> bool:
+    """Whether its tasks come page by page in the order of their ids, so that the reading can go on anywhere."""
+    return selection in (Selection(), Selection(keep=ALL))
 
-    Raises `ConfigError` for a selection that this release does not know.
+
+def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[Task]:
+    """The tasks of the job's selection, in ascending order of their ids, from after `job.read_to` on.
+
+    Raises `ConfigError` for a selection that this release does not read.
     """
     after = job.read_to or 0
-    match job.selection:
-        case {"kind": "missing"}:
-            return labels.tasks(job.project_id, variables, without_version=job.version, after=after)
-        case {"kind": "ids", "ids": [*ids]}:
-            return labels.tasks(job.project_id, variables, ids=[task_id for task_id in ids if task_id > after])
+    if job.selection == Selection().to_json():
+        return labels.tasks(job.project_id, variables, without_version=job.version, after=after)
+    if job.selection == Selection(keep=ALL).to_json():
+        return labels.tasks(job.project_id, variables, after=after)
     raise ConfigError(
         "The job asks for tasks in a way that this worker does not know: run the same release everywhere."
     )
@@ -73,13 +78,14 @@ class Enlister:
 
     def _read_on(self, job: JobRow) -> None:
         variables, until = self._variables(job), monotonic() + self.read_s
-        tasks, after = selected_tasks(self.labels, job, variables), job.read_to or 0
+        tasks, after = tasks_of(self.labels, job, variables), job.read_to or 0
         while True:
             page = list(islice(tasks, PAGE))
             read_to = page[-1].id if len(page) == PAGE else None
             task_ids = [task.id for task in page]
-            self.store.enlist(job.id, page, absent=job.selection == MISSING)
-            if job.selection == MISSING:
+            missing = job.selection == Selection().to_json()
+            self.store.enlist(job.id, page, absent=missing)
+            if missing:
                 task_ids += self._enlist_failed(job, variables, after, read_to)
             self._enqueue(job, task_ids)
             if read_to is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from backend.ports.store import JobRow, Record, Store
@@ -20,11 +20,20 @@ class Hand:
     """
 
     def __init__(
-        self, store: Store, job: JobRow, task_ids: Sequence[int], claimant: str, *, few: int, go_on_s: float
+        self,
+        store: Store,
+        job: JobRow,
+        task_ids: Sequence[int],
+        claimant: str,
+        *,
+        few: int,
+        go_on_s: float,
+        only: Callable[[Sequence[Record]], list[Record]] = list,
     ) -> None:
         self._store, self._job, self._claimant = store, job, claimant
         self._own = list(task_ids)  # of those that the message names, the unclaimed ones
         self._few = max(few, _FEWEST)
+        self._only = only  # what is to be done here of what was claimed
         self._until = monotonic() + go_on_s
         self._task_ids: dict[int, int] = {}  # of the records that were claimed
 
@@ -33,7 +42,9 @@ class Hand:
         claimed: list[Record] = []
         while self._own and not claimed:
             ids, self._own = self._own[: self._few], self._own[self._few :]
-            claimed = self._store.claim(self._job.version, self._job.project_id, ids, self._claimant, alike=True)
+            claimed = self._only(
+                self._store.claim(self._job.version, self._job.project_id, ids, self._claimant, alike=True)
+            )
         if not claimed and monotonic() < self._until:
             claimed = self._store.claim_further(self._job.id, self._claimant, self._few)
         self._task_ids |= {record.id: record.task_id for record in claimed}

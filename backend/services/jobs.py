@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
-from backend.core.errors import ConfigError, LabelStudioNotFound, QueueError
-from backend.core.values import JSON, JobState, TaskState
+from backend.core.errors import ConfigError, InputError, LabelStudioNotFound, QueueError
+from backend.core.values import JobState, Task, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import BATCH, ProjectRow, Store
-from backend.services.enlisting import MISSING
+from backend.ports.store import BATCH, JobLimits, ProjectRow, Store
+from backend.services.enlisting import is_streamed
 from backend.services.projects import Projects, answerable
+from backend.services.selection import ALL, Selection, selected_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,43 +32,46 @@ class Jobs:
         project_id: int,
         task_ids: Sequence[int] | None = None,
         *,
+        selection: Selection | None = None,
+        limits: JobLimits | None = None,
         agent: str | None = None,
         lane: str = "live",
     ) -> int:
-        """Queue just `task_ids`, or have a worker read what the current version lacks; returns the job's id. With
-        another `agent` (NAME or NAME@HASH) than the project's, the version is that agent's and does not become the
-        current one.
+        """Queue the selected tasks; returns the job's id. `task_ids` is short for a selection of just these.
 
-        Truth about what is there lives in Label Studio: it is asked for tasks without a prediction of the version.
-        Tasks that failed before are tried again (`services/enlisting.py`). Raises `ConfigError` when nothing can be
-        answered, and `AgentUnknown`.
+        By default that is what the current version lacks. Truth about what is there lives in Label Studio: it is asked
+        for tasks without a prediction of the version. Tasks that failed before are tried again. Selections of whole
+        projects are read by a worker (`services/enlisting.py`), others here. With another `agent` (NAME or NAME@HASH)
+        than the project's, the version is that agent's and does not become the current one. Raises `ConfigError` when
+        nothing can be answered, `InputError` for limits that the lane cannot keep, and `AgentUnknown`.
         """
+        if selection is None:
+            selection = Selection() if task_ids is None else Selection(keep=ALL, task_ids=tuple(task_ids))
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
         version, agent = self._version(row, agent)
-        if task_ids is None:
-            return self._have_read(project_id, version, MISSING, agent=agent, lane=lane)
-        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane)
-        tasks = list(self.labels.tasks(project_id, variables, ids=task_ids))
-        unknown = sorted(set(task_ids) - {t.id for t in tasks})
-        if unknown:
-            self.store.set_job_state(job_id, JobState.STOPPED, "unknown tasks")
-            raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
-        self.store.enlist(job_id, tasks, absent=False)
+        if lane == BATCH and limits is not None:
+            raise InputError("The batch lane keeps no budget and no pace: leave out --lane batch or the limit.")
+        self._need_tasks(project_id, selection)
+        streamed = selection.to_json() if is_streamed(selection) else None
+        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=streamed)
+        if limits is not None:
+            self.store.set_job_limits(job_id, limits)
+        if streamed is not None:
+            self._have_read(job_id)
+            return job_id
+        row = replace(row, version=version)
+        self._enlist(job_id, selected_tasks(selection, self.labels, self.store, row, variables), selection)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
 
-    def _have_read(
-        self, project_id: int, version: str, selection: Mapping[str, JSON], *, agent: str | None, lane: str
-    ) -> int:
-        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=selection)
+    def _have_read(self, job_id: int) -> None:
         try:
             self.queue.enqueue_enlisting(job_id, None)
         except QueueError as error:
             self.store.set_job_state(job_id, JobState.STOPPED, str(error))
             raise
-        return job_id
 
     def _version(self, row: ProjectRow, agent: str | None) -> tuple[str, str | None]:
         """The version of a run, and its agent (name@hash) where that is not the project's own."""
@@ -75,6 +81,17 @@ class Jobs:
         chosen = self.projects.agents.find(agent)
         version = self.projects.note_version(row, chosen.reference)
         return (current, None) if version in (None, current) else (str(version), chosen.reference)
+
+    def _need_tasks(self, project_id: int, selection: Selection) -> None:
+        """Raises `LabelStudioNotFound` where a task that was named does not exist."""
+        named = set(selection.task_ids or ())
+        unknown = sorted(named - set(self.labels.task_ids(project_id, ids=sorted(named)))) if named else []
+        if unknown:
+            raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
+
+    def _enlist(self, job_id: int, tasks: Iterator[tuple[Task, bool]], selection: Selection) -> None:
+        for absent, group in groupby(tasks, key=itemgetter(1)):
+            self.store.enlist(job_id, (task for task, _ in group), absent=absent, anew=selection.asks_anew)
 
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
         """A job over tasks that were just created; None when the config cannot be answered."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from backend.core.values import Usage
 from backend.ports.meters import (
     CACHED_REPLIES,
     LIMIT_WAIT_SECONDS,
@@ -16,23 +18,55 @@ from backend.ports.meters import (
 )
 from backend.ports.store import Counts, JobRow, Store
 from backend.services.batch_numbers import batch_numbers
+from backend.services.progress import state_in_words
+
+Cost = Callable[[Usage], "float | None"]  # US dollars; None: not known
 
 
-def summary(store: Store, job: JobRow) -> dict[str, Any]:
+def unknown_cost(_: Usage) -> float | None:
+    """Where no price is known."""
+    return None
+
+
+def summary(store: Store, job: JobRow, cost: Cost = unknown_cost) -> dict[str, Any]:
     """A job in numbers, for the terminal and as JSON. Times in seconds."""
     counts = store.counts(job.project_id, job_id=job.id)
     return {
         "job": job.id,
         "project": job.project_id,
         "version": job.version,
-        "state": job.state,
+        "state": state_in_words(job),
         "reason": job.reason,
+        "taken_over_by": list(job.taken_over_by),
         "tasks": job.total,
         "reading": job.reading,
         "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
+        **_limits(store, job),
         **in_words(counts),
         "batch": batch_numbers(store, job),
+        "skipped_because": dict(counts.classes.get("skipped", {})),
+        "failed_because": dict(counts.classes.get("failed", {})),
+        "cost_usd": cost(counts.usage),
+        "latency_s": dict(counts.latency),
+        "scores": list(counts.scores),
     }
+
+
+def _limits(store: Store, job: JobRow) -> dict[str, Any]:
+    """What the job may spend, and of a job with a budget what it has."""
+    told: dict[str, Any] = {
+        "budget_tokens": job.budget_tokens,
+        "budget_usd": job.budget_usd,
+        "max_per_minute": job.per_minute,
+    }
+    if job.has_budget:
+        account = store.spending(job.id)
+        told |= {
+            "spent_tokens": account.tokens,
+            "spent_usd": account.usd if job.budget_usd is not None else None,
+            "reserved_tokens": account.reserved_tokens,
+        }
+    return told
 
 
 def in_words(counts: Counts) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import pytest
@@ -232,3 +232,19 @@ def run(play: Play, governor: Governor) -> Any:
         return await play(governor)
 
     return asyncio.run(main())
+
+    def test_its_level_tells_limits_calls_in_flight_and_a_pause_and_changes_nothing(self, world: World) -> None:
+        async def play(governor: Governor) -> None:
+            assert await governor.level("m") == GovernorLevel(
+                requests_per_minute=30, tokens_per_minute=None, in_flight=0, window=None, paused_s=0.0
+            )
+            leave = await governor.acquire("m", prompt_tokens=80, max_tokens=20)
+            told = CallEnd(prompt_tokens=0, completion_tokens=0, limited=True, retry_after_s=20.0)
+            assert (await governor.level("m")).in_flight == 1
+            await governor.settle(leave, replace(told, limits=RateLimits(tokens=5_000)))
+            level = await governor.level("m")
+            assert (level.tokens_per_minute, level.in_flight) == (5_000, 0)
+            assert level.paused_s == pytest.approx(20.0, abs=1.0)
+            assert (await governor.level("another")).tokens_per_minute is None
+
+        world.play(play, requests_per_minute=30)

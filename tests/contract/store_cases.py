@@ -8,20 +8,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import alembic.autogenerate
 import alembic.migration
 import pytest
 import sqlalchemy as sa
 
+from backend.adapters.sql import selecting
 from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
 from backend.core.values import FieldReading, JobState, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
 from backend.ports.batches import BatchRequest, BatchRow, BatchState
+from backend.ports.ledger import Spending
 from backend.ports.model import Capabilities
 from backend.ports.overview import PausedJob
-from backend.ports.store import ProjectRow, Record
+from backend.ports.store import JobLimits, ProjectRow, Record
 from tests.contract.agent_store_cases import AgentStoreCases
 from tests.fakes.installation import HandClock
 
@@ -79,6 +82,135 @@ class StoreCases(AgentStoreCases):
 
     def record(self, store: SqlStore, number: int = 1) -> Record:
         return store.records(PROJECT, VERSION, [number])[number]
+
+    # --- what a job may spend --------------------------------------------------------------------------------------
+
+    def test_calls_fit_the_budget_with_those_in_flight(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        store.set_job_limits(job_id, JobLimits(budget_tokens=100, budget_usd=1.0))
+        first = store.reserve_spending(job_id, tokens=60, usd=0.1, lease_s=60)
+        assert first is not None
+        assert store.reserve_spending(job_id, tokens=41, usd=0.1, lease_s=60) is None
+        assert store.reserve_spending(job_id, tokens=1, usd=0.91, lease_s=60) is None
+        second = store.reserve_spending(job_id, tokens=40, usd=0.9, lease_s=60)
+        assert second is not None
+        assert store.spending(job_id) == Spending(
+            tokens=0, usd=0, in_flight=2, reserved_tokens=100, reserved_usd=pytest.approx(1.0)
+        )
+        store.settle_spending(first, tokens=10, usd=0.05)
+        assert store.reserve_spending(job_id, tokens=51, usd=0.0, lease_s=60) is None
+        assert store.reserve_spending(job_id, tokens=50, usd=0.05, lease_s=60) is not None
+
+    def test_what_a_dead_worker_reserved_counts_as_spent(self, store: SqlStore, clock: HandClock) -> None:
+        job_id = self.enlist(store, task(1))
+        store.set_job_limits(job_id, JobLimits(budget_tokens=100))
+        dead = store.reserve_spending(job_id, tokens=90, usd=0, lease_s=60)
+        assert dead is not None
+        clock.sleep(61)
+        assert store.reserve_spending(job_id, tokens=11, usd=0, lease_s=60) is None
+        assert (store.spending(job_id).tokens, store.spending(job_id).in_flight) == (90, 0)
+        store.settle_spending(dead, tokens=20, usd=0)  # it was only slow
+        assert store.spending(job_id).tokens == 20
+
+    def test_of_several_that_reserve_at_once_only_those_that_fit_may(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        store.set_job_limits(job_id, JobLimits(budget_tokens=35))
+        got = in_threads(8, lambda: store.reserve_spending(job_id, tokens=10, usd=0.0, lease_s=60))
+        assert sum(one is not None for one in got) == 3
+
+    def test_a_job_keeps_its_limits(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        store.set_job_limits(job_id, JobLimits(budget_tokens=5, budget_usd=0.5, per_minute=7))
+        job = store.job(job_id)
+        assert job is not None
+        assert (job.budget_tokens, job.budget_usd, job.per_minute) == (5, 0.5, 7)
+        assert (job.has_budget, job.is_limited) == (True, True)
+
+    def test_what_was_paid_for_a_task_without_outcome_is_added(self, store: SqlStore) -> None:
+        self.enlist(store, task(1))
+        (record,) = store.claim(VERSION, PROJECT, [1], "w")
+        store.add_usage(record.id, USAGE, 1.5)
+        store.release([record.id])
+        self.answer(store, task(1))
+        found = store.counts(PROJECT, version=VERSION)
+        assert (found.usage, found.states) == (USAGE + USAGE, {"done": 1})
+
+    # --- which tasks a run may choose -----------------------------------------------------------------------------
+
+    def test_tasks_below_a_score(self, store: SqlStore) -> None:
+        for number, score in enumerate([0.2, 0.5, None, 0.9, 0.0], start=1):
+            state = TaskState.FAILED if score == 0.0 else TaskState.DONE
+            self.answer(store, task(number), outcome=done(score=score, state=state))
+        self.enlist(store, task(6))
+        assert list(store.task_ids_below(PROJECT, VERSION, 0.5)) == [1, 5]
+        assert list(store.task_ids_below(PROJECT, "other@1", 0.5)) == []
+
+    def test_pages_of_tasks_below_a_score(self, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(selecting, "_PAGE", 2)
+        for number in range(1, 6):
+            self.answer(store, task(number), outcome=done(score=0.1))
+        assert list(store.task_ids_below(PROJECT, VERSION, 0.5)) == [1, 2, 3, 4, 5]
+
+    def test_answers_of_two_versions_are_paired_where_the_data_is_the_same(self, store: SqlStore) -> None:
+        other = {**REGION, "value": {"choices": ["no"]}}
+        self.answer(store, task(1), task(2), task(3))
+        job_id = store.create_job(PROJECT, "b@2", "run")
+        store.enlist(job_id, [task(1), task(2, "changed"), task(4)], absent=False)
+        for record in store.claim("b@2", PROJECT, [1, 2, 4], "w"):
+            store.save_outcome(record.id, record.data_hash, done(result=(other,)))
+        assert list(store.answer_pairs(PROJECT, VERSION, "b@2")) == [(1, [REGION], [other])]
+        assert set(store.answered_versions(PROJECT)) == {VERSION, "b@2"}
+
+    def test_what_a_job_that_ended_left_queued_is_for_the_next_run(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        assert store.failed_task_ids(PROJECT, VERSION) == []
+        store.set_job_state(job_id, "cancelled")
+        assert store.failed_task_ids(PROJECT, VERSION) == [1]
+
+    def test_a_task_that_is_asked_anew_is_so_once_a_job(self, store: SqlStore) -> None:
+        self.answer(store, task(1))
+        store.claim_deliveries(PROJECT, VERSION, 10)
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        for _ in range(2):
+            store.enlist(job_id, [task(1)], absent=False, anew=True)
+            record = self.record(store)
+            assert (record.state, record.take, record.rewrite, record.delivery) == ("queued", 1, True, "none")
+        (record,) = store.claim(VERSION, PROJECT, [1], "w")
+        store.save_outcome(record.id, record.data_hash, done())
+        store.enlist(job_id, [task(1)], absent=False, anew=True)
+        assert self.record(store).state == "done"
+
+    def test_failed_tasks_are_queued_again_with_their_job(self, store: SqlStore) -> None:
+        self.answer(store, task(1), outcome=done(state=TaskState.FAILED))
+        job = store.jobs()[0]
+        self.record(store)
+        assert store.finish_job_if_done(job.id)
+        assert store.requeue(job.id, [TaskState.INVALID]) == 0
+        assert store.requeue(job.id, [TaskState.FAILED, TaskState.INVALID]) == 1
+        again = store.job(job.id)
+        assert again is not None
+        assert (again.state, again.finished_at, self.record(store).state) == ("queued", None, "queued")
+
+    def test_newest_answers_with_what_they_took(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        self.answer(store, task(3), outcome=done(usage=Usage(from_cache=1)))
+        found = store.paid_sample(PROJECT, VERSION, 1)
+        assert [(record.task_id, usage, seconds) for record, usage, seconds in found] == [(2, USAGE, 0.0)]
+
+    def test_a_stored_reply_is_seen_without_being_used(self, store: SqlStore) -> None:
+        assert not store.has_reply("k")
+        store.save_reply("k", "r", paid())
+        assert store.has_reply("k")
+
+    def test_scores_and_latencies_are_counted_in_bins(self, store: SqlStore) -> None:
+        for number, score in enumerate([0.05, 0.95, 1.0, None], start=1):
+            self.answer(store, task(number), outcome=done(score=score, latency_s=number))
+        skipped = done(state=TaskState.SKIPPED, score=0.0, error_class="context_too_long", usage=Usage())
+        self.answer(store, task(9), outcome=skipped)
+        found = store.counts(PROJECT, version=VERSION)
+        assert found.scores == (1, 0, 0, 0, 0, 0, 0, 0, 0, 2)
+        assert found.latency == {"p50": pytest.approx(2, rel=0.06), "p90": pytest.approx(4, rel=0.06), "p99": ANY}
+        assert found.classes == {"skipped": {"context_too_long": 1}}
 
     # --- projects, events, capabilities --------------------------------------------------------------------------
 
@@ -229,7 +361,7 @@ class StoreCases(AgentStoreCases):
         assert [job.state for job in store.jobs(PROJECT)] == ["done", "cancelled"]
 
     def test_a_job_whose_tasks_are_read_goes_on_until_all_are(self, store: SqlStore) -> None:
-        selection = {"kind": "ids", "ids": [1, 2**40]}
+        selection = {"keep": "all"}
         job_id = store.create_job(PROJECT, VERSION, "run", selection=selection)
         given = self.enlist(store, task(9))
         assert [(j.id, j.selection, j.read_to) for j in store.reading_jobs()] == [(job_id, selection, None)]
@@ -250,7 +382,7 @@ class StoreCases(AgentStoreCases):
         assert (other.selection, other.reading) == (None, False)
 
     def test_a_stopped_job_is_not_read(self, store: SqlStore) -> None:
-        job_id = store.create_job(PROJECT, VERSION, "run", selection={"kind": "missing"})
+        job_id = store.create_job(PROJECT, VERSION, "run", selection={"keep": "missing"})
         store.set_job_state(job_id, "stopped", "by hand")
         assert store.reading_jobs() == []
 
@@ -289,13 +421,13 @@ class StoreCases(AgentStoreCases):
 
     def test_a_job_ends_with_the_tasks_that_are_still_its_own(self, store: SqlStore) -> None:
         first = self.enlist(store, task(1), task(2), task(3))
-        self.enlist(store, task(2), task(3))
+        second = self.enlist(store, task(2), task(3))
         for record in store.claim(VERSION, PROJECT, [1], "w"):
             store.save_outcome(record.id, record.data_hash, done())
         assert store.finish_job_if_done(first)
         job = store.job(first)
         assert job is not None
-        assert (job.total, job.reason) == (1, "2 tasks taken over by a later job")
+        assert (job.total, job.reason) == (1, f"2 tasks taken over by job {second}")
 
     def test_jobs_are_listed_newest_first(self, store: SqlStore) -> None:
         ids = [store.create_job(PROJECT, VERSION, "run") for _ in range(3)]

@@ -305,3 +305,35 @@ def test_which_address_rules_refuse_is_asked_and_nothing_is_saved(
     assert list(found) == blocked
     assert all("reserved" in words for words in found.values())
     assert (behind.backends(number), behind.webhooks(number)) == ([], [])
+
+
+def _filters(conjunction: str, *items: tuple[str, str, object]) -> dict[str, object]:
+    plain = [{"filter": f"filter:tasks:{c}", "operator": o, "type": "String", "value": v} for c, o, v in items]
+    return {"conjunction": conjunction, "items": plain}
+
+
+def test_task_ids_are_those_of_a_view_page_by_page(
+    labels: Labels, behind: MemoryLabels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_studio, "PAGE_SIZE", 2)
+    number, tasks = project(behind, 7)
+    assert list(labels.task_ids(number)) == tasks
+    some = {
+        "filters": _filters("or", ("data.other", "less", 2), ("data.text", "contains", "5"), ("data.other", "equal", 1))
+    }
+    assert list(labels.task_ids(number, view=some)) == [tasks[0], tasks[1], tasks[5]]
+    both = {"filters": _filters("and", ("data.other", "greater", 1), ("data.other", "less", 5))}
+    assert list(labels.task_ids(number, view=both)) == tasks[2:5]
+    chosen = {**both, "selectedItems": {"all": False, "included": [tasks[3], tasks[6]]}}
+    assert list(labels.task_ids(number, view=chosen)) == [tasks[3]]
+    without = {"selectedItems": {"all": True, "excluded": tasks[:5]}}
+    assert list(labels.task_ids(number, view=without)) == tasks[5:]
+
+
+def test_task_ids_of_some_and_of_those_that_lack_a_version(labels: Labels, behind: MemoryLabels) -> None:
+    number, tasks = project(behind, 4)
+    labels.import_predictions(number, [prediction(tasks[0]), prediction(tasks[2])])
+    assert list(labels.task_ids(number, without_version="v@1")) == [tasks[1], tasks[3]]
+    assert list(labels.task_ids(number, ids=[tasks[2], 999_999, tasks[0], tasks[1]])) == tasks[:3]
+    assert list(labels.task_ids(number, ids=tasks[:3], without_version="v@1")) == [tasks[1]]
+    assert list(labels.task_ids(number, ids=[])) == []

@@ -17,8 +17,11 @@ from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.ports.governor import GovernorLevel
+from backend.ports.store import JobRow
 from backend.services.annotate import Caller
 from backend.services.batch_lane import BatchLane
+from backend.services.budgeted_model import Price
+from backend.services.budgets import budgeted
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.enlisting import Enlister
@@ -94,6 +97,7 @@ class Installation:
         cached: bool = False,
     ) -> None:
         self.cached = cached
+        self.price: Price = lambda model, prompt, answer: None
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
@@ -141,8 +145,9 @@ class Installation:
         )
 
     @asynccontextmanager
-    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
-        model = CachedModel(self.model, self.store, endpoint="http://model/v1") if self.cached else self.model
+    async def caller(self, agent: Agent | None = None, job: JobRow | None = None) -> AsyncIterator[Caller]:
+        model = budgeted(self.model, self.store, job, price=self.price, lease_s=60.0)
+        model = CachedModel(model, self.store, endpoint="http://model/v1") if self.cached else model
         yield Caller(
             model=model,
             media=self.media,

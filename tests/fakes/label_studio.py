@@ -70,25 +70,20 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
     @app.get("/api/tasks")
     def tasks() -> ResponseReturnValue:
         number, query = int(request.args["project"]), json.loads(request.args["query"])
-        found = labels.tasks(number, [], **_wanted(query))
+        found = list(labels.task_ids(number, **_wanted(query)))
         labels.project(number)
         all_data = labels.projects[number].tasks
-        page = [{"id": t.id, "data": all_data[t.id]} for t in found if t.id > _after(query)]
+        page = [{"id": task_id, "data": all_data[task_id]} for task_id in found]
         return {"tasks": page[: int(request.args["page_size"])], "total": len(page)}
 
 
 def _wanted(query: dict[str, Any]) -> dict[str, Any]:
-    if "selectedItems" in query:
-        return {"ids": query["selectedItems"]["included"]}
-    for item in query["filters"]["items"]:
-        if item["filter"] == "filter:tasks:predictions_model_versions":
-            return {"without_version": item["value"][0]}
-    return {}
-
-
-def _after(query: dict[str, Any]) -> int:
-    items = query.get("filters", {}).get("items", [])
-    return next((i["value"] for i in items if i["filter"] == "filter:tasks:id"), 0)
+    """The query as a view, and the version that its tasks are to lack."""
+    filters = query.get("filters") or {"conjunction": "and", "items": []}
+    by_version = [i for i in filters["items"] if i["filter"] == "filter:tasks:predictions_model_versions"]
+    others = [item for item in filters["items"] if item not in by_version]
+    view = {"filters": {**filters, "items": others}, "selectedItems": query.get("selectedItems")}
+    return {"view": view, "without_version": by_version[0]["value"][0] if by_version else None}
 
 
 def _predictions(app: Flask, labels: MemoryLabels) -> None:

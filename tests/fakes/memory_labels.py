@@ -10,6 +10,7 @@ from backend.core.values import JSON, Prediction, Task
 from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
 from tests.fakes.memory_projects import MemoryProject, MemoryProjects
+from tests.fakes.memory_views import shown
 
 _RESERVED = "URL resolves to a reserved network address (block: 127.0.0.0/8)"
 
@@ -60,6 +61,19 @@ class MemoryLabels(MemoryProjects):
         for task_id in sorted(wanted):
             data = {name: value for name, value in found.tasks[task_id].items() if name in set(variables)}
             yield Task(id=task_id, project_id=project_id, data=data)
+
+    def task_ids(
+        self,
+        project_id: int,
+        *,
+        view: Mapping[str, JSON] | None = None,
+        ids: Sequence[int] | None = None,
+        without_version: str | None = None,
+    ) -> Iterator[int]:
+        found = self._get(project_id)
+        has = {p.task_id for p in found.predictions.values() if p.model_version == without_version}
+        wanted = set(found.tasks) - has if ids is None else (set(ids) & set(found.tasks)) - has
+        yield from sorted(number for number in wanted if shown(view or {}, number, found.tasks[number]))
 
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return set(ids) & set(self._get(project_id).tasks)

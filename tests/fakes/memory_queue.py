@@ -125,6 +125,9 @@ class MemoryQueue:
         self.ping()
         return self.worker_count
 
+    def bulk_workers(self) -> int:
+        return self.workers()
+
     def workers_started_with(self) -> list[Mapping[str, str]]:
         self.ping()
         return self.started_with

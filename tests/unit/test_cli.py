@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from backend import cli, cli_common, cli_run
+from backend import cli, cli_common, cli_follow, cli_run
 from backend.core.values import Outcome, TaskState, Usage
 from tests.fakes.installation import CONFIG, Installation
 from tests.unit.services.test_paid_once import scored
@@ -32,7 +32,7 @@ def prelabel(
     monkeypatch.setattr(parts, "model_warning", lambda _=None: None)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli_run.time, "sleep", lambda _: installation.work_off())
+    monkeypatch.setattr(cli_follow.time, "sleep", lambda _: installation.work_off())
 
     def run(*arguments: object, warning: str | None = None) -> tuple[int, str, str]:
         if warning is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backend import cli_run
+from backend import cli_follow
 from tests.fakes.installation import Installation
 
 
@@ -21,9 +21,9 @@ def waits(
     job_id = installation.start_run(project_id)
     events = iter([*steps, installation.work_off])
 
-    monkeypatch.setattr(cli_run, "_NO_WORKER_S", -1.0)
-    monkeypatch.setattr(cli_run.time, "sleep", lambda _: next(events)())
-    cli_run._wait(installation.parts(), job_id, quiet=True)
+    monkeypatch.setattr(cli_follow, "_NO_WORKER_S", -1.0)
+    monkeypatch.setattr(cli_follow.time, "sleep", lambda _: next(events)())
+    cli_follow.follow(installation.parts(), job_id, quiet=True)
     return [line for line in capsys.readouterr().err.splitlines() if line]
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
+from backend.adapters.sql.deliveries import DELIVERED
 from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import JSON, JobState, TaskState
-from backend.ports.store import READING, JobRow
+from backend.ports.store import READING, JobLimits, JobRow
 
 _OPEN = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.STOPPED)
 _SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QUEUED,)}  # others: from any open one
@@ -78,6 +80,28 @@ class SqlJobs(Database):
         values = {"state": JobState.QUEUED.value, "reason": None, "paused_by": None}
         return self._change_state(job_id, (JobState.PAUSED,), values)
 
+    def set_job_limits(self, job_id: int, limits: JobLimits) -> None:
+        with self.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(asdict(limits)))
+
+    def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
+        mine = sa.update(records).where(records.c.job_id == job_id, records.c.state.in_([s.value for s in states]))
+        values = {
+            "state": TaskState.QUEUED.value,
+            "rewrite": sa.or_(records.c.rewrite, records.c.delivery.in_(DELIVERED)),
+            "delivery": "none",
+            "claimed_by": None,
+            "updated_at": self._clock(),
+        }
+        ended = [state.value for state in JobState if state.ended]
+        again = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ended))
+        reopened = {"state": JobState.QUEUED.value, "finished_at": None, "reason": None}
+        with self.begin() as connection:
+            queued = connection.execute(mine.values(values)).rowcount
+            if queued:
+                connection.execute(again.values(reopened))
+        return queued
+
     def _change_state(self, job_id: int, since: Sequence[JobState], values: Mapping[str, Any]) -> bool:
         query = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in since])).values(values)
         with self.begin() as connection:
@@ -116,7 +140,8 @@ class SqlJobs(Database):
         with self.begin() as connection:
             enlisted = connection.execute(sa.select(jobs.c.total).where(jobs.c.id == job_id)).scalar_one_or_none() or 0
             total = connection.execute(own).scalar_one()
-            reason = f"{enlisted - total} tasks taken over by a later job" if total < enlisted else None
+            heirs = connection.execute(sa.select(jobs.c.taken_over_by).where(jobs.c.id == job_id)).scalar_one_or_none()
+            reason = _taken_over(enlisted - total, heirs or ()) if total < enlisted else None
             done = connection.execute(
                 sa.update(jobs)
                 .where(
@@ -128,6 +153,11 @@ class SqlJobs(Database):
                 .values(state="done", finished_at=self._clock(), total=total, reason=reason, paused_by=None)
             )
         return bool(done.rowcount)
+
+
+def _taken_over(tasks: int, heirs: Sequence[int]) -> str:
+    named = " and ".join(f"job {job_id}" for job_id in heirs) or "a later job"
+    return f"{tasks} tasks taken over by {named}"
 
 
 def _job(row: RowMapping) -> JobRow:
@@ -150,4 +180,5 @@ def _job(row: RowMapping) -> JobRow:
         selection=row["selection"],
         reading=row["reading"],
         read_to=row["read_to"],
+        taken_over_by=tuple(row["taken_over_by"] or ()),
     )

@@ -13,7 +13,7 @@ from backend.adapters.sql.database import Database, batches, utc_or_none
 from backend.adapters.sql.schema import jobs, records
 from backend.core.errors import ContextTooLong
 from backend.core.text import storable
-from backend.core.values import JobState, Outcome, TaskState
+from backend.core.values import JobState, Outcome, TaskState, Usage
 from backend.ports.store import Record
 
 LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
@@ -23,7 +23,7 @@ RECORD_COLUMNS = tuple(
     records.c[name]
     for name in (
         *("id", "project_id", "task_id", "version", "job_id", "state", "data", "data_hash", "result", "score"),
-        *("delivery", "delivered_at", "rewrite", "error"),
+        *("delivery", "delivered_at", "rewrite", "error", "take"),
     )
 )
 
@@ -72,10 +72,12 @@ class SqlRecords(Database):
 
     def failed_task_ids(self, project_id: int, version: str) -> list[int]:
         too_long = sa.and_(records.c.state == TaskState.SKIPPED.value, records.c.error_class == ContextTooLong.kind)
+        of_ended = sa.select(jobs.c.id).where(jobs.c.state.in_([JobState.CANCELLED.value, JobState.STOPPED.value]))
+        left = sa.and_(records.c.state == TaskState.QUEUED.value, records.c.job_id.in_(of_ended))
         query = sa.select(records.c.task_id).where(
             records.c.project_id == project_id,
             records.c.version == version,
-            sa.or_(records.c.state == TaskState.FAILED.value, too_long),
+            sa.or_(records.c.state == TaskState.FAILED.value, too_long, left),
         )
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
@@ -147,7 +149,13 @@ class SqlRecords(Database):
     def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
         now = self._clock()
         rows = [
-            {"asked_id": record_id, "asked_hash": data_hash, "now": now, **_spent(outcome), **_answer(outcome)}
+            {
+                "asked_id": record_id,
+                "asked_hash": data_hash,
+                "now": now,
+                **_spent(outcome.usage, outcome.latency_s),
+                **_answer(outcome),
+            }
             for record_id, data_hash, outcome in outcomes
         ]
         if not rows:
@@ -155,6 +163,10 @@ class SqlRecords(Database):
         with self.begin() as connection:
             connection.execute(_SPEND, rows)  # paid for, whatever becomes of it
             connection.execute(_ANSWER, rows)
+
+    def add_usage(self, record_id: int, usage: Usage, latency_s: float) -> None:
+        with self.begin() as connection:
+            connection.execute(_SPEND, [{"asked_id": record_id, **_spent(usage, latency_s)}])
 
 
 def _alike(project_id: int, version: str, task_ids: Sequence[int]) -> sa.ColumnElement[bool]:
@@ -192,13 +204,13 @@ def to_record(row: RowMapping) -> Record:
         delivered_at=utc_or_none(row["delivered_at"]),
         rewrite=row["rewrite"],
         error=row["error"],
+        take=row["take"],
     )
 
 
-def _spent(outcome: Outcome) -> dict[str, Any]:
+def _spent(usage: Usage, latency_s: float) -> dict[str, Any]:
     """What is added to the sums, as parameters of `_SPEND`."""
-    usage = outcome.usage
-    spent = (usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.from_cache, outcome.latency_s)
+    spent = (usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.from_cache, latency_s)
     return {f"spent_{name}": value for name, value in zip(_SPENT, spent, strict=True)}
 
 

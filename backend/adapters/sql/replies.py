@@ -41,6 +41,10 @@ class SqlReplies(Database):
                 connection.execute(used)
         return found
 
+    def has_reply(self, key: str) -> bool:
+        with self.begin(read_only=True) as connection:
+            return connection.execute(sa.select(replies.c.key).where(replies.c.key == key)).first() is not None
+
     def save_reply(self, key: str, request_key: str, reply: Reply) -> None:
         self.save_replies([(key, request_key, reply)])
 

@@ -69,7 +69,21 @@ jobs = Table(
     Column("selection", JSON(none_as_null=True)),  # which tasks are read for it; null: it was given them
     Column("reading", Boolean, nullable=False, server_default=false()),  # not all of them have been read yet
     Column("read_to", BigInteger),  # the highest id of a task that was read; null: none yet
+    Column("spent_tokens", BigInteger, nullable=False, server_default="0"),  # of a job with a budget; see `ledger.py`
+    Column("spent_usd", Float, nullable=False, server_default="0"),
+    Column("taken_over_by", JSON),  # ids of later jobs that enlisted some of its tasks
     Index(None, "project_id"),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("usd", Float, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Index(None, "job_id"),
 )
 
 records = Table(
@@ -92,6 +106,7 @@ records = Table(
     Column("reply_text", Text),
     Column("model", String(200)),
     Column("request_key", String(64)),
+    Column("take", Integer, nullable=False, server_default="0"),  # how often its task was asked anew
     Column("prompt_tokens", Integer, nullable=False, server_default="0"),
     Column("completion_tokens", Integer, nullable=False, server_default="0"),
     Column("calls", Integer, nullable=False, server_default="0"),

@@ -16,11 +16,13 @@ from backend.adapters.sql.deliveries import SqlDeliveries
 from backend.adapters.sql.enlisting import SqlEnlisting
 from backend.adapters.sql.events import SqlEvents
 from backend.adapters.sql.jobs import SqlJobs
+from backend.adapters.sql.ledger import SqlLedger
 from backend.adapters.sql.overview import SqlOverview
 from backend.adapters.sql.projects import SqlProjects
 from backend.adapters.sql.records import SqlRecords
 from backend.adapters.sql.replies import SqlReplies
 from backend.adapters.sql.schema import projects
+from backend.adapters.sql.selecting import SqlSelecting
 from backend.adapters.sql.sums import SqlSums
 from backend.core.errors import StoreError
 
@@ -38,6 +40,8 @@ class SqlStore(
     SqlReplies,
     SqlAgents,
     SqlBatches,
+    SqlLedger,
+    SqlSelecting,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 

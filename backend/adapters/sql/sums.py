@@ -11,8 +11,12 @@ from sqlalchemy.engine import RowMapping
 
 from backend.adapters.sql.database import Database
 from backend.adapters.sql.schema import records
+from backend.core.quantiles import Durations
 from backend.core.values import TaskState, Usage
 from backend.ports.store import Counts
+
+_BINS = 10
+_SCORED = (TaskState.DONE.value, TaskState.EMPTY.value)  # of the others 0 is no probability
 
 
 class SqlSums(Database):
@@ -20,6 +24,7 @@ class SqlSums(Database):
         query = sa.select(
             *(records.c[name] for name in ("state", "delivery", "result", "fields", "notes", "error_class")),
             *(records.c[name] for name in ("prompt_tokens", "completion_tokens", "calls", "from_cache")),
+            *(records.c[name] for name in ("score", "latency_s")),
         ).where(records.c.project_id == project_id)
         if version is not None:
             query = query.where(records.c.version == version)
@@ -63,6 +68,9 @@ class _Tally:
         self._notes: Counter[str] = Counter()
         self._methods: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
+        self._classes: dict[str, Counter[str]] = {}
+        self._scores = [0] * _BINS
+        self._latency = Durations()
         self._usage = Usage()
 
     def add(self, row: RowMapping) -> None:
@@ -70,6 +78,11 @@ class _Tally:
         self._deliveries[row["delivery"]] += 1
         if row["error_class"]:
             self._errors[row["error_class"]] += 1
+            self._classes.setdefault(row["state"], Counter())[row["error_class"]] += 1
+        if row["state"] in _SCORED and row["score"] is not None:
+            self._scores[min(_BINS - 1, int(row["score"] * _BINS))] += 1
+        if row["calls"]:  # of the task's calls together
+            self._latency.add(row["latency_s"] / row["calls"])
         if row["state"] != TaskState.DELETED.value:  # what is listed beside the tasks that are done is theirs
             for region in row["result"]:
                 for label in _labels_of(region):
@@ -98,8 +111,15 @@ class _Tally:
             notes=dict(self._notes.most_common(20)),
             methods=dict(self._methods.most_common()),
             errors=dict(self._errors.most_common()),
+            classes={state: dict(n.most_common()) for state, n in self._classes.items()},
+            scores=tuple(self._scores) if any(self._scores) else (),
+            latency=self._quantiles(),
             usage=self._usage,
         )
+
+    def _quantiles(self) -> dict[str, float]:
+        found = {f"p{share}": self._latency.quantile(share / 100) for share in (50, 90, 99)}
+        return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
 def _labels_of(region: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from backend.core.errors import (
     SettingsError,
 )
 from backend.core.values import Agent, Reply, Request, TaskState
+from backend.ports.store import JobRow
 from backend.services.annotate import Caller
 from backend.services.chunks import ChunkWorker
 from backend.services.summaries import summary
@@ -250,7 +251,7 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
     installation = Installation()
 
     @asynccontextmanager
-    async def no_model(_: Agent) -> AsyncIterator[Caller]:
+    async def no_model(_: Agent, __: JobRow | None) -> AsyncIterator[Caller]:
         raise SettingsError("There is no model endpoint.")
         yield
 
@@ -330,7 +331,7 @@ def test_a_revived_message_ends_the_later_job_that_took_its_tasks_over() -> None
     installation.queue.messages.append(killed)
     installation.work_off()
     assert states(installation, first, second) == [
-        ("done", 0, "4 tasks taken over by a later job"),
+        ("done", 0, f"4 tasks taken over by job {second}"),
         ("done", 4, None),
     ]
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
@@ -343,11 +344,14 @@ def test_a_job_that_lost_tasks_counts_those_that_are_its_own_at_the_end() -> Non
     first = installation.start_run(project_id)
     installation.handle(installation.queue.messages.popleft())
     second = installation.run(project_id)
-    assert states(installation, first, second) == [("done", 2, "3 tasks taken over by a later job"), ("done", 3, None)]
+    assert states(installation, first, second) == [
+        ("done", 2, f"3 tasks taken over by job {second}"),
+        ("done", 3, None),
+    ]
     job = installation.store.job(first)
     assert job is not None
     told = summary(installation.store, job)
-    assert (told["tasks"], told["answered"], told["reason"]) == (2, 2, "3 tasks taken over by a later job")
+    assert (told["tasks"], told["answered"], told["reason"]) == (2, 2, f"3 tasks taken over by job {second}")
 
 
 def test_a_job_whose_tasks_are_still_being_read_is_ended_by_no_other() -> None:
