@@ -11,7 +11,8 @@ from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable,
 from backend.core.values import Outcome, TaskState
 from backend.ports.store import JobRow
 from backend.services import enlisting
-from backend.services.enlisting import MISSING, revive
+from backend.services.enlisting import revive
+from backend.services.selection import Selection
 from tests.fakes.installation import Installation, by_mood
 from tests.fakes.memory_queue import Message
 from tests.unit.services.test_paid_once import scored
@@ -229,7 +230,7 @@ def test_a_job_that_cannot_be_queued_is_stopped() -> None:
     with pytest.raises(QueueError):
         installation.jobs.start_run(project_id)
     (job,) = installation.store.jobs()
-    assert (job.state, job.reason, job.selection) == ("stopped", "Redis cannot be used.", MISSING)
+    assert (job.state, job.reason, job.selection) == ("stopped", "Redis cannot be used.", Selection().to_json())
 
 
 def test_two_workers_ask_what_is_alike_once(monkeypatch: pytest.MonkeyPatch) -> None:
