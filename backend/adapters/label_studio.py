@@ -261,11 +261,14 @@ class LabelStudioApi:
 
     def _address(self, backend_id: int) -> dict[str, JSON]:
         """Label Studio calls a backend before it changes it, and only with what stands in the change itself: without
-        the URL it answers 500. An empty password stands for the known one."""
+        the URL it answers 500, and without the extra params the backend would not see the agent that they choose. An
+        empty password stands for the known one."""
         known = self._get(f"/api/ml/{backend_id}")
         fields: dict[str, JSON] = {name: known.get(name) for name in ("url", "project", "auth_method")}
         if known.get("auth_method") == "BASIC_AUTH":
             fields |= {"basic_auth_user": known.get("basic_auth_user"), "basic_auth_pass": ""}
+        if known.get("extra_params") is not None:
+            fields["extra_params"] = known["extra_params"]
         return fields
 
     def webhooks(self, project_id: int) -> list[Webhook]:

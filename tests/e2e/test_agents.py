@@ -165,7 +165,10 @@ def test_label_studios_extra_params_choose(agents: Agents, project: Labeling, as
     first = stack.status(project)["version"]
 
     def say(extra_params: Any) -> None:
-        project.call("PATCH", f"/api/ml/{backend['id']}", json={"extra_params": extra_params})
+        user, password = stack.product.auth or ("", "")
+        body = {"url": backend["url"], "project": project.id, "auth_method": "BASIC_AUTH", "extra_params": extra_params}
+        auth = {"basic_auth_user": user, "basic_auth_pass": password}
+        project.call("PATCH", f"/api/ml/{backend['id']}", json=body | auth)
 
     say('{"agent": "careful"}' if as_string else {"agent": "careful"})
     eventually(lambda: stack.status(project)["agent"] == agents.careful, "the agent is chosen")

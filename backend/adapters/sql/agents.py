@@ -25,10 +25,11 @@ class SqlAgents(Database):
             added_at=now,
         )
         with self.begin() as connection:
-            added = connection.execute(insert.on_conflict_do_nothing(index_elements=["name", "hash"])).rowcount
+            adding = insert.on_conflict_do_nothing(index_elements=["name", "hash"]).returning(agents.c.id)
+            added = connection.execute(adding).first() is not None
             if not added:
                 connection.execute(sa.update(agents).where(key).values(added_at=now, retired_at=None))
-        return bool(added)
+        return added
 
     def agent(self, name: str, digest: str | None = None) -> RegisteredAgent | None:
         query = sa.select(agents).where(agents.c.name == name)
