@@ -26,7 +26,7 @@ from backend.dialogue import Dialogue, Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
-from backend.services.together import Together
+from backend.services.together import storing
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -110,7 +110,7 @@ async def annotate_records(
     """
     run, started = ChunkRun(), monotonic()
     left, more = deque(records), True
-    save = Together(lambda outcomes: [store.save_outcomes(outcomes)] * len(outcomes))
+    save = storing(store.save_outcomes)
 
     def next_record() -> Record | None:
         nonlocal more
