@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -30,7 +29,7 @@ from backend.dialogue import Dialogue, Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
-from backend.services.together import Together
+from backend.services.together import storing
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -145,7 +144,7 @@ async def annotate_records(
     """
     run = ChunkRun()
     supply = _Supply(run, deque(records), further, is_halted, until=monotonic() + longest_s)
-    save = Together(partial(_save_all, store))
+    save = storing(store.save_outcomes)
 
     async def one_after_another() -> None:
         while (record := supply.next()) is not None:
@@ -172,11 +171,6 @@ async def annotate_records(
     if run.away is not None:
         raise run.away
     return run
-
-
-def _save_all(store: Store, outcomes: Sequence[tuple[int, str, Outcome]]) -> Sequence[None]:
-    store.save_outcomes(outcomes)
-    return [None] * len(outcomes)
 
 
 @dataclass

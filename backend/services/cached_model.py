@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from backend.core.values import Reply, Request, Usage, canonical_hash
 from backend.ports.model import Capabilities, Model
 from backend.ports.replies import Replies
-from backend.services.together import Together
+from backend.services.together import Together, storing
 
 # How an endpoint says that the reply is all there: OpenAI's words, and what gateways pass on from other servers.
 WHOLE = ("stop", "tool_calls", "function_call", "end_turn", "eos_token")
@@ -34,7 +34,7 @@ class CachedModel:
         self._replies = replies
         self._endpoint = endpoint
         self._look_up = Together(self._known)
-        self._keep = Together(self._save)
+        self._keep = storing(replies.save_replies)
         self._in_flight: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # key -> who asks now
 
     async def ask(self, request: Request) -> Reply:
@@ -62,10 +62,6 @@ class CachedModel:
     def _known(self, keys: Sequence[str]) -> Sequence[Reply | None]:
         found = self._replies.replies(keys)
         return [found.get(key) for key in keys]
-
-    def _save(self, paid: Sequence[tuple[str, str, Reply]]) -> Sequence[None]:
-        self._replies.save_replies(paid)
-        return [None] * len(paid)
 
     async def _gets_logprobs(self, request: Request) -> bool:
         return request.logprobs and (await self._model.capabilities(request.model)).logprobs > 0

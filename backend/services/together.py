@@ -45,3 +45,13 @@ class Together(Generic[T, R]):
         for (_, answer), result in zip(waiting, results, strict=True):
             if not answer.done():
                 answer.set_result(result)
+
+
+def storing(store: Callable[[Sequence[T]], None]) -> Together[T, None]:
+    """For a call that gives nothing back."""
+
+    def call(items: Sequence[T]) -> Sequence[None]:
+        store(items)
+        return [None] * len(items)
+
+    return Together(call)

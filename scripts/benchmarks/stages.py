@@ -69,6 +69,7 @@ class _Clock:
 async def measured(tasks: int, in_flight: int) -> dict[str, float]:
     """CPU seconds over all tasks, by stage."""
     parts, clock = Parts(load_settings()), _Clock()
+    met = 2  # so many replies, about, meet in one turn of a busy worker
     store = parts.store
     row = store.project(PROJECT)
     assert row is not None
@@ -87,8 +88,8 @@ async def measured(tasks: int, in_flight: int) -> dict[str, float]:
     with clock.stage("keys of the reply cache"):
         keys = [request.key for request in requests]
     with clock.stage("cache: look up"):
-        for some in in_parts(keys, in_flight):
-            store.replies(some)
+        for wanted in in_parts(keys, in_flight):
+            store.replies(wanted)
     async with parts.model() as model, parts.governor(model.endpoint) as governor:
         await model.capabilities(question.agent.model)
         with clock.stage("governor"):
@@ -100,8 +101,8 @@ async def measured(tasks: int, in_flight: int) -> dict[str, float]:
         with clock.stage("call"):
             replies = await at_once(requests, in_flight, model.ask)
     with clock.stage("cache: store"):
-        for some in in_parts(list(zip(keys, keys, replies, strict=True)), in_flight // 8 or 1):
-            store.save_replies(some)
+        for paid in in_parts(list(zip(keys, keys, replies, strict=True)), met):
+            store.save_replies(paid)
     outcomes = []
     with clock.stage("read and check"):
         for record, dialogue, reply in zip(records, dialogues, replies, strict=True):
@@ -110,8 +111,8 @@ async def measured(tasks: int, in_flight: int) -> dict[str, float]:
             except StopIteration as stop:
                 outcomes.append((record.id, record.data_hash, stop.value))
     with clock.stage("store"):
-        for some in in_parts(outcomes, in_flight // 8 or 1):
-            store.save_outcomes(some)
+        for made in in_parts(outcomes, met):
+            store.save_outcomes(made)
     with clock.stage("write-back"):
         written = Writer(store=store, labels=parts.labels, queue=parts.queue).write_back(PROJECT)
     assert written == tasks, "every task is to pass every stage"

@@ -350,8 +350,8 @@ def test_calls_that_come_together_ask_together(redis: Redis, world: RedisWorld) 
 
     async def play(governor: Governor) -> int:
         async def ask(number: int) -> None:
-            leave = await governor.acquire("m", prompt_tokens=number, max_tokens=1)
-            granted.append(leave.tokens)
+            leave = await governor.acquire("m", prompt_tokens=80, max_tokens=20)
+            granted.append(number)
             await governor.settle(leave, USED)
 
         with redis_client.Redis.from_url(redis.url) as connection:

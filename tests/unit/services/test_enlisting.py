@@ -195,20 +195,17 @@ def test_failed_tasks_are_read_again_and_those_that_fail_now_are_not() -> None:
     assert all(found == ["positive"] for found in installation.choices(project_id).values())
 
 
-def test_a_selection_of_ids() -> None:
+def test_all_of_a_project() -> None:
+    """Those that have an answer keep it."""
     installation, project_id, task_ids = paged(10)
-    version = installation.projects.sync(installation.labels, project_id).version
-    assert version is not None
-    wanted = [task_ids[n] for n in (8, 1, 2, 9, 5)]
-    selection = {"kind": "ids", "ids": [*wanted, 999]}
-    job_id = installation.store.create_job(project_id, version, "run", selection=selection)
-    revive(installation.store, installation.queue)
+    installation.run(project_id, [task_ids[3]])
+    job_id = installation.jobs.start_run(project_id, selection=Selection(keep="all"))
     installation.work_off()
-    assert (the_job(installation, job_id).state, the_job(installation, job_id).total) == ("done", 5)
-    assert sorted(t for t, found in installation.choices(project_id).items() if found) == sorted(wanted)
+    assert (the_job(installation, job_id).state, the_job(installation, job_id).total) == ("done", 10)
+    assert installation.store.calls(project_id) == 10
 
 
-@pytest.mark.parametrize("selection", [{"kind": "of a later release"}, {"kind": "ids", "ids": 3}, {}])
+@pytest.mark.parametrize("selection", [{"keep": "of a later release"}, {"keep": "missing", "sample": 3}, {}])
 def test_a_selection_that_is_not_known_stops_the_job(selection: dict[str, object]) -> None:
     installation, project_id, _ = paged(1)
     version = installation.projects.sync(installation.labels, project_id).version
