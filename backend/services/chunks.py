@@ -141,7 +141,11 @@ class ChunkWorker:
 
         That job found these tasks running when it was queued, so that no message of its own names them.
         """
-        self._give_to_owners(job, self.store.claim(job.version, job.project_id, task_ids, claimant))
+        left = self.store.claim(job.version, job.project_id, task_ids, claimant)
+        self._give_to_owners(job, left)
+        own = [record.task_id for record in left if record.job_id == job.id]
+        if own and not self._is_halted(job.id):  # it was resumed meanwhile, and found these running
+            self.queue.enqueue_chunk(job.id, own, interactive=self.interactive)
 
     def _give_to_owners(self, job: JobRow, left: Sequence[Record]) -> None:
         """Release these; the jobs that own them get messages for them."""
