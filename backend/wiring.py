@@ -40,7 +40,8 @@ from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
-from backend.services.estimate import Circumstances, Estimate, Estimator
+from backend.services.estimate import Circumstances, Estimate
+from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
