@@ -120,10 +120,10 @@ class ChunkWorker:
 
     def _own(self, job: JobRow, claimed: Sequence[Record]) -> list[Record]:
         """Without the tasks of other jobs where either of the two has a budget or a pace: each is asked on its own
-        account, by a message of its own."""
+        account, by a message of its own. A task that somebody has opened meanwhile is not kept waiting for that."""
         ids = {record.job_id for record in claimed} - {job.id, None}
         owners = [owner for owner in (self.store.job(i) for i in ids if i is not None) if owner is not None]
-        others = {owner.id for owner in owners if job.is_limited or owner.is_limited}
+        others = {o.id for o in owners if o.is_limited or (job.is_limited and o.kind != "predict")}
         if others:
             self._give_to_owners(job, [record for record in claimed if record.job_id in others])
         return [record for record in claimed if record.job_id not in others]
