@@ -28,6 +28,7 @@ def follow(parts: Parts, job_id: int, *, quiet: bool, json_lines: bool = False) 
         bar = bars.add_task("pre-annotating", total=None, eta="")
         looked, hint = time.monotonic(), ""
         while True:
+            began = time.monotonic()
             job = parts.store.job(job_id)
             assert job is not None  # it exists: jobs are never deleted
             seen = watch.look(job, parts.store.progress(job_id), now=time.monotonic())
@@ -47,7 +48,7 @@ def follow(parts: Parts, job_id: int, *, quiet: bool, json_lines: bool = False) 
                 looked, before, hint = time.monotonic(), hint, why_nothing_goes_on(parts)
                 if hint and hint != before:
                     line(hint, console=err)
-            time.sleep(_POLL_S)
+            time.sleep(max(_POLL_S, 10 * (time.monotonic() - began)))  # counting a million tasks takes its time
 
 
 def _doing(parts: Parts, seen: progress.Progress) -> str:

@@ -48,7 +48,8 @@ from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.enlisting import Enlister
-from backend.services.estimate import Circumstances, Estimate, Estimator
+from backend.services.estimate import Circumstances, Estimate
+from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs

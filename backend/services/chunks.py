@@ -130,10 +130,10 @@ class ChunkWorker:
 
     def _own(self, job: JobRow, claimed: Sequence[Record]) -> list[Record]:
         """Without the tasks of other jobs where either of the two has a budget or a pace: each is asked on its own
-        account, by a message of its own."""
+        account, by a message of its own. A task that somebody has opened meanwhile is not kept waiting for that."""
         ids = {record.job_id for record in claimed} - {job.id, None}
         owners = [owner for owner in (self.store.job(i) for i in ids if i is not None) if owner is not None]
-        others = {owner.id for owner in owners if job.is_limited or owner.is_limited}
+        others = {o.id for o in owners if o.is_limited or (job.is_limited and o.kind != "predict")}
         if others:
             self._give_to_owners(job, [record for record in claimed if record.job_id in others])
         return [record for record in claimed if record.job_id not in others]
@@ -151,7 +151,11 @@ class ChunkWorker:
 
         That job found these tasks running when it was queued, so that no message of its own names them.
         """
-        self._give_to_owners(job, self.store.claim(job.version, job.project_id, task_ids, claimant))
+        left = self.store.claim(job.version, job.project_id, task_ids, claimant)
+        self._give_to_owners(job, left)
+        own = [record.task_id for record in left if record.job_id == job.id]
+        if own and not self._is_halted(job.id):  # it was resumed meanwhile, and found these running
+            self.queue.enqueue_chunk(job.id, own, interactive=self.interactive)
 
     def _give_to_owners(self, job: JobRow, left: Sequence[Record]) -> None:
         """Release these; the jobs that own them get messages for them."""

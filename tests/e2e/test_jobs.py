@@ -138,34 +138,40 @@ def test_a_budget_is_not_exceeded_and_can_be_raised(stack: Stack) -> None:
 
 
 def test_pause_resume_and_cancel_within_seconds_in_the_middle_of_a_chunk(stack: Stack) -> None:
-    project = stack.project("Paused", FEEDBACK, rows(48))
+    project = stack.project("Paused", FEEDBACK, rows(120))
     stack.connect(project)
-    stack.model.change(latency_s=1.0)
+    latency_s, in_flight = 3.0, 8
+    stack.model.change(latency_s=latency_s)
+    before = stack.model_calls()
     job = stack.answer("run", "--project", project.id)["job"]
 
-    def shown() -> dict[str, Any]:
-        return stack.answer("jobs", "show", job)
+    def counted_from(change: str) -> int:
+        """Calls that are begun after the command has returned; then nothing is in flight."""
+        told = stack.answer("jobs", change, job)
+        assert told["state"] == {"pause": "paused", "cancel": "cancelled"}[change]
+        calls = stack.model_calls()
+        eventually(lambda: stack.model.counts()["in_flight"] == 0, "nothing is in flight", limit_s=3 * latency_s)
+        time.sleep(latency_s)
+        return stack.model_calls() - calls
 
-    eventually(lambda: shown()["by_state"].get("done"), "the job runs")
-    paused = stack.answer("jobs", "pause", job)
-    assert (paused["state"], paused["reason"]) == ("paused", "by `prelabel jobs pause`")
-    eventually(lambda: not shown()["by_state"].get("running"), "nothing is in flight", limit_s=6)
-    still, calls = shown()["by_state"], stack.model_calls()
-    assert still["queued"] > 0
-    time.sleep(2.5)
-    assert (shown()["by_state"], stack.model_calls()) == (still, calls)
+    eventually(lambda: stack.model_calls() >= before + in_flight, "the job runs")
+    assert counted_from("pause") <= in_flight  # those of one more look
+    still = stack.answer("jobs", "show", job)
+    assert (still["state"], still["reason"]) == ("paused", "by `prelabel jobs pause`")
+    assert still["by_state"].keys() == {"done", "queued"}
 
+    calls = stack.model_calls()
     stack.answer("jobs", "resume", job)
-    eventually(lambda: shown()["by_state"]["done"] > still["done"], "it goes on")
-    cancelled = stack.answer("jobs", "cancel", job)
-    assert cancelled["state"] == "cancelled"
-    eventually(lambda: not shown()["by_state"].get("running"), "nothing is in flight", limit_s=6)
-    assert shown()["by_state"]["queued"] > 0
+    eventually(lambda: stack.model_calls() > calls, "it goes on")
+    assert counted_from("cancel") <= in_flight
+    cancelled = stack.answer("jobs", "show", job)["by_state"]
+    assert cancelled["done"] > still["by_state"]["done"]
+    assert cancelled["queued"] > 0
     assert "cannot be resumed" in stack.prelabel("jobs", "resume", job).only_sentence
 
     stack.model.change(latency_s=0.0)
     assert stack.run(project)["state"] == "done"  # the rest is left to the next run
-    assert len(answered(stack, project)) == 48
+    assert len(answered(stack, project)) == 120
     listed = stack.answer("jobs", "list", "--project", project.id)["jobs"]
     assert [one["state"] for one in listed] == ["done", "cancelled"]
 
@@ -186,7 +192,7 @@ def test_what_failed_is_tried_again(stack: Stack) -> None:
 
 
 def test_an_opened_task_is_answered_in_time_while_a_big_run_goes_on(stack: Stack) -> None:
-    big = stack.project("Big", FEEDBACK, rows(300))
+    big = stack.project("Big", FEEDBACK, rows(1_000))
     opened = stack.project("Opened", FEEDBACK, rows(6, start=500))
     for project in (big, opened):
         stack.connect(project)

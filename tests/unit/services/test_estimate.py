@@ -12,7 +12,8 @@ from backend.ports.governor import GovernorLevel
 from backend.ports.model import Capabilities
 from backend.ports.store import JobLimits
 from backend.prompting.tokens import estimated_tokens
-from backend.services.estimate import Circumstances, Estimate, Estimator, calls_a_task
+from backend.services.estimate import Circumstances, Estimate
+from backend.services.estimating import Estimator, calls_a_task
 from backend.services.selection import Selection
 from tests.fakes.installation import AGENT, Installation, by_mood
 
