@@ -16,6 +16,7 @@ from backend.wiring import Parts
 
 _POLL_S = 0.5
 _NO_WORKER_S = 10.0
+_GOES_ON = {"fault": "The job goes on by itself once that is mended; no other run is needed."}  # by who paused it
 
 
 def run_command(
@@ -40,12 +41,13 @@ def run_command(
             raise
     job = parts.store.job(job_id)
     assert job is not None  # it was made above, and jobs are never deleted
-    told = {**summary(parts.store, job), "warning": warning}
+    told = {**summary(parts.store, job), "paused_by": job.paused_by, "warning": warning}
     if as_json:
         print_json(told)
     else:
         _tell_run(parts, told, of_tasks=len(task or ()))
-    if job.state == "stopped" or (wait and told["by_state"].get("failed")):
+    halted = job.state == "stopped" or (wait and job.state == "paused")
+    if halted or (wait and told["by_state"].get("failed")):
         raise typer.Exit(1)
 
 
@@ -86,7 +88,7 @@ def _wait(parts: Parts, job_id: int, *, quiet: bool) -> None:
             assert job is not None  # it exists: the caller has just made it
             finished = sum(counts.states.values()) - counts.unfinished
             progress.update(bar, total=sum(counts.states.values()), completed=finished)
-            if job.state == "stopped" or (job.state == "done" and not counts.undelivered):
+            if job.state in ("stopped", "paused", "cancelled") or (job.state == "done" and not counts.undelivered):
                 return
             if counts.undelivered and not counts.unfinished:
                 progress.update(bar, description="writing back")
@@ -109,6 +111,9 @@ def _tell_run(parts: Parts, told: dict[str, Any], *, of_tasks: int) -> None:
     if told["state"] == "stopped":
         show_counts(told)
         line(f"Stopped: {told['reason']}", console=err)
+    elif told["state"] == "paused":
+        show_counts(told)
+        line(f"Paused: {told['reason']} {_GOES_ON.get(told['paused_by'], '')}".rstrip(), console=err)
     elif told["tasks"] == 0:
         line(_nothing_to_do(parts, told, of_tasks=of_tasks))
     elif told["state"] == "done":

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -21,9 +21,18 @@ from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
+from backend.core.errors import (
+    ModelBadRequest,
+    ModelError,
+    ModelRateLimited,
+    ModelServerError,
+    ModelTimeout,
+    PrelabelError,
+    SettingsError,
+)
 from backend.core.values import JSON
 from backend.ports.model import Model
+from backend.ports.store import JobRow
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
@@ -34,21 +43,28 @@ from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
+from backend.services.sweeper import Sweeper
+from backend.services.truth import Truth
 from backend.services.writeback import Writer
 from backend.settings import Settings
 
 _WARNING_TIMEOUT_S = 5.0
+_PROBE_TIMEOUT_S = 20.0
 
 
 class Parts:
     """The parts of one process. Make it after any fork: it holds connections.
 
     `interactive`: somebody waits for what this process does; the model's governor lets its calls go first.
+    `stopping`: whether nothing more is to be begun in it.
     """
 
-    def __init__(self, settings: Settings, *, interactive: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, interactive: bool = False, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self.settings = settings
         self.interactive = interactive
+        self.stopping = stopping
 
     @cached_property
     def store(self) -> SqlStore:
@@ -102,6 +118,17 @@ class Parts:
             caller=self.caller,
             concurrency=self.settings.concurrency,
             interactive=self.interactive,
+            stopping=self.stopping,
+        )
+
+    @cached_property
+    def truth(self) -> Truth:
+        return Truth(store=self.store, labels=self.labels, queue=self.queue, clock=utc_now, jobs=self.jobs)
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(
+            store=self.store, queue=self.queue, well=self._well, clock=utc_now, chunk_size=self.settings.chunk_size
         )
 
     @cached_property
@@ -152,7 +179,13 @@ class Parts:
         async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
             cached = self._cached(GovernedModel(model=model, governor=governor), model.endpoint)
             yield Caller(
-                model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
+                model=cached,
+                media=media,
+                sleep=asyncio.sleep,
+                random=random.random,
+                forget=self.store.forget_replies,
+                # Between two calls of a task only where its replies are kept: else it is asked to its end.
+                stopping=self.stopping if self.settings.cache_days else lambda: False,
             )
 
     def _cached(self, model: Model, endpoint: str) -> Model:
@@ -215,6 +248,21 @@ class Parts:
         self.need_key()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         return self.jobs.start_run(project_id, task_ids)
+
+    def _well(self, job: JobRow) -> PrelabelError | None:
+        """Whether the endpoint of a paused job answers again, found out by one tiny call; None if so."""
+
+        async def ask() -> None:
+            async with self.model(_PROBE_TIMEOUT_S) as model:
+                await model.answers(self.settings.model)
+
+        try:
+            asyncio.run(ask())
+        except (ModelRateLimited, ModelTimeout):  # it took the question: key and account are good
+            return None
+        except (ModelError, SettingsError) as error:
+            return error
+        return None
 
     def metrics(self) -> bytes:
         return render_metrics(self.store, self.queue)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from rq import get_current_job
 
+from backend import stopping
 from backend.adapters.rq_queue import INTERACTIVE
 from backend.core.errors import PrelabelError
 from backend.settings import load_settings
@@ -40,6 +41,12 @@ def write_back(project_id: int) -> None:
         parts.chunk_worker.write_back(project_id)
 
 
+def check_project(project_id: int) -> None:
+    """Compare a project with Label Studio."""
+    with _parts() as parts:
+        parts.truth.check(project_id)
+
+
 def sync_project(project_id: int) -> None:
     """Read a project again and align its version everywhere."""
     with _parts() as parts:
@@ -58,7 +65,7 @@ def auto_start(project_id: int, task_ids: list[int]) -> None:
 def _parts(*, interactive: bool = False) -> Iterator[Parts]:
     """The parts for one message. An error is logged as one line here and raised, so that RQ tries again later."""
     try:
-        yield Parts(load_settings(), interactive=interactive)
+        yield Parts(load_settings(), interactive=interactive, stopping=stopping.asked)
     except PrelabelError as error:
         _log.error("a queue message failed", extra={"reason": str(error)})
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -98,12 +99,22 @@ class LabelStudioApi:
                     {"selectedItems": {"all": False, "included": list(ids[start : start + PAGE_SIZE])}},
                 )
             return
+        items = []
+        if without_version is not None:
+            items.append(_filter("predictions_model_versions", "not_contains", "List", [without_version]))
+        yield from self._filtered(project_id, variables, items)
+
+    def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return self._filtered(project_id, variables, [_filter("updated_at", "greater", "Datetime", moment)])
+
+    def _filtered(
+        self, project_id: int, variables: Sequence[str], items: Sequence[Mapping[str, JSON]]
+    ) -> Iterator[Task]:
         last = 0
         while True:
-            items = [_filter("id", "greater", "Number", last)]
-            if without_version is not None:
-                items.append(_filter("predictions_model_versions", "not_contains", "List", [without_version]))
-            query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+            both = [_filter("id", "greater", "Number", last), *items]
+            query = {"filters": {"conjunction": "and", "items": both}, "ordering": ["tasks:id"]}
             page = self._task_page(project_id, variables, query)
             yield from page
             if len(page) < PAGE_SIZE:
@@ -132,6 +143,10 @@ class LabelStudioApi:
 
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return {task.id for task in self.tasks(project_id, (), ids=ids)} if ids else set()
+
+    def version_counts(self, project_id: int) -> Mapping[str, int]:
+        found = self._get(f"/api/projects/{project_id}/model-versions")
+        return {version: n for version, n in found.items() if isinstance(n, int)}
 
     # --- predictions ----------------------------------------------------------------------------------------------
 

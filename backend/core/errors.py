@@ -15,15 +15,16 @@ PrelabelError
 |- ProjectUnknown            nothing is stored of this project
 |- LimitFarOff               the model's limit leaves no room for a while: the tasks are given back until then
 `- ModelError                a model call failed
-   |- ModelUnreachable         no connection: the job stops, nothing is lost
-   |- ModelUnauthorized        the key is refused: the job stops
-   |- ModelQuotaExhausted      the account cannot pay: the job stops
+   |- ModelUnreachable         no connection: the job pauses until the endpoint answers again
+   |- ModelUnauthorized        the key is refused: the job pauses likewise
+   |- ModelQuotaExhausted      the account cannot pay: the job pauses likewise
    |- ModelRateLimited         429; `retry_after_s` where the endpoint says it
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
    |- ContextTooLong           the prompt does not fit the model's window
    |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
    `- ModelBadRequest          any other 4xx: asking again would not help
+      `- ModelUnknown            the endpoint has no such model or route: the job pauses likewise
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ class ModelError(PrelabelError):
 
     kind = "model_error"
     stops_job = False  # True: every other task would fail the same way
+    heals = False  # True, with `stops_job`: it may be well again without anything changing here
     transient = False  # True: worth asking again after a while
     limited = False  # True: because of a limit or of too much load, so that all workers should call less
     retry_after_s: float | None = None  # as the endpoint says it
@@ -112,6 +114,7 @@ class ModelUnreachable(ModelError):
 
     kind = "unreachable"
     stops_job = True
+    heals = True
     transient = True
 
 
@@ -120,6 +123,7 @@ class ModelUnauthorized(ModelError):
 
     kind = "unauthorized"
     stops_job = True
+    heals = True
 
 
 class ModelQuotaExhausted(ModelError):
@@ -127,6 +131,7 @@ class ModelQuotaExhausted(ModelError):
 
     kind = "quota_exhausted"
     stops_job = True
+    heals = True
 
 
 class ModelRateLimited(ModelError):
@@ -172,3 +177,11 @@ class ModelBadRequest(ModelError):
     """A 4xx that asking again would not mend."""
 
     kind = "bad_request"
+
+
+class ModelUnknown(ModelBadRequest):
+    """404: no such model or route."""
+
+    kind = "unknown_model"
+    stops_job = True
+    heals = True

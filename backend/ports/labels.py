@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from backend.core.values import JSON, Prediction, Task
@@ -88,6 +89,15 @@ class Labels(Protocol):
         without_version: str | None = None,
     ) -> Iterator[Task]:
         """Tasks with only the named data keys, page by page; those of `ids`, or those without that version."""
+        ...
+
+    def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
+        """Tasks that somebody changed after that moment, their data or their annotations; an import of predictions
+        is no change."""
+        ...
+
+    def version_counts(self, project_id: int) -> Mapping[str, int]:
+        """How many predictions of each version there are."""
         ...
 
     def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:

@@ -10,6 +10,7 @@ from typing import Protocol
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.model import Capabilities
 from backend.ports.replies import Replies
+from backend.ports.upkeep import Upkeep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, Protocol):
+class Store(Replies, Upkeep, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

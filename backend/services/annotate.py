@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from backend.dialogue import Dialogue, Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
+from backend.services.keeping import Keeping
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -36,6 +38,11 @@ def _nothing_is_kept(request_keys: Collection[str]) -> None:
     """For a model whose replies are not stored."""
 
 
+def _goes_on() -> bool:
+    """For a process that nobody stops."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """How the model is called: the one retry loop, with its sleep and its randomness handed in."""
@@ -45,9 +52,11 @@ class Caller:
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     forget: Callable[[Collection[str]], None] = _nothing_is_kept  # stored replies to the requests with these keys
+    stopping: Callable[[], bool] = _goes_on  # whether no further call is to be begun
 
     async def ask(self, request: Request) -> Reply:
-        """Ask until there is an answer or no sense in asking. Raises a `ModelError`."""
+        """Ask until there is an answer or no sense in asking. Raises a `ModelError`, and `LimitFarOff` where the
+        endpoint goes on refusing because of a limit, or this process is to stop."""
         return await self._until_answered(lambda: self.model.ask(request))
 
     async def takes_images(self, model: str) -> bool:
@@ -57,11 +66,15 @@ class Caller:
     async def _until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
         attempt = 0
         while True:
+            if self.stopping():
+                raise LimitFarOff("The worker stops.", wait_s=0.0)
             attempt += 1
             try:
                 return await call()
             except ModelError as error:
                 delay_s = retry_delay(error, attempt, self.random())
+                if delay_s is None and error.limited:  # no fault of the task: another time it is answered
+                    raise LimitFarOff(str(error), wait_s=error.retry_after_s or 0.0) from error
                 if delay_s is None:
                     raise
                 _log.info("model call is tried again", extra={"error": error.kind, "attempt": attempt})
@@ -90,15 +103,17 @@ async def annotate_records(
     *,
     concurrency: int,
     longest_s: float = LONGEST_CHUNK_S,
+    stopping: Callable[[], bool] = _goes_on,
 ) -> ChunkRun:
     """Annotate `records`, at most `concurrency` at a time. After an error that stops the job, where the model's limit
-    is far off, or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released."""
-    run, started = ChunkRun(), monotonic()
+    is far off, after `longest_s`, or once `stopping` says so, the rest is released. Raises `QueueError`, with the rest
+    released."""
+    run, started, keeping = ChunkRun(), monotonic(), Keeping(caller.sleep)
     slots = asyncio.Semaphore(concurrency)
 
     async def one(record: Record) -> None:
         async with slots:
-            if run.over or monotonic() - started > longest_s:
+            if run.over or stopping() or monotonic() - started > longest_s:
                 run.released.append(record.id)
                 return
             try:
@@ -112,7 +127,7 @@ async def annotate_records(
                     run.away = error
                 run.released.append(record.id)
                 return
-            store.save_outcome(record.id, record.data_hash, outcome)
+            await keeping.keep(partial(store.save_outcome, record.id, record.data_hash, outcome))
 
     try:
         async with asyncio.TaskGroup() as group:

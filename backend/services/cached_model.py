@@ -7,12 +7,15 @@ probabilities is not served where they are wanted and the endpoint gives them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 from backend.core.values import Reply, Request, Usage, canonical_hash
 from backend.ports.model import Capabilities, Model
 from backend.ports.replies import Replies
+from backend.services.keeping import Keeping
 
 # How an endpoint says that the reply is all there: OpenAI's words, and what gateways pass on from other servers.
 WHOLE = ("stop", "tool_calls", "function_call", "end_turn", "eos_token")
@@ -27,8 +30,16 @@ class CachedModel:
     to hold a lock in the database for as long as a model takes, or leave others waiting for one that was killed.
     """
 
-    def __init__(self, model: Model, replies: Replies, *, endpoint: str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        replies: Replies,
+        *,
+        endpoint: str,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._model = model
+        self._keeping = Keeping(sleep)
         self._replies = replies
         self._endpoint = endpoint
         self._in_flight: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # key -> who asks now
@@ -46,7 +57,7 @@ class CachedModel:
             reply = await self._model.ask(request)
             if is_whole(reply):
                 got = self._key(request, logprobs=request.logprobs and reply.tokens is not None)
-                self._replies.save_reply(got, request.key, reply)
+                await self._keeping.keep(partial(self._replies.save_reply, got, request.key, reply))
             return reply
 
     async def capabilities(self, model: str) -> Capabilities:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "sync_project", "auto_start" or "write_back"
+    work: str  # "annotate_chunk", "sync_project", "auto_start", "write_back" or "check_project"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -31,6 +31,8 @@ class MemoryQueue:
         self.delays: list[float] = []  # of the chunks that were to come later
         self.reachable = True
         self.worker_count = 1
+        self.checked: set[int] = set()  # projects that were compared with Label Studio lately
+        self.working: set[str] = set()  # messages that somebody is at
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
         self._writers: dict[int, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -58,11 +60,44 @@ class MemoryQueue:
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._enqueue("auto_start", project_id, list(task_ids))
 
-    def enqueue_write_back(self, project_id: int) -> None:
+    def enqueue_write_back(self, project_id: int, *, at_once: bool = False) -> None:
         self.ping()
         if not any(m.work == "write_back" and m.arguments == (project_id,) for m in [*self.messages, *self.later]):
             self._enqueue("write_back", project_id, interactive=False)
-            self.later.append(self.messages.pop())
+            if not at_once:
+                self.later.append(self.messages.pop())
+
+    def enqueue_check(self, project_id: int) -> None:
+        self.ping()
+        if project_id not in self.checked:
+            self.checked.add(project_id)
+            self._enqueue("check_project", project_id, interactive=False)
+
+    @contextmanager
+    def at_work(self, claimant: str) -> Iterator[None]:
+        self.ping()
+        self.working.add(claimant)
+        try:
+            yield
+        finally:
+            self.working.discard(claimant)
+
+    def silent(self, claimants: Collection[str]) -> set[str]:
+        self.ping()
+        return set(claimants) - self.working
+
+    def jobs_named(self) -> set[int]:
+        self.ping()
+        return {m.arguments[0] for m in [*self.messages, *self.later] if m.work == "annotate_chunk"}
+
+    @contextmanager
+    def sweeper_lock(self) -> Iterator[Callable[[], None] | None]:
+        with self.writer_lock(-1) as keep:
+            yield keep
+
+    def writer_at(self, project_id: int) -> bool:
+        self.ping()
+        return project_id in self._writers and self._writers[project_id].locked()
 
     def write_back_started(self, project_id: int) -> None:
         """Nothing to note: a message that is being worked on no longer waits."""

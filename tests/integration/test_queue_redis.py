@@ -17,7 +17,7 @@ from backend.adapters import rq_queue
 from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
 from backend.adapters.sql.records import LEASE
 from backend.core.errors import QueueError
-from backend.supervisor import FingerprintedWorker
+from backend.rq_processes import FingerprintedWorker
 from scripts.processes import free_port
 from scripts.services import Redis
 from tests.contract.queue_cases import QueueCases

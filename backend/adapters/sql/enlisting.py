@@ -76,7 +76,7 @@ def _changes(record: Record, row: Mapping[str, Any], *, absent: bool, read_since
     """What changes in a record whose task is enlisted again with this row."""
     unseen = record.delivery == "claimed" or (record.delivered_at or read_since) > read_since
     surely_absent = absent and not unseen
-    values: dict[str, Any] = {"job_id": row["job_id"], "hold_until": row["hold_until"]}
+    values: dict[str, Any] = {name: row[name] for name in ("job_id", "hold_until", "updated_at")}
     unchanged = record.data_hash == row["data_hash"]
     if unchanged and not record.state.finished:
         pass  # its answer is under way
@@ -90,6 +90,5 @@ def _changes(record: Record, row: Mapping[str, Any], *, absent: bool, read_since
             "data_hash": row["data_hash"],
             "delivery": "none",
             "rewrite": record.rewrite or (record.delivery in DELIVERED and not surely_absent),
-            "updated_at": row["updated_at"],
         }
     return values

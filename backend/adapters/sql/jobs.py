@@ -37,14 +37,14 @@ class SqlJobs(Database):
     def job(self, job_id: int) -> JobRow | None:
         with self.begin(read_only=True) as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
-        return _job(row) if row is not None else None
+        return to_job(row) if row is not None else None
 
     def jobs(self, project_id: int | None = None, limit: int = 20) -> list[JobRow]:
         query = sa.select(jobs).order_by(jobs.c.id.desc()).limit(limit)
         if project_id is not None:
             query = query.where(jobs.c.project_id == project_id)
         with self.begin(read_only=True) as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [to_job(row) for row in connection.execute(query).mappings()]
 
     def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> bool:
         values: dict[str, Any] = {"state": state, "reason": reason, "paused_by": None}
@@ -73,7 +73,7 @@ class SqlJobs(Database):
             )
             with self.begin(read_only=True) as connection:
                 rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(owning))).mappings()
-                found |= {row["id"]: _job(row) for row in rows}
+                found |= {row["id"]: to_job(row) for row in rows}
         return list(found.values())
 
     def finish_job_if_done(self, job_id: int) -> bool:
@@ -93,7 +93,8 @@ class SqlJobs(Database):
         return bool(done.rowcount)
 
 
-def _job(row: RowMapping) -> JobRow:
+def to_job(row: RowMapping) -> JobRow:
+    """A row of `jobs` as the services know it."""
     return JobRow(
         id=row["id"],
         project_id=row["project_id"],

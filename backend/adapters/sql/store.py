@@ -18,6 +18,7 @@ from backend.adapters.sql.records import SqlRecords
 from backend.adapters.sql.replies import SqlReplies
 from backend.adapters.sql.schema import projects
 from backend.adapters.sql.sums import SqlSums
+from backend.adapters.sql.upkeep import SqlUpkeep
 
 
 class SqlStore(
@@ -30,6 +31,7 @@ class SqlStore(
     SqlEvents,
     SqlCapabilities,
     SqlReplies,
+    SqlUpkeep,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
