@@ -5,13 +5,13 @@ import sys
 
 import httpx
 
-from scripts.benchmarks import labels, limits, service, shortlist
+from scripts.benchmarks import faults, labels, limits, service, shortlist
 from scripts.benchmarks.report import BenchError, SkippedError
 from scripts.demo_project import LabelStudioError
 from scripts.processes import ServiceError
 from scripts.product import CommandError
 
-BENCHMARKS = {"labels": labels, "limits": limits, "service": service, "shortlist": shortlist}
+BENCHMARKS = {"faults": faults, "labels": labels, "limits": limits, "service": service, "shortlist": shortlist}
 
 
 def main() -> int:

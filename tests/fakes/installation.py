@@ -14,6 +14,7 @@ from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError, PrelabelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
+from backend.ports.model import Model
 from backend.services.annotate import Caller
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
@@ -133,7 +134,7 @@ class Installation:
 
     @asynccontextmanager
     async def caller(self) -> AsyncIterator[Caller]:
-        model = self.model
+        model: Model = self.model
         if self.cached:
             model = CachedModel(self.model, self.store, endpoint="http://model/v1", sleep=self.clock.sleep_async)
         yield Caller(
