@@ -91,17 +91,18 @@ class LabelStudioApi:
     ) -> Iterator[Task]:
         """Pages of `id` and `data` only: other fields double the time. Pages are read by id, so that tasks which
         gain a prediction meanwhile do not shift the ones behind them out of sight."""
-        if ids is not None:
-            for start in range(0, len(ids), PAGE_SIZE):
-                yield from self._task_page(
-                    project_id,
-                    variables,
-                    {"selectedItems": {"all": False, "included": list(ids[start : start + PAGE_SIZE])}},
-                )
-            return
         items = []
         if without_version is not None:
             items.append(_filter("predictions_model_versions", "not_contains", "List", [without_version]))
+        if ids is not None:
+            for start in range(0, len(ids), PAGE_SIZE):
+                query: dict[str, JSON] = {
+                    "selectedItems": {"all": False, "included": list(ids[start : start + PAGE_SIZE])}
+                }
+                if items:
+                    query["filters"] = {"conjunction": "and", "items": items}
+                yield from self._task_page(project_id, variables, query)
+            return
         yield from self._filtered(project_id, variables, items)
 
     def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:

@@ -88,7 +88,7 @@ class Labels(Protocol):
         ids: Sequence[int] | None = None,
         without_version: str | None = None,
     ) -> Iterator[Task]:
-        """Tasks with only the named data keys, page by page; those of `ids`, or those without that version."""
+        """Tasks with only the named data keys, page by page; those of `ids`, and without that version."""
         ...
 
     def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -16,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.serving import make_server
 
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
-from backend.core.values import Prediction
+from backend.core.values import Prediction, Task
 from tests.fakes.memory_labels import MemoryLabels
 
 KEY = "a-legacy-token"
@@ -67,10 +68,14 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
         labels.set_project(number, request.json or {})
         return project(number)
 
+    @app.get("/api/projects/<int:number>/model-versions")
+    def versions(number: int) -> ResponseReturnValue:
+        return dict(labels.version_counts(number))
+
     @app.get("/api/tasks")
     def tasks() -> ResponseReturnValue:
         number, query = int(request.args["project"]), json.loads(request.args["query"])
-        found = labels.tasks(number, [], **_wanted(query))
+        found = labels.tasks(number, [], **_wanted(query)) if not _changed(query) else _changed_tasks(labels, number)
         labels.project(number)
         all_data = labels.projects[number].tasks
         page = [{"id": t.id, "data": all_data[t.id]} for t in found if t.id > _after(query)]
@@ -78,12 +83,22 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
 
 
 def _wanted(query: dict[str, Any]) -> dict[str, Any]:
-    if "selectedItems" in query:
-        return {"ids": query["selectedItems"]["included"]}
-    for item in query["filters"]["items"]:
+    wanted = {"ids": query["selectedItems"]["included"]} if "selectedItems" in query else {}
+    for item in query.get("filters", {}).get("items", []):
         if item["filter"] == "filter:tasks:predictions_model_versions":
-            return {"without_version": item["value"][0]}
-    return {}
+            wanted["without_version"] = item["value"][0]
+    return wanted
+
+
+def _changed(query: dict[str, Any]) -> bool:
+    items = query.get("filters", {}).get("items", [])
+    return any(
+        item["filter"] == "filter:tasks:updated_at" and datetime.fromisoformat(item["value"]).tzinfo for item in items
+    )
+
+
+def _changed_tasks(labels: MemoryLabels, number: int) -> Iterator[Task]:
+    return labels.changed_tasks(number, [], since=datetime.now(UTC))
 
 
 def _after(query: dict[str, Any]) -> int:

@@ -57,7 +57,9 @@ class MemoryLabels(MemoryProjects):
     ) -> Iterator[Task]:
         found = self._get(project_id)
         has = {p.task_id for p in found.predictions.values() if p.model_version == without_version}
-        wanted = set(found.tasks) - has if ids is None else set(ids) & set(found.tasks)
+        wanted = set(found.tasks) - has
+        if ids is not None:
+            wanted &= set(ids)
         for task_id in sorted(wanted):
             data = {name: value for name, value in found.tasks[task_id].items() if name in set(variables)}
             yield Task(id=task_id, project_id=project_id, data=data)
