@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -25,7 +26,7 @@ from backend.adapters.redis_signs import sign_of_life, silent
 from backend.core.errors import QueueError
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
-_OF_JOB = "job-"  # how the id of a message begins that is for tasks of a job
+_OF_A_JOB = re.compile(r"(?:job|prelabel-enlist)-(\d+)-")  # how the id of a message begins that is for a job
 STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
 CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
@@ -76,7 +77,7 @@ class RedisQueue:
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
                 description=f"job {job_id}, {len(task_ids)} tasks",
-                job_id=f"{_OF_JOB}{job_id}-{uuid4().hex}",
+                job_id=f"job-{job_id}-{uuid4().hex}",
             )
 
     def enqueue_sync(self, project_id: int) -> None:
@@ -170,8 +171,8 @@ class RedisQueue:
         dead = silent(self.connection, started)
         waiting = [*queue.get_job_ids(), *map(as_text, self._range(queue.scheduled_job_registry.key))]
         for message in [*waiting, *(message for message in started if message not in dead)]:
-            if message.startswith(_OF_JOB):
-                yield int(message.removeprefix(_OF_JOB).partition("-")[0])
+            if named := _OF_A_JOB.match(message):
+                yield int(named[1])
 
     def _range(self, key: str) -> list[bytes]:
         return list(self.connection.zrange(key, 0, -1))  # type: ignore[arg-type]
