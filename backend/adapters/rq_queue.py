@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -40,6 +40,7 @@ _FAILURE_TTL_S = 7 * 24 * 3600
 _SYNC_S = 30  # a message that was lost keeps no other away for longer
 _WRITE_BACK_ONCE_S = 60  # the same
 _CHECK_S = 45  # between two comparisons of a project with Label Studio
+_CHECKED_S = 7 * 24 * 3600  # so long it is remembered when that was
 _RETRY_S = (2, 5, *[10] * 30)  # for a message that failed as a whole: the database or Redis was away
 
 
@@ -102,9 +103,18 @@ class RedisQueue:
     def enqueue_check(self, project_id: int) -> None:
         with self._translated():
             if self.connection.set(f"prelabel:check:{project_id}", 1, nx=True, ex=_CHECK_S):
-                self._enqueue_bulk("backend.worker.check_project", project_id)
+                self._enqueue_bulk("backend.worker.check_project", project_id, at_front=True)
 
-    def _enqueue_bulk(self, function: str, project_id: int, *, delay_s: float = 0.0) -> None:
+    def checked_at(self, project_id: int) -> datetime | None:
+        with self._translated():
+            known = self.connection.get(f"prelabel:checked:{project_id}")
+        return datetime.fromisoformat(as_text(known)) if isinstance(known, bytes) else None
+
+    def set_checked(self, project_id: int, began: datetime) -> None:
+        with self._translated():
+            self.connection.set(f"prelabel:checked:{project_id}", began.isoformat(), ex=_CHECKED_S)
+
+    def _enqueue_bulk(self, function: str, project_id: int, *, delay_s: float = 0.0, at_front: bool = False) -> None:
         """Work on a whole project. It is not tried again: the sweeper comes back for what is left."""
         queue = self._queue(BULK)
         enqueue = partial(queue.enqueue_in, timedelta(seconds=delay_s)) if delay_s else queue.enqueue
@@ -115,6 +125,7 @@ class RedisQueue:
             result_ttl=_RESULT_TTL_S,
             failure_ttl=_FAILURE_TTL_S,
             description=f"{function.rpartition('.')[2]} {project_id}",
+            at_front=at_front,
         )
 
     def write_back_started(self, project_id: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 
@@ -33,6 +34,12 @@ class Queue(Protocol):
     def enqueue_check(self, project_id: int) -> None:
         """Ask for the project to be compared with Label Studio. Nothing is added for a while after one such."""
         ...
+
+    def checked_at(self, project_id: int) -> datetime | None:
+        """When the last comparison began that came to its end; None where nobody knows."""
+        ...
+
+    def set_checked(self, project_id: int, began: datetime) -> None: ...
 
     def at_work(self, claimant: str) -> AbstractContextManager[None]:
         """For whoever works on the message of this name: says that it lives. Soon after its death nothing says so."""

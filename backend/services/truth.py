@@ -34,8 +34,10 @@ class Truth:
         row = self.store.project(project_id)
         if row is None or row.version is None:
             return
+        began = self.clock()
         self._lost(row, row.version)
         self._edited(row, row.version)
+        self.queue.set_checked(project_id, began)
 
     def _lost(self, row: ProjectRow, version: str) -> None:
         """Predictions that Label Studio was given and does not hold: of a restored backup, or a killed server.
@@ -62,7 +64,8 @@ class Truth:
         recent = [job for job in self.store.jobs_since(self.clock() - _RECENT) if job.project_id == row.id]
         if not recent:
             return
-        since = min(job.created_at for job in recent) - _UNSEEN
+        begun = min(job.created_at for job in recent)
+        since = max(begun, self.queue.checked_at(row.id) or begun) - _UNSEEN
         changed = list(self.labels.changed_tasks(row.id, answerable(row.label_config).variables, since=since))
         edited = self._with_other_data(changed, version)
         if edited:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from backend.core.errors import QueueError
 from backend.ports.queue import Queue
 
+MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CALLS: dict[str, Callable[[Queue], object]] = {
     "ping": lambda queue: queue.ping(),
     "enqueue_chunk": lambda queue: queue.enqueue_chunk(1, [1], interactive=True),
@@ -21,6 +23,8 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "workers": lambda queue: queue.workers(),
     "workers_started_with": lambda queue: queue.workers_started_with(),
     "enqueue_check": lambda queue: queue.enqueue_check(1),
+    "checked_at": lambda queue: queue.checked_at(1),
+    "set_checked": lambda queue: queue.set_checked(1, MOMENT),
     "at_work": lambda queue: queue.at_work("a").__enter__(),
     "silent": lambda queue: queue.silent(["a"]),
     "jobs_named": lambda queue: queue.jobs_named(),
@@ -80,6 +84,12 @@ class QueueCases:
         for _ in range(2):
             queue.enqueue_check(1)
         assert queue.depth()["bulk"] == 1
+
+    def test_when_a_project_was_compared_is_remembered(self, queue: Queue) -> None:
+        assert queue.checked_at(1) is None
+        queue.set_checked(1, MOMENT)
+        assert queue.checked_at(1) == MOMENT
+        assert queue.checked_at(2) is None
 
     def test_jobs_are_named_by_messages_that_wait_or_come_later(self, queue: Queue) -> None:
         assert queue.jobs_named() == set()

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from backend.core.errors import QueueError
 from backend.core.values import JSON
@@ -32,6 +33,7 @@ class MemoryQueue:
         self.reachable = True
         self.worker_count = 1
         self.checked: set[int] = set()  # projects that were compared with Label Studio lately
+        self.comparisons: dict[int, datetime] = {}  # when the last of a project began
         self.working: set[str] = set()  # messages that somebody is at
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
         self._writers: dict[int, threading.Lock] = {}
@@ -72,6 +74,14 @@ class MemoryQueue:
         if project_id not in self.checked:
             self.checked.add(project_id)
             self._enqueue("check_project", project_id, interactive=False)
+
+    def checked_at(self, project_id: int) -> datetime | None:
+        self.ping()
+        return self.comparisons.get(project_id)
+
+    def set_checked(self, project_id: int, began: datetime) -> None:
+        self.ping()
+        self.comparisons[project_id] = began
 
     @contextmanager
     def at_work(self, claimant: str) -> Iterator[None]:

@@ -61,6 +61,8 @@ jobs = Table(
     Column("budget_usd", Float),
     Column("per_minute", Integer),
     Index(None, "project_id"),
+    Index(None, "state"),
+    Index(None, "finished_at"),
 )
 
 records = Table(

@@ -14,16 +14,16 @@ from backend.adapters.sql.schema import jobs, projects, records
 from backend.core.values import JobState, TaskState
 from backend.ports.store import JobRow
 
-_ENDED = [state.value for state in JobState if state.ended]
+_OPEN = [state.value for state in JobState if not state.ended]
 _GIVEN = ("handed", "written")
 
 
 class SqlUpkeep(Database):
     def open_jobs(self) -> list[JobRow]:
-        return self._jobs(jobs.c.state.not_in(_ENDED))
+        return self._jobs(jobs.c.state.in_(_OPEN))
 
     def jobs_since(self, moment: datetime) -> list[JobRow]:
-        return self._jobs(sa.or_(jobs.c.state.not_in(_ENDED), jobs.c.finished_at > moment))
+        return self._jobs(sa.or_(jobs.c.state.in_(_OPEN), jobs.c.finished_at > moment))
 
     def _jobs(self, condition: sa.ColumnElement[bool]) -> list[JobRow]:
         query = sa.select(jobs).where(condition).order_by(jobs.c.id)

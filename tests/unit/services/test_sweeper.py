@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 
 from backend.core.errors import ModelUnauthorized, StoreError
-from backend.core.values import JobState, Reply, Request
+from backend.core.values import JobState, Reply, Request, Task
 from backend.services.sweeper import PATIENCE
 from tests.fakes.installation import CONFIG, Installation, by_mood
 
@@ -277,6 +278,21 @@ class TestTruth:
             task_ids[2]: ["positive"],
         }
         assert len(installation.model.requests) == 4
+
+    def test_only_what_changed_since_the_last_comparison_is_read(self) -> None:
+        installation, project_id, _ = self.written()
+        asked: list[datetime] = []
+
+        def changed(*_: object, since: datetime) -> Iterator[Task]:
+            asked.append(since)
+            return iter(())
+
+        installation.labels.changed_tasks = changed  # type: ignore[method-assign,assignment]
+        installation.truth.check(project_id)
+        first = installation.clock()
+        installation.clock.now += timedelta(minutes=5)
+        installation.truth.check(project_id)
+        assert asked == [first - timedelta(minutes=3), first - timedelta(minutes=1)]
 
     def test_long_after_the_last_job_an_edited_task_is_left_alone(self) -> None:
         installation, project_id, task_ids = self.written()
