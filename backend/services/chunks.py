@@ -65,8 +65,8 @@ class ChunkWorker:
                 self._halt(job, row, error)
         if stopped:
             self._hand_on(job, task_ids, claimant)
-        owners = {job.id: job} | {owner.id: owner for owner in self.store.owners(job.project_id, job.version, task_ids)}
         written = self._deliver(job.project_id)
+        owners = {job.id: job} | {owner.id: owner for owner in self.store.owners(job.project_id, job.version, task_ids)}
         ended = [owner for owner in owners.values() if self.store.finish_job_if_done(owner.id)]
         if written is not None and any(owner.kind != "predict" for owner in ended):
             # Where no backend is connected, Label Studio takes the version only once there is a prediction of it.
