@@ -22,6 +22,7 @@ from backend.wiring import Parts
 
 _POLL_S = 0.5
 _SHORT_READING_S = 3.0
+_GOES_ON = {"fault": "The job goes on by itself once that is mended; no other run is needed."}  # by who paused it
 
 TokensOption = Annotated[
     int | None, typer.Option(min=1, help="Spend at most so many tokens, prompts and answers.", metavar="N")
@@ -106,7 +107,7 @@ def run_command(
         _wait_for_a_short_reading(parts, job_id)
     job = parts.store.job(job_id)
     assert job is not None  # it was made above, and jobs are never deleted
-    told = {**parts.summary(job), "warning": warning}
+    told = {**parts.summary(job), "paused_by": job.paused_by, "warning": warning}
     if as_json:
         print_json(told)
     else:
@@ -184,6 +185,9 @@ def _tell_run(parts: Parts, told: dict[str, Any], selection: Selection) -> None:
     if told["state"] in ("stopped", "stopped at budget"):
         show_counts(told)
         line(f"{told['state'].capitalize()}: {told['reason']}", console=err)
+    elif told["state"] == "paused":
+        show_counts(told)
+        line(f"Paused: {told['reason']} {_GOES_ON.get(told['paused_by'], '')}".rstrip(), console=err)
     elif told["reading"]:
         line(f"Job {told['job']} queued: a worker reads which tasks it is about, for {told['version']}.")
         line(f"Follow it: prelabel jobs show {told['job']} --follow")
@@ -191,7 +195,7 @@ def _tell_run(parts: Parts, told: dict[str, Any], selection: Selection) -> None:
             line(hint, console=err)
     elif told["tasks"] == 0:
         line(_nothing_to_do(parts, told, selection))
-    elif told["state"] in ("done", "paused", "cancelled"):
+    elif told["state"] in ("done", "cancelled"):
         show_job(told)
     else:
         line(f"Job {told['job']}: {told['tasks']} tasks queued as {told['version']}.")

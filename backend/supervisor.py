@@ -1,49 +1,44 @@
-"""The processes of `prelabel worker`: this one, which watches, its RQ workers on a queue each, and RQ's scheduler.
+"""The processes of `prelabel worker`: this one, which watches, its RQ workers on a queue each, RQ's scheduler, and the
+sweeper.
 
 A process that dies is started again. While Redis is away none runs: nothing is spent that cannot be written back.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from multiprocessing.context import ForkProcess
 from types import FrameType
 
 from redis.exceptions import RedisError
-from rq import Queue as RqQueue
-from rq import Worker
-from rq.job import Job
-from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 import backend.worker  # noqa: F401  - what the messages call: imported before the forks, not after each
-from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, STARTED_WITH, RedisQueue
+from backend import stopping
+from backend.adapters.rq_queue import HEARTBEAT_S, QUEUES, RedisQueue
 from backend.cleaning import Cleaning
 from backend.core.errors import QueueError
 from backend.learning import similarity
 from backend.logs import configure_logging
-from backend.reviving import Reviving
+from backend.rq_processes import FingerprintedWorker, Scheduler, end_with, is_news
 from backend.settings import Settings, load_settings
+from backend.sweeping import sweep
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
-_SCHEDULER = "scheduler"
+_SCHEDULER, _SWEEPER = "scheduler", "sweeper"
 _LOOK_S = 0.2
 _RESTART_S = 2.0
 _PING_S = 5.0
 _LONGEST_PAUSE_S = 15.0  # between two pings of a Redis that is away
 _WORKER_TTL_S = HEARTBEAT_S + 15  # RQ's idle worker gives a sign of life 15 s before this ends
 _MAINTENANCE_S = 30  # a dead worker's message is queued again about this long after its heartbeat ends
-_SCHEDULER_LOCK_S = timedelta(seconds=10)
 
 
 def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
@@ -57,14 +52,13 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
     similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
-    stop, redis, cleaning, reviving = _Stop(), _RedisWatch(parts.queue), Cleaning(parts), Reviving(parts)
-    team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER])
+    stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), Cleaning(parts)
+    team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER, _SWEEPER])
     _log.info("workers started", extra={"queues": dict(counts)})
     while not stop.asked:
         time.sleep(_LOOK_S)
         if redis.answers(at_once=team.has_losses):
             team.make_up()
-            reviving.look()
         else:
             team.ask_to_stop()
         cleaning.look()
@@ -160,8 +154,9 @@ def _run(role: str, parent: int) -> None:
     """An RQ worker on one queue, or the scheduler, in this process."""
     settings = load_settings()
     configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
-    logging.getLogger("rq.worker").addFilter(_is_news)
+    logging.getLogger("rq.worker").addFilter(is_news)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until RQ has its own handler: not the parent's
+    stopping.listen()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
     end_with(parent)
     parts = Parts(settings)
@@ -170,15 +165,17 @@ def _run(role: str, parent: int) -> None:
     rq_level = "DEBUG" if settings.log_level == "DEBUG" and settings.log_content else "WARNING"
     try:
         if role == _SCHEDULER:
-            scheduler = _Scheduler(
+            scheduler = Scheduler(
                 list(QUEUES.values()),
                 connection,
                 logging_level=rq_level,
                 serializer=JSONSerializer,
-                # The lock is on this name for a minute: the same one has it at once when it is started again.
+                # The lock is on this name: the same one has it at once when it is started again.
                 name=f"{socket.gethostname()}:{parent}",
             )
             scheduler.work()  # type: ignore[no-untyped-call]
+        elif role == _SWEEPER:
+            sweep(parts)
         else:
             worker = FingerprintedWorker(
                 [QUEUES[role]],
@@ -192,59 +189,3 @@ def _run(role: str, parent: int) -> None:
             worker.work(logging_level=rq_level)
     except RedisError as error:  # the parent looks at Redis when a process has ended, and tells
         raise SystemExit(1) from error
-
-
-class FingerprintedWorker(Worker):
-    """RQ's worker that tells in Redis, for as long as it is registered there, what it was started with.
-
-    Its fork for a message ends with it, so that no two are at the same message.
-    """
-
-    started_with: Mapping[str, str]
-
-    def register_birth(self) -> None:
-        super().register_birth()  # type: ignore[no-untyped-call]
-        self.connection.hset(self.key, STARTED_WITH, json.dumps(dict(self.started_with)))
-
-    def main_work_horse(self, job: Job, queue: RqQueue) -> None:
-        assert self.pid is not None  # it has started
-        end_with(self.pid)
-        super().main_work_horse(job, queue)
-
-    def subscribe(self) -> None:
-        """Not to RQ's remote commands: nobody sends any, and the thread for them only tells of a lost Redis."""
-
-
-class _Scheduler(RQScheduler):
-    """RQ's scheduler, which hands out messages that are to wait. Of several, one has the lock."""
-
-    @property
-    def should_reacquire_locks(self) -> bool:
-        """Soon after another one's lock has run out, not two minutes later."""
-        if self.lock_acquisition_time is None:
-            return True
-        return (
-            self._queue_names != self.acquired_locks and datetime.now() - self.lock_acquisition_time > _SCHEDULER_LOCK_S
-        )
-
-
-def end_with(parent: int) -> None:
-    """Give this process a SIGTERM when its parent is gone, however that ended.
-
-    Nothing else tells it of a parent that was killed; it would go on for ever, perhaps with old settings.
-    """
-    me = threading.main_thread().ident
-    assert me is not None  # it runs
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        signal.pthread_kill(me, signal.SIGTERM)  # to the main thread: it may be waiting in a call to Redis
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not what RQ says of a Redis that is away: the parent tells of it."""
-    error = record.exc_info[0] if record.exc_info else None
-    return "Redis" not in str(record.msg) and not (error is not None and issubclass(error, RedisError))

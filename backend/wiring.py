@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,10 +25,13 @@ from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
 from backend.adapters.templates import read_template
 from backend.core.errors import (
+    AgentUnknown,
     ModelBadRequest,
     ModelError,
+    ModelRateLimited,
     ModelServerError,
     ModelTimeout,
+    PrelabelError,
     QueueError,
     SettingsError,
 )
@@ -61,23 +64,30 @@ from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
 from backend.services.summaries import summary
+from backend.services.sweeper import Sweeper
+from backend.services.truth import Truth
 from backend.services.writeback import Writer
 from backend.settings import Settings
 
 _WARNING_TIMEOUT_S = 5.0
 _AS_MANY_AS_ASK = 10_000  # calls that wait for a job's pace; how many are in flight is bounded after it
 _WAITS_S = 120.0  # more than a call waits for its leaves and its place in a pool
+_PROBE_TIMEOUT_S = 20.0
 
 
 class Parts:
     """The parts of one process. Make it after any fork: it holds connections.
 
     `interactive`: somebody waits for what this process does; the model's governor lets its calls go first.
+    `stopping`: whether nothing more is to be begun in it.
     """
 
-    def __init__(self, settings: Settings, *, interactive: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, interactive: bool = False, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self.settings = settings
         self.interactive = interactive
+        self.stopping = stopping
 
     @cached_property
     def meters(self) -> RedisMeters:
@@ -150,6 +160,17 @@ class Parts:
             concurrency=self.settings.concurrency,
             interactive=self.interactive,
             go_on_s=GO_ON_S,
+            stopping=self.stopping,
+        )
+
+    @cached_property
+    def truth(self) -> Truth:
+        return Truth(store=self.store, labels=self.labels, queue=self.queue, clock=utc_now, jobs=self.jobs)
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        return Sweeper(
+            store=self.store, queue=self.queue, well=self._well, clock=utc_now, chunk_size=self.settings.chunk_size
         )
 
     @cached_property
@@ -278,6 +299,8 @@ class Parts:
                 sleep=asyncio.sleep,
                 random=random.random,
                 forget=self.store.forget_replies,
+                # Between two calls of a task only where its replies are kept: else it is asked to its end.
+                stopping=self.stopping if self.settings.cache_days else lambda: False,
             )
 
     def _governed(self, model: Model, governor: Governor) -> GovernedModel:
@@ -472,6 +495,22 @@ class Parts:
             limits=self.limits,
             endpoint=endpoint_of(self.settings.openai_base_url),
         )
+
+    def _well(self, job: JobRow) -> PrelabelError | None:
+        """Whether the endpoint of a paused job answers again, found out by one tiny call; None if so."""
+
+        async def ask() -> None:
+            agent = self.agent_of(self.store.project(job.project_id), job.agent)
+            async with self.model(_PROBE_TIMEOUT_S, agent=agent) as model:
+                await model.answers(agent.model)
+
+        try:
+            asyncio.run(ask())
+        except (ModelRateLimited, ModelTimeout):  # it took the question: key and account are good
+            return None
+        except (AgentUnknown, ModelError, SettingsError) as error:
+            return error
+        return None
 
     def need_key(self) -> None:
         if not self.settings.label_studio_api_key.get_secret_value():

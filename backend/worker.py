@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from rq import get_current_job
 
+from backend import stopping
 from backend.adapters.rq_queue import INTERACTIVE
 from backend.core.errors import PrelabelError
 from backend.core.log_fields import only_log_fields
@@ -56,6 +57,12 @@ def batch_step(job_id: int, after: int = 0) -> None:
         parts.batch_lane.step(job_id, after)
 
 
+def check_project(project_id: int) -> None:
+    """Compare a project with Label Studio."""
+    with _parts("check_project", project=project_id) as parts:
+        parts.truth.check(project_id)
+
+
 def sync_project(project_id: int) -> None:
     """Read a project again and align its version everywhere."""
     with _parts("sync_project", project=project_id) as parts:
@@ -78,7 +85,7 @@ class MessageFailed(Exception):
 def _parts(work: str, *, interactive: bool = False, **ids: int) -> Iterator[Parts]:
     """The parts for one message. An error is logged as one line here, and RQ tries again later."""
     message = get_current_job()
-    parts, started = Parts(load_settings(), interactive=interactive), time.monotonic()
+    parts, started = Parts(load_settings(), interactive=interactive, stopping=stopping.asked), time.monotonic()
     with only_log_fields(message=message.id if message else "direct", **ids):
         result = "failed"
         try:

@@ -10,6 +10,7 @@ import base64
 import heapq
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -93,6 +94,9 @@ class LabelStudioApi:
     ) -> Iterator[Task]:
         """Pages of `id` and `data` only: other fields double the time. Pages are read by id, so that tasks which
         gain a prediction meanwhile do not shift the ones behind them out of sight."""
+        items = []
+        if without_version is not None:
+            items.append(_lacking(without_version))
         if ids is not None:
             ids = sorted(ids)
             for start in range(0, len(ids), PAGE_SIZE):
@@ -100,12 +104,19 @@ class LabelStudioApi:
                 query: dict[str, JSON] = {"selectedItems": {"all": False, "included": included}}
                 yield from self._task_page(project_id, variables, {**query, "ordering": ["tasks:id"]})
             return
+        yield from self._filtered(project_id, variables, items, after)
+
+    def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return self._filtered(project_id, variables, [_filter("updated_at", "greater", "Datetime", moment)])
+
+    def _filtered(
+        self, project_id: int, variables: Sequence[str], items: Sequence[Mapping[str, JSON]], after: int = 0
+    ) -> Iterator[Task]:
         last = after
         while True:
-            items = [_filter("id", "greater", "Number", last)]
-            if without_version is not None:
-                items.append(_lacking(without_version))
-            query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
+            both = [_filter("id", "greater", "Number", last), *items]
+            query = {"filters": {"conjunction": "and", "items": both}, "ordering": ["tasks:id"]}
             page = self._task_page(project_id, variables, query)
             yield from page
             if len(page) < PAGE_SIZE:
@@ -187,6 +198,10 @@ class LabelStudioApi:
 
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return {task.id for task in self.tasks(project_id, (), ids=ids)} if ids else set()
+
+    def version_counts(self, project_id: int) -> Mapping[str, int]:
+        found = self._get(f"/api/projects/{project_id}/model-versions")
+        return {version: n for version, n in found.items() if isinstance(n, int)}
 
     # --- predictions ----------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from backend.core.errors import (
     ModelServerError,
     ModelTimeout,
     ModelUnauthorized,
+    ModelUnknown,
     ModelUnreachable,
 )
 from backend.core.limits import read_limits
@@ -157,6 +158,14 @@ class OpenAIModel:
             f"The model endpoint {self.endpoint} refuses a plain question in every form: check PRELABEL_MODEL."
         )
 
+    async def answers(self, model: str) -> None:
+        """One tiny call, in the form that the endpoint is known to take. Raises a `ModelError`."""
+        known = self._memory.capabilities(self.endpoint, model)
+        if known is None:
+            await self.probe(model)
+        else:
+            await self._call(replace(_PROBE, model=model), known)
+
     def _remember(self, model: str, found: Capabilities) -> Capabilities:
         self._known[model] = found
         self._memory.save_capabilities(self.endpoint, model, found)
@@ -282,7 +291,7 @@ def _translate_status(error: openai.APIStatusError, endpoint: str, key_variable:
     ):
         return ContextTooLong("The prompt does not fit the model's window: use a model with a longer one.")
     if status == 404:
-        return ModelBadRequest(f"The model endpoint {endpoint} has no such model or route: check PRELABEL_MODEL.")
+        return ModelUnknown(f"The model endpoint {endpoint} has no such model or route: check PRELABEL_MODEL.")
     return ModelBadRequest(f"The model endpoint {endpoint} refused the request with HTTP {status}.")
 
 

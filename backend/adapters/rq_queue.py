@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import redis
 from redis.exceptions import LockError, RedisError
@@ -17,20 +19,24 @@ from rq import Queue as RqQueue
 from rq import Retry, Worker
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
+from rq.utils import as_text, parse_composite_key
 from rq.worker import BaseWorker
 
 from backend.adapters.clock import utc_now
 from backend.adapters.queue_levels import ask_server, failure_classes, queue_level
+from backend.adapters.redis_signs import sign_of_life, silent
 from backend.core.errors import QueueError
 from backend.ports.queue import QueueLevel, QueueServer
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
+_OF_A_JOB = re.compile(r"(?:job|prelabel-enlist)-(\d+)-")  # how the id of a message begins that is for a job
 STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
 CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
 HEARTBEAT_S = 5  # how often a worker gives a sign of life
 _ALIVE_S = 4 * HEARTBEAT_S
-_WRITER_LOCK_S = 30  # renewed while the writer lives: so long does a dead one keep others away
+_WRITER_LOCK_S = 15  # renewed while the writer lives: so long does a dead one keep others away
+_SWEEPER_LOCK_S = 15  # the same
 _WRITE_BACK_S = 15  # how long what a writer had to leave waits for the next try
 _RESULT_TTL_S = 60
 _FAILURE_TTL_S = 7 * 24 * 3600
@@ -38,7 +44,9 @@ _SYNC_S = 30  # a message that was lost keeps no other away for longer
 _WRITE_BACK_ONCE_S = 60  # the same
 _BATCH_STEP_ONCE_S = 60  # the same, after the time that the message waits
 _AHEAD = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.STARTED)  # messages that are still to have an effect
-_RETRY_S = (2, 5, 15, 60, 240)  # for a message that failed as a whole: Label Studio or the database was away
+_CHECK_S = 45  # between two comparisons of a project with Label Studio
+_CHECKED_S = 7 * 24 * 3600  # so long it is remembered when that was
+_RETRY_S = (2, 5, *[10] * 30)  # for a message that failed as a whole: the database or Redis was away
 
 
 class RedisQueue:
@@ -75,6 +83,7 @@ class RedisQueue:
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
                 description=f"job {job_id}, {len(task_ids)} tasks",
+                job_id=f"job-{job_id}-{uuid4().hex}",
             )
 
     def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
@@ -109,19 +118,39 @@ class RedisQueue:
         with self._translated():
             self._enqueue_small("backend.worker.auto_start", project_id, list(task_ids))
 
-    def enqueue_write_back(self, project_id: int) -> None:
+    def enqueue_write_back(self, project_id: int, *, at_once: bool = False) -> None:
+        delay_s = 0 if at_once else _WRITE_BACK_S
         with self._translated():
             if self.connection.set(f"prelabel:write-back:{project_id}", 1, nx=True, ex=_WRITE_BACK_ONCE_S):
-                self._queue(BULK).enqueue_in(
-                    timedelta(seconds=_WRITE_BACK_S),
-                    "backend.worker.write_back",
-                    project_id,
-                    job_timeout=CHUNK_TIMEOUT_S,
-                    result_ttl=_RESULT_TTL_S,
-                    failure_ttl=_FAILURE_TTL_S,
-                    retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
-                    description=f"write back project {project_id}",
-                )
+                self._enqueue_bulk("backend.worker.write_back", project_id, delay_s=delay_s)
+
+    def enqueue_check(self, project_id: int) -> None:
+        with self._translated():
+            if self.connection.set(f"prelabel:check:{project_id}", 1, nx=True, ex=_CHECK_S):
+                self._enqueue_bulk("backend.worker.check_project", project_id, at_front=True)
+
+    def checked_at(self, project_id: int) -> datetime | None:
+        with self._translated():
+            known = self.connection.get(f"prelabel:checked:{project_id}")
+        return datetime.fromisoformat(as_text(known)) if isinstance(known, bytes) else None
+
+    def set_checked(self, project_id: int, began: datetime) -> None:
+        with self._translated():
+            self.connection.set(f"prelabel:checked:{project_id}", began.isoformat(), ex=_CHECKED_S)
+
+    def _enqueue_bulk(self, function: str, project_id: int, *, delay_s: float = 0.0, at_front: bool = False) -> None:
+        """Work on a whole project. It is not tried again: the sweeper comes back for what is left."""
+        queue = self._queue(BULK)
+        enqueue = partial(queue.enqueue_in, timedelta(seconds=delay_s)) if delay_s else queue.enqueue
+        enqueue(
+            function,
+            project_id,
+            job_timeout=CHUNK_TIMEOUT_S,
+            result_ttl=_RESULT_TTL_S,
+            failure_ttl=_FAILURE_TTL_S,
+            description=f"{function.rpartition('.')[2]} {project_id}",
+            at_front=at_front,
+        )
 
     def write_back_started(self, project_id: int) -> None:
         with self._translated():
@@ -199,24 +228,56 @@ class RedisQueue:
         lately = utc_now() - timedelta(seconds=_ALIVE_S)
         return [w for w in found if w.last_heartbeat is not None and w.last_heartbeat > lately]
 
+    @contextmanager
+    def at_work(self, claimant: str) -> Iterator[None]:
+        with self._translated(), sign_of_life(self.connection, claimant):
+            yield
+
+    def silent(self, claimants: Collection[str]) -> set[str]:
+        with self._translated():
+            return silent(self.connection, claimants)
+
+    def jobs_named(self) -> set[int]:
+        with self._translated():
+            return {job_id for name in QUEUES.values() for job_id in self._jobs_named_in(self._queue(name))}
+
+    def _jobs_named_in(self, queue: RqQueue) -> Iterator[int]:
+        """A message that somebody has in hand counts only while he lives: RQ itself takes minutes to see that."""
+        started = [parse_composite_key(as_text(entry))[0] for entry in self._range(queue.started_job_registry.key)]
+        dead = silent(self.connection, started)
+        waiting = [*queue.get_job_ids(), *map(as_text, self._range(queue.scheduled_job_registry.key))]
+        for message in [*waiting, *(message for message in started if message not in dead)]:
+            if named := _OF_A_JOB.match(message):
+                yield int(named[1])
+
+    def _range(self, key: str) -> list[bytes]:
+        return list(self.connection.zrange(key, 0, -1))  # type: ignore[arg-type]
+
+    def writer_at(self, project_id: int) -> bool:
+        with self._translated():
+            return bool(self.connection.exists(_writer_key(project_id)))
+
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
-        return self._lock(f"prelabel:writer:{project_id}", "another worker writes this project back")
+        return self._lock(_writer_key(project_id), _WRITER_LOCK_S, "another worker writes this project back")
 
     def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
-        return self._lock(f"prelabel:batch:{job_id}", "another worker is at this job's batches")
+        return self._lock(f"prelabel:batch:{job_id}", _WRITER_LOCK_S, "another worker is at this job's batches")
+
+    def sweeper_lock(self) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._lock("prelabel:sweeper", _SWEEPER_LOCK_S, "another machine's sweeper is at work")
 
     @contextmanager
-    def _lock(self, name: str, other: str) -> Iterator[Callable[[], None] | None]:
+    def _lock(self, key: str, lasts_s: float, other: str) -> Iterator[Callable[[], None] | None]:
         """`other` tells who may be at it when it has been lost."""
         with self._translated():
             # Not local to a thread: the one that renews it must know its token.
-            lock = self.connection.lock(name, timeout=_WRITER_LOCK_S, thread_local=False)
+            lock = self.connection.lock(key, timeout=lasts_s, thread_local=False)
             got = lock.acquire(blocking=False)
         if not got:
             yield None
             return
         try:
-            with _renewed(lock):
+            with _renewed(lock, lasts_s):
                 yield partial(self._keep, lock, other)
         finally:
             # It may have run out: then another worker may be at it, which the store's claims allow for.
@@ -241,24 +302,30 @@ class RedisQueue:
             raise away(self.address, error) from error
 
 
+def _writer_key(project_id: int) -> str:
+    return f"prelabel:writer:{project_id}"
+
+
 def place(known: Mapping[str, Any]) -> str:
     """Where Redis is, from the arguments of its connections: without user and password."""
     return str(known.get("path") or f"{known.get('host')}:{known.get('port', 6379)}/{known.get('db', 0)}")
 
 
 def away(address: str, error: RedisError) -> QueueError:
+    if "No space left" in str(error) or "MISCONF" in str(error):
+        return QueueError(f"Redis at {address} cannot write to its disk: make room there; the work then goes on.")
     return QueueError(
         f"Redis cannot be used at {address} ({type(error).__name__}): check REDIS_URL and that the server is running."
     )
 
 
 @contextmanager
-def _renewed(lock: Lock) -> Iterator[None]:
+def _renewed(lock: Lock, lasts_s: float) -> Iterator[None]:
     """Renew the lock from a thread: however long one call takes, it lasts, and it ends soon after the process."""
     left = threading.Event()
 
     def renew() -> None:
-        while not left.wait(_WRITER_LOCK_S / 3):
+        while not left.wait(lasts_s / 3):
             with suppress(RedisError):
                 lock.reacquire()
 

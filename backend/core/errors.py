@@ -17,9 +17,9 @@ PrelabelError
 |- BudgetReached             the job may spend no more: it pauses
 |- LimitFarOff               the model's limit leaves no room for a while: the tasks are given back until then
 `- ModelError                a model call failed
-   |- ModelUnreachable         no connection: the job stops, nothing is lost
-   |- ModelUnauthorized        the key is refused: the job stops
-   |- ModelQuotaExhausted      the account cannot pay: the job stops
+   |- ModelUnreachable         no connection: the job pauses until the endpoint answers again
+   |- ModelUnauthorized        the key is refused: the job pauses likewise
+   |- ModelQuotaExhausted      the account cannot pay: the job pauses likewise
    |- ModelRateLimited         429; `retry_after_s` where the endpoint says it
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
@@ -27,6 +27,7 @@ PrelabelError
    |- BatchNotOffered          the endpoint has no batch API: nothing is submitted
    |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
    `- ModelBadRequest          any other 4xx: asking again would not help
+      `- ModelUnknown            the endpoint has no such model or route: the job pauses likewise
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ class ModelError(PrelabelError):
 
     kind = "model_error"
     stops_job = False  # True: every other task would fail the same way
+    heals = False  # True, with `stops_job`: it may be well again without anything changing here
     transient = False  # True: worth asking again after a while
     limited = False  # True: because of a limit or of too much load, so that all workers should call less
     retry_after_s: float | None = None  # as the endpoint says it
@@ -133,6 +135,7 @@ class ModelUnreachable(ModelError):
 
     kind = "unreachable"
     stops_job = True
+    heals = True
     transient = True
 
 
@@ -141,6 +144,7 @@ class ModelUnauthorized(ModelError):
 
     kind = "unauthorized"
     stops_job = True
+    heals = True
 
 
 class ModelQuotaExhausted(ModelError):
@@ -148,6 +152,7 @@ class ModelQuotaExhausted(ModelError):
 
     kind = "quota_exhausted"
     stops_job = True
+    heals = True
 
 
 class ModelRateLimited(ModelError):
@@ -200,3 +205,11 @@ class ModelBadRequest(ModelError):
     """A 4xx that asking again would not mend."""
 
     kind = "bad_request"
+
+
+class ModelUnknown(ModelBadRequest):
+    """404: no such model or route."""
+
+    kind = "unknown_model"
+    stops_job = True
+    heals = True

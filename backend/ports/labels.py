@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from backend.core.values import JSON, Prediction, Task
@@ -102,6 +103,15 @@ class Labels(Protocol):
     ) -> Iterator[int]:
         """Ids of tasks in ascending order, each once: those that the Data Manager's `view` shows (its "filters" and
         "selectedItems"), or of `ids` those that exist, or all; with `without_version` only those that lack it."""
+        ...
+
+    def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
+        """Tasks that somebody changed after that moment, their data or their annotations; an import of predictions
+        is no change."""
+        ...
+
+    def version_counts(self, project_id: int) -> Mapping[str, int]:
+        """How many predictions of each version there are."""
         ...
 
     def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -53,8 +54,38 @@ class Queue(Protocol):
 
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None: ...
 
-    def enqueue_write_back(self, project_id: int) -> None:
-        """Ask for the project to be written back in a while. Nothing is added while one such waits."""
+    def enqueue_write_back(self, project_id: int, *, at_once: bool = False) -> None:
+        """Ask for the project to be written back in a while, or now. Nothing is added while one such waits."""
+        ...
+
+    def enqueue_check(self, project_id: int) -> None:
+        """Ask for the project to be compared with Label Studio. Nothing is added for a while after one such."""
+        ...
+
+    def checked_at(self, project_id: int) -> datetime | None:
+        """When the last comparison began that came to its end; None where nobody knows."""
+        ...
+
+    def set_checked(self, project_id: int, began: datetime) -> None: ...
+
+    def at_work(self, claimant: str) -> AbstractContextManager[None]:
+        """For whoever works on the message of this name: says that it lives. Soon after its death nothing says so."""
+        ...
+
+    def silent(self, claimants: Collection[str]) -> set[str]:
+        """Those of these messages that nobody says to be at work on."""
+        ...
+
+    def jobs_named(self) -> set[int]:
+        """The jobs for whose tasks there is a message: one that waits, is to come later, or is worked on."""
+        ...
+
+    def sweeper_lock(self) -> AbstractContextManager[Callable[[], None] | None]:
+        """For the one sweeper of the installation, as `writer_lock`."""
+        ...
+
+    def writer_at(self, project_id: int) -> bool:
+        """Whether somebody has the writer's lock of the project."""
         ...
 
     def write_back_started(self, project_id: int) -> None:

@@ -14,6 +14,7 @@ from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
 from backend.ports.replies import Replies
+from backend.ports.upkeep import Upkeep
 
 READING = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING)  # states of a job in which its tasks are read
 BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
@@ -131,7 +132,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from backend.dialogue import Dialogue, Question, annotate
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
+from backend.services.keeping import Keeping
 from backend.services.together import storing
 
 _log = logging.getLogger(__name__)
@@ -41,6 +43,11 @@ def _nothing_is_kept(request_keys: Collection[str]) -> None:
     """For a model whose replies are not stored."""
 
 
+def _goes_on() -> bool:
+    """For a process that nobody stops, and a job that nobody pauses."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """How the model is called: the one retry loop, with its sleep and its randomness handed in."""
@@ -50,9 +57,11 @@ class Caller:
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     forget: Callable[[Collection[str]], None] = _nothing_is_kept  # stored replies to the requests with these keys
+    stopping: Callable[[], bool] = _goes_on  # whether no further call is to be begun
 
     async def ask(self, request: Request) -> Reply:
-        """Ask until there is an answer or no sense in asking. Raises a `ModelError`."""
+        """Ask until there is an answer or no sense in asking. Raises a `ModelError`, and `LimitFarOff` where the
+        endpoint goes on refusing because of a limit, or this process is to stop."""
         return await self._until_answered(lambda: self.model.ask(request))
 
     async def takes_images(self, model: str) -> bool:
@@ -62,11 +71,15 @@ class Caller:
     async def _until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
         attempt = 0
         while True:
+            if self.stopping():
+                raise LimitFarOff("The worker stops.", wait_s=0.0)
             attempt += 1
             try:
                 return await call()
             except ModelError as error:
                 delay_s = retry_delay(error, attempt, self.random())
+                if delay_s is None and error.limited:  # no fault of the task: another time it is answered
+                    raise LimitFarOff(str(error), wait_s=error.retry_after_s or 0.0) from error
                 if delay_s is None:
                     raise
                 _log.info("model call is tried again", extra={"error": error.kind, "attempt": attempt})
@@ -98,11 +111,6 @@ class ChunkRun:
             self.over_budget = error
         elif isinstance(error, QueueError):
             self.away = error
-
-
-def _goes_on() -> bool:
-    """For a job that nobody pauses."""
-    return False
 
 
 @dataclass
@@ -144,7 +152,7 @@ async def annotate_records(
     """
     run = ChunkRun()
     supply = _Supply(run, deque(records), further, is_halted, until=monotonic() + longest_s)
-    save = storing(store.save_outcomes)
+    save, keeping = storing(store.save_outcomes), Keeping(caller.sleep)
 
     async def one_after_another() -> None:
         while (record := supply.next()) is not None:
@@ -158,7 +166,7 @@ async def annotate_records(
                 if said.usage.calls:  # paid for; the replies are kept, and the task is asked for the rest later
                     store.add_usage(record.id, said.usage, said.latency_s)
                 return
-            await save((record.id, record.data_hash, outcome))
+            await keeping.keep(partial(save, (record.id, record.data_hash, outcome)))
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -29,7 +29,7 @@ from backend.services.batch_files import MAX_BYTES, MAX_REQUESTS, BatchFiles
 from backend.services.batch_out import BatchesOut
 from backend.services.batch_requests import StoredReplies
 from backend.services.batch_walk import Walk
-from backend.services.chunks import why_other_version
+from backend.services.chunks import other_version
 from backend.services.projects import Projects
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,9 @@ class BatchLane:
         except LimitFarOff as error:
             return Again(delay_s=max(self.poll_s, error.wait_s))
         except (AgentUnknown, ConfigError, SettingsError, ModelError) as error:
+            if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
+                self.store.pause_job(job.id, str(error), by="fault")  # the sweeper sees to it that it goes on
+                return None
             if not isinstance(error, ModelError) or not error.transient:
                 self._stop(job, str(error))
                 return None
@@ -108,7 +111,7 @@ class BatchLane:
                 return None
             question = self.projects.question(project, job.agent)
             if question.version != job.version:
-                self._stop(job, why_other_version(project, job.version, question.version))
+                self._stop(job, str(other_version(project, job.version, question.version)))
                 return None
             self.store.set_job_state(job.id, JobState.RUNNING)
             return await self._walk(job, question, caller, endpoint, after=after, keep=keep)

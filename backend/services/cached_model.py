@@ -7,13 +7,15 @@ probabilities is not served where they are wanted and the endpoint gives them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 from backend.core.values import Reply, Request, Usage, canonical_hash
 from backend.ports.model import Capabilities, Model
 from backend.ports.replies import Replies
+from backend.services.keeping import Keeping
 from backend.services.together import Together, storing
 
 # How an endpoint says that the reply is all there: OpenAI's words, and what gateways pass on from other servers.
@@ -29,8 +31,16 @@ class CachedModel:
     to hold a lock in the database for as long as a model takes, or leave others waiting for one that was killed.
     """
 
-    def __init__(self, model: Model, replies: Replies, *, endpoint: str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        replies: Replies,
+        *,
+        endpoint: str,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._model = model
+        self._keeping = Keeping(sleep)
         self._replies = replies
         self._endpoint = endpoint
         self._look_up = Together(self._known)
@@ -50,7 +60,7 @@ class CachedModel:
             reply = await self._model.ask(request)
             got = kept_as(self._endpoint, request.key, reply, logprobs=request.logprobs)
             if got is not None:
-                await self._keep((got, request.key, reply))
+                await self._keeping.keep(partial(self._keep, (got, request.key, reply)))
             return reply
 
     async def capabilities(self, model: str) -> Capabilities:

@@ -11,8 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
-from backend.core.errors import AgentUnknown, ConfigError, LimitFarOff, SettingsError
-from backend.core.values import Agent, JobState
+from backend.core.errors import (
+    AgentUnknown,
+    ConfigError,
+    LabelStudioUnauthorized,
+    LabelStudioUnreachable,
+    LimitFarOff,
+    ModelError,
+    PrelabelError,
+    SettingsError,
+)
+from backend.core.values import Agent, JobState, TaskState
 from backend.ports.queue import Queue
 from backend.ports.store import JobRow, ProjectRow, Record, Store
 from backend.services.annotate import Caller, ChunkRun, annotate_records
@@ -45,6 +54,7 @@ class ChunkWorker:
     concurrency: int
     interactive: bool = False  # from which queue its messages are
     go_on_s: float = 0.0  # so long a bulk message takes further tasks of its job
+    stopping: Callable[[], bool] = lambda: False  # whether nothing more is to be begun in this process
 
     def work(self, job_id: int, task_ids: Sequence[int], claimant: str) -> None:
         """Annotate what is still to do of these tasks, write back, end what is all done. Idempotent.
@@ -59,37 +69,60 @@ class ChunkWorker:
         row = self.store.project(job.project_id)
         stopped = job.state in _HALTED
         if not stopped and row is not None:
-            reason = self._annotate(job, row, task_ids, claimant)
-            if reason is not None:
-                _log.error("job stopped", extra={"job": job.id, "reason": reason})
-                self.store.set_job_state(job.id, JobState.STOPPED, reason)
-            stopped = self._is_halted(job.id)
+            with self.queue.at_work(claimant):
+                error = self._annotate(job, row, task_ids, claimant)
+            if error is not None:
+                self._halt(job, row, error)
+            stopped = error is not None or self._is_halted(job.id)
         if stopped:
             self._hand_on(job, task_ids, claimant)
-        self.writer.write_back(job.project_id)
+        written = self._deliver(job.project_id)
         owners = {job.id: job} | {owner.id: owner for owner in self.store.owners(job.project_id, job.version, task_ids)}
         ended = [owner for owner in owners.values() if self.store.finish_job_if_done(owner.id)]
-        if any(owner.kind != "predict" for owner in ended):
+        if written is not None and any(owner.kind != "predict" for owner in ended):
             # Where no backend is connected, Label Studio takes the version only once there is a prediction of it.
             self.projects.sync(self.writer.labels, job.project_id)
 
     def write_back(self, project_id: int) -> None:
         """Write back what the chunks had to leave: to another writer that died, or because it was held."""
-        if self.writer.write_back(project_id):
+        if self._deliver(project_id):
             self.projects.sync(self.writer.labels, project_id)
 
-    def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> str | None:
-        """Annotate what can be claimed; returns why the job must stop."""
+    def _deliver(self, project_id: int) -> int | None:
+        """Write back what is due: how many predictions; None where it is left to a later message."""
+        try:
+            if not self.stopping():
+                return self.writer.write_back(project_id)
+        except (LabelStudioUnreachable, LabelStudioUnauthorized) as error:
+            _log.error("predictions wait to be written", extra={"project": project_id, "reason": str(error)})
+        self.queue.enqueue_write_back(project_id)
+        return None
+
+    def _halt(self, job: JobRow, row: ProjectRow, error: PrelabelError) -> None:
+        """Pause the job where it may go on by itself (`services/sweeper.py` sees to it), else stop it."""
+        extra = {"job": job.id, "reason": str(error)}
+        if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
+            if self.store.pause_job(job.id, str(error), by="fault"):
+                _log.error("job paused", extra=extra)
+            return
+        stopped = self.store.set_job_state(job.id, JobState.STOPPED, str(error))
+        _log.error("job stopped", extra=extra)
+        if stopped and isinstance(error, ProjectChanged) and row.auto_start:
+            self.queue.enqueue_auto_start(job.project_id, self.store.job_task_ids(job.id, list(TaskState)))
+
+    def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> PrelabelError | None:
+        """Annotate what can be claimed; returns why the job cannot go on."""
         try:
             question = self.projects.question(row, job.agent)
         except (ConfigError, AgentUnknown) as error:
-            return str(error)
+            return error
         if question.version != job.version:
-            return why_other_version(row, job.version, question.version)
+            return other_version(row, job.version, question.version)
         if job.state == JobState.QUEUED:
             self.store.set_job_state(job.id, JobState.RUNNING)
+        halted = _now_and_then(lambda: self._is_halted(job.id))
 
-        async def annotate() -> str | None:
+        async def annotate() -> PrelabelError | None:
             go_on_s = 0.0 if self.interactive else self.go_on_s
             hand = Hand(
                 self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s, only=partial(self._own, job)
@@ -103,19 +136,19 @@ class ChunkWorker:
                     self.store,
                     concurrency=self.concurrency + self.concurrency // _PREPARED,
                     further=hand.more,
-                    is_halted=_now_and_then(lambda: self._is_halted(job.id)),
+                    is_halted=lambda: self.stopping() or halted(),
                 )
             return self._after(job, run, hand.left(run.released))
 
         try:
             return asyncio.run(annotate())
         except SettingsError as error:  # there is no model to ask: nothing was claimed
-            return str(error)
+            return error
 
-    def _after(self, job: JobRow, run: ChunkRun, left: Sequence[int]) -> str | None:
-        """See to the tasks that were given back; returns why the job must stop."""
+    def _after(self, job: JobRow, run: ChunkRun, left: Sequence[int]) -> PrelabelError | None:
+        """See to the tasks that were given back; returns why the job cannot go on."""
         if run.stopped_by is not None:
-            return str(run.stopped_by)
+            return run.stopped_by
         if run.over_budget is not None:
             reason = budget_reached(job, self.store)
             if self.store.pause_job(job.id, reason, by="budget"):
@@ -142,6 +175,8 @@ class ChunkWorker:
         """A message for what was given back, for when the model's limit has room again."""
         delay_s = min(max(far_off.wait_s if far_off else 0.0, _SHORTEST_DELAY_S), _LONGEST_DELAY_S)
         reason = str(far_off or "The message took too long.")
+        if self.stopping():
+            delay_s, reason = 0.0, "The worker stops."
         extra = {"job": job.id, "tasks": len(task_ids), "seconds": round(delay_s), "reason": reason}
         _log.info("tasks are put off", extra=extra)
         self.queue.enqueue_chunk(job.id, task_ids, interactive=self.interactive, delay_s=delay_s)
@@ -168,6 +203,10 @@ class ChunkWorker:
             enqueue_tasks(self.store, self.queue, owner, owned)
 
 
+class ProjectChanged(ConfigError):
+    """The project is no longer what the job was made for."""
+
+
 def _now_and_then(look: Callable[[], bool]) -> Callable[[], bool]:
     """`look`, asked at most once a second; what it found in between."""
     next_look, found = 0.0, False
@@ -181,10 +220,10 @@ def _now_and_then(look: Callable[[], bool]) -> Callable[[], bool]:
     return looked
 
 
-def why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
+def other_version(row: ProjectRow, of_job: str, of_worker: str) -> ConfigError:
     """The project as it is stored gives whoever asked for the job one version and this worker another: then it is
     not the project that changed."""
     if row.version == of_job:
         told = f"version {of_worker} there, {of_job} here"
-        return f"The worker was started with other settings ({told}): {RESTART}, then run again."
-    return "The labeling config, the instructions or the agent changed meanwhile: run again."
+        return ConfigError(f"The worker was started with other settings ({told}): {RESTART}, then run again.")
+    return ProjectChanged("The labeling config, the instructions or the agent changed meanwhile: run again.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -99,8 +99,13 @@ class Jobs:
         if row.version is None or not row.auto_start:
             return None
         variables = answerable(row.label_config).variables
-        job_id = self.store.create_job(project_id, row.version, "webhook")
-        self.store.enlist(job_id, self.labels.tasks(project_id, variables, ids=task_ids), absent=False)
+        tasks = self.labels.tasks(project_id, variables, ids=task_ids)
+        return self.start(project_id, row.version, "webhook", tasks)
+
+    def start(self, project_id: int, version: str, kind: str, tasks: Iterable[Task]) -> int:
+        """A job over these tasks; returns its id."""
+        job_id = self.store.create_job(project_id, version, kind)
+        self.store.enlist(job_id, tasks, absent=False)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
 

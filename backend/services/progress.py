@@ -31,11 +31,10 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen by itself: ended and written back, or paused until a person resumes it."""
+        """Whether nothing more will happen soon: ended and written back, or paused with nothing in flight."""
         if self.job.state == "done":
             return not self.counts.undelivered
-        waits_for_person = self.job.state == "paused" and self.job.paused_by != "fault"
-        return self.job.state.ended or (waits_for_person and not self.counts.states.get("running"))
+        return self.job.state.ended or (self.job.state == "paused" and not self.counts.states.get("running"))
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -94,12 +94,13 @@ class Writer:
             if not records:
                 return written
             keep()
-            plain = [r for r in records if not r.rewrite]
+            doubtful = self._may_be_there(project_id, [r for r in records if r.rewrite])
+            plain = [r for r in records if r.id not in doubtful]
             started = monotonic()
             written += self._import(project_id, plain)
             took_s, full = monotonic() - started, len(plain) == pace.size
             for record in records:
-                if record.rewrite:
+                if record.id in doubtful:
                     written += self._replace(record)
             if full:  # there may be more
                 pace = pace.after(len(plain), took_s)
@@ -109,6 +110,15 @@ class Writer:
     def _versions(self, row: ProjectRow) -> list[str]:
         """The current version, and those that jobs with an agent of their own make beside it."""
         return [*filter(None, [row.version]), *self.store.versions_beside(row.id)]
+
+    def _may_be_there(self, project_id: int, doubtful: Sequence[Record]) -> set[int]:
+        """The ids of those records that are looked at one by one. One question tells which tasks lack the version: a
+        writer that died, or a Label Studio that did, leaves whole batches of them."""
+        if len(doubtful) < 2:
+            return {r.id for r in doubtful}
+        ids, version = [r.task_id for r in doubtful], doubtful[0].version
+        absent = {task.id for task in self.labels.tasks(project_id, (), ids=ids, without_version=version)}
+        return {r.id for r in doubtful if r.task_id not in absent}
 
     def _import(self, project_id: int, records: Sequence[Record]) -> int:
         """One bulk call; where it is refused, find the deleted tasks and go on with the rest."""

@@ -6,6 +6,7 @@ import sys
 import httpx
 
 from scripts.benchmarks import (
+    faults,
     labels,
     limits,
     operate,
@@ -22,6 +23,7 @@ from scripts.processes import ServiceError
 from scripts.product import CommandError
 
 BENCHMARKS = {
+    "faults": faults,
     "labels": labels,
     "limits": limits,
     "operate": operate,

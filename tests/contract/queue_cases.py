@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from backend.core.errors import QueueError
 from backend.ports.queue import Queue
 
+MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CALLS: dict[str, Callable[[Queue], object]] = {
     "ping": lambda queue: queue.ping(),
     "enqueue_chunk": lambda queue: queue.enqueue_chunk(1, [1], interactive=True),
@@ -26,6 +28,14 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "server": lambda queue: queue.server(),
     "workers": lambda queue: queue.workers(),
     "workers_started_with": lambda queue: queue.workers_started_with(),
+    "enqueue_check": lambda queue: queue.enqueue_check(1),
+    "checked_at": lambda queue: queue.checked_at(1),
+    "set_checked": lambda queue: queue.set_checked(1, MOMENT),
+    "at_work": lambda queue: queue.at_work("a").__enter__(),
+    "silent": lambda queue: queue.silent(["a"]),
+    "jobs_named": lambda queue: queue.jobs_named(),
+    "sweeper_lock": lambda queue: queue.sweeper_lock().__enter__(),
+    "writer_at": lambda queue: queue.writer_at(1),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
     "batch_lock": lambda queue: queue.batch_lock(1).__enter__(),
 }
@@ -90,6 +100,50 @@ class QueueCases:
     def test_a_write_back_comes_later(self, queue: Queue) -> None:
         queue.enqueue_write_back(1)
         assert queue.depth() == {"interactive": 0, "bulk": 0}
+
+    def test_a_write_back_may_come_at_once(self, queue: Queue) -> None:
+        for _ in range(2):
+            queue.enqueue_write_back(1, at_once=True)
+        assert queue.depth()["bulk"] == 1
+
+    def test_a_project_is_compared_once_in_a_while(self, queue: Queue) -> None:
+        for _ in range(2):
+            queue.enqueue_check(1)
+        assert queue.depth()["bulk"] == 1
+
+    def test_when_a_project_was_compared_is_remembered(self, queue: Queue) -> None:
+        assert queue.checked_at(1) is None
+        queue.set_checked(1, MOMENT)
+        assert queue.checked_at(1) == MOMENT
+        assert queue.checked_at(2) is None
+
+    def test_jobs_are_named_by_messages_that_wait_or_come_later(self, queue: Queue) -> None:
+        assert queue.jobs_named() == set()
+        queue.enqueue_chunk(1, [1], interactive=True)
+        queue.enqueue_chunk(2, [2], interactive=False)
+        queue.enqueue_chunk(33, [3], interactive=False, delay_s=60.0)
+        queue.enqueue_write_back(4, at_once=True)
+        assert queue.jobs_named() == {1, 2, 33}
+
+    def test_who_is_at_work_is_not_silent(self, queue: Queue) -> None:
+        with queue.at_work("one"):
+            assert queue.silent(["one", "other"]) == {"other"}
+        assert queue.silent(["one"]) == {"one"}
+        assert queue.silent([]) == set()
+
+    def test_one_sweeper(self, queue: Queue) -> None:
+        with queue.sweeper_lock() as first, queue.sweeper_lock() as second:
+            assert first is not None
+            assert second is None
+        with queue.sweeper_lock() as again:
+            assert again is not None
+
+    def test_a_writer_is_seen(self, queue: Queue) -> None:
+        assert not queue.writer_at(1)
+        with queue.writer_lock(1):
+            assert queue.writer_at(1)
+            assert not queue.writer_at(2)
+        assert not queue.writer_at(1)
 
     def test_one_writer_a_project(self, queue: Queue) -> None:
         with queue.writer_lock(1) as first, queue.writer_lock(1) as second, queue.writer_lock(2) as other:

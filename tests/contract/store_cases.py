@@ -212,6 +212,82 @@ class StoreCases(AgentStoreCases):
         assert found.latency == {"p50": pytest.approx(2, rel=0.06), "p90": pytest.approx(4, rel=0.06), "p99": ANY}
         assert found.classes == {"skipped": {"context_too_long": 1}}
 
+    # --- upkeep -------------------------------------------------------------------------------------------------
+
+    def test_open_jobs_are_those_that_have_not_ended(self, store: SqlStore, clock: HandClock) -> None:
+        made, queued, paused, done = (store.create_job(PROJECT, VERSION, "run") for _ in range(4))
+        for job_id in (queued, paused, done):
+            store.set_job_state(job_id, "queued")
+        store.pause_job(paused, "The key is refused.", by="fault")
+        assert store.finish_job_if_done(done)
+        assert [job.id for job in store.open_jobs()] == [made, queued, paused]
+        assert [job.id for job in store.jobs_since(clock() - timedelta(minutes=1))] == [made, queued, paused, done]
+        clock.now += timedelta(hours=1)
+        assert [job.id for job in store.jobs_since(clock() - timedelta(minutes=1))] == [made, queued, paused]
+
+    def test_enlisting_gives_a_sign_with_every_task(self, store: SqlStore, clock: HandClock) -> None:
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        began = clock()
+        assert store.enlisted_since(job_id, began - timedelta(seconds=1))
+        clock.now += timedelta(minutes=5)
+        assert not store.enlisted_since(job_id, began)
+        store.enlist(job_id, [task(1)], absent=False)
+        assert store.enlisted_since(job_id, began)
+        clock.now += timedelta(minutes=5)
+        store.enlist(job_id, [task(1)], absent=False)
+        assert store.enlisted_since(job_id, clock() - timedelta(minutes=1))
+
+    def test_claims_of_a_dead_worker_are_released_and_no_others(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1), task(2), task(3))
+        store.claim(VERSION, PROJECT, [1, 2], "dead")
+        store.claim(VERSION, PROJECT, [3], "alive")
+        assert store.claimants([job_id]) == {"dead", "alive"}
+        assert store.claimants([job_id + 1]) == set()
+        assert store.release_claims(job_id, ["dead"]) == [1, 2]
+        assert [self.record(store, n).state for n in (1, 2, 3)] == ["queued", "queued", "running"]
+        assert store.release_claims(job_id, ["dead"]) == []
+
+    def test_projects_with_answers_that_label_studio_lacks(self, store: SqlStore, clock: HandClock) -> None:
+        row = ProjectRow(id=PROJECT, label_config="<View/>", instructions="", version=VERSION, auto_start=False)
+        store.save_project(row)
+        assert store.projects_to_write() == []
+        (record,) = self.answer(store, task(1))
+        assert store.projects_to_write() == [PROJECT]
+        store.claim_deliveries(PROJECT, VERSION, 10)
+        assert store.projects_to_write() == [PROJECT]
+        store.set_delivery([record.id], "written")
+        assert store.projects_to_write() == []
+        store.save_project(replace(row, version="tests@11111111"))
+        self.answer(store, task(2))
+        assert store.projects_to_write() == []  # nothing of an old version is written
+
+    def test_what_was_held_for_a_request_is_due_later(self, store: SqlStore, clock: HandClock) -> None:
+        row = ProjectRow(id=PROJECT, label_config="<View/>", instructions="", version=VERSION, auto_start=False)
+        store.save_project(row)
+        self.enlist(store, task(1), hold_s=10.0)
+        (record,) = store.claim(VERSION, PROJECT, [1], "worker")
+        store.save_outcome(record.id, record.data_hash, done())
+        assert store.projects_to_write() == []
+        clock.now += timedelta(seconds=11)
+        assert store.projects_to_write() == [PROJECT]
+
+    def test_what_label_studio_lost_is_offered_again(self, store: SqlStore, clock: HandClock) -> None:
+        claimed = self.answer(store, task(1), task(2), task(3))
+        store.claim_deliveries(PROJECT, VERSION, 10)
+        store.set_delivery([r.id for r in claimed[:2]], "written")
+        now = clock() + timedelta(seconds=1)
+        assert store.delivered_task_ids(PROJECT, VERSION, before=now) == {1, 2}
+        assert store.delivered(PROJECT, VERSION, before=now) == 2
+        assert store.delivered(PROJECT, VERSION, before=clock()) == 0
+        store.offer_again(PROJECT, VERSION, [2, 3])
+        assert [(self.record(store, n).delivery, self.record(store, n).rewrite) for n in (1, 2, 3)] == [
+            ("written", False),
+            ("pending", True),
+            ("claimed", False),
+        ]
+        store.set_tasks_deleted(PROJECT, VERSION, [1, 3])
+        assert [self.record(store, n).state for n in (1, 3)] == ["deleted", "done"]
+
     # --- projects, events, capabilities --------------------------------------------------------------------------
 
     def test_a_project_is_kept_and_replaced(self, store: SqlStore) -> None:

@@ -4,6 +4,7 @@ Label Studio does. The real one is in `tests/e2e`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -88,6 +89,26 @@ def test_tasks_without_a_version(labels: Labels, behind: MemoryLabels) -> None:
     number, ids = project(behind)
     labels.import_predictions(number, [prediction(ids[0], version="v@1"), prediction(ids[1], version="v@0")])
     assert [t.id for t in labels.tasks(number, ["text"], without_version="v@1")] == ids[1:]
+
+
+def test_some_tasks_without_a_version(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind, 4)
+    labels.import_predictions(number, [prediction(ids[0], version="v@1")])
+    assert [t.id for t in labels.tasks(number, ["text"], ids=ids[:3], without_version="v@1")] == ids[1:3]
+
+
+def test_changed_tasks(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind, 3)
+    behind.changed = {ids[1], 9999}
+    (task,) = labels.changed_tasks(number, ["text"], since=datetime(2026, 1, 1, tzinfo=UTC))
+    assert (task.id, list(task.data)) == (ids[1], ["text"])
+
+
+def test_how_many_predictions_of_each_version(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    assert labels.version_counts(number) == {}
+    labels.import_predictions(number, [prediction(i, version=v) for i, v in zip(ids, ("v@1", "v@1"), strict=False)])
+    assert labels.version_counts(number) == {"v@1": 2}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 9])

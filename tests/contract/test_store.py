@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,14 @@ class TestSqliteFile(StoreCases):
         with pytest.raises(StoreError) as caught, store.begin() as connection:
             connection.execute(sa.text("INSERT INTO nowhere VALUES (:text)"), {"text": "SECRET-TEXT"})
         assert "SECRET-TEXT" not in f"{caught.value}{caught.value.__cause__}"
+
+    def test_a_full_disk_is_told_in_words(self, store: SqlStore) -> None:
+        def no_more_pages(connection: sqlite3.Connection, *_: object) -> None:
+            connection.execute("PRAGMA max_page_count = 1")  # it is never less than what is in use
+
+        sa.event.listen(store._engine, "checkout", no_more_pages)
+        with pytest.raises(StoreError, match=r"The disk of the database sqlite:///.* is full: make room there"):
+            store.add_event(1, "A", list(range(100_000)))
 
     def test_several_processes_migrate_a_new_database_at_once(self, tmp_path: Path, repository: Path) -> None:
         url = f"sqlite:///{tmp_path / 'new' / 'store.sqlite3'}"

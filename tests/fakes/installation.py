@@ -14,9 +14,10 @@ from typing import Any
 
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
-from backend.core.errors import ModelError
+from backend.core.errors import ModelError, PrelabelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.ports.governor import GovernorLevel
+from backend.ports.model import Model
 from backend.ports.store import JobRow
 from backend.services.annotate import Caller
 from backend.services.batch_lane import BatchLane
@@ -29,6 +30,8 @@ from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
+from backend.services.sweeper import Sweeper
+from backend.services.truth import Truth
 from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
@@ -98,6 +101,7 @@ class Installation:
     ) -> None:
         self.cached = cached
         self.price: Price = lambda model, prompt, answer: None
+        self.stopping = False  # whether the worker is to begin nothing more
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
@@ -119,6 +123,16 @@ class Installation:
             queue=self.queue,
             caller=self.caller,
             concurrency=concurrency,
+            stopping=lambda: self.stopping,
+        )
+        self.truth = Truth(store=self.store, labels=self.labels, queue=self.queue, clock=self.clock, jobs=self.jobs)
+        self.refusal: PrelabelError | None = None  # why the model's endpoint would not answer a probe
+        self.sweeper = Sweeper(
+            store=self.store,
+            queue=self.queue,
+            well=lambda _: self.refusal,
+            clock=self.clock,
+            chunk_size=chunk_size,
         )
         self.batch_endpoint = MemoryBatches(answer)
         self.batch_lane = BatchLane(
@@ -146,14 +160,16 @@ class Installation:
 
     @asynccontextmanager
     async def caller(self, agent: Agent | None = None, job: JobRow | None = None) -> AsyncIterator[Caller]:
-        model = budgeted(self.model, self.store, job, price=self.price, lease_s=60.0)
-        model = CachedModel(model, self.store, endpoint="http://model/v1") if self.cached else model
+        model: Model = budgeted(self.model, self.store, job, price=self.price, lease_s=60.0)
+        if self.cached:
+            model = CachedModel(model, self.store, endpoint="http://model/v1", sleep=self.clock.sleep_async)
         yield Caller(
             model=model,
             media=self.media,
             sleep=self.clock.sleep_async,
             random=lambda: 0.0,
             forget=self.store.forget_replies,
+            stopping=lambda: self.stopping,
         )
 
     @asynccontextmanager
@@ -193,6 +209,8 @@ class Installation:
             self.batch_lane.step(*message.arguments)
         elif message.work == "write_back":
             self.worker.write_back(*message.arguments)
+        elif message.work == "check_project":
+            self.truth.check(*message.arguments)
         else:
             self.jobs.auto_start(*message.arguments)
 

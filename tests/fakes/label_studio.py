@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -67,10 +68,16 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
         labels.set_project(number, request.json or {})
         return project(number)
 
+    @app.get("/api/projects/<int:number>/model-versions")
+    def versions(number: int) -> ResponseReturnValue:
+        return dict(labels.version_counts(number))
+
     @app.get("/api/tasks")
     def tasks() -> ResponseReturnValue:
         number, query = int(request.args["project"]), json.loads(request.args["query"])
         found = list(labels.task_ids(number, **_wanted(query)))
+        if _changed(query):
+            found = [task.id for task in labels.changed_tasks(number, [], since=datetime.now(UTC))]
         labels.project(number)
         all_data = labels.projects[number].tasks
         page = [{"id": task_id, "data": all_data[task_id]} for task_id in found]
@@ -84,6 +91,13 @@ def _wanted(query: dict[str, Any]) -> dict[str, Any]:
     others = [item for item in filters["items"] if item not in by_version]
     view = {"filters": {**filters, "items": others}, "selectedItems": query.get("selectedItems")}
     return {"view": view, "without_version": by_version[0]["value"][0] if by_version else None}
+
+
+def _changed(query: dict[str, Any]) -> bool:
+    items = query.get("filters", {}).get("items", [])
+    return any(
+        item["filter"] == "filter:tasks:updated_at" and datetime.fromisoformat(item["value"]).tzinfo for item in items
+    )
 
 
 def _predictions(app: Flask, labels: MemoryLabels) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from backend.core.errors import LabelStudioError
 from backend.core.values import JSON, Prediction, Task
@@ -74,6 +76,13 @@ class MemoryLabels(MemoryProjects):
         has = {p.task_id for p in found.predictions.values() if p.model_version == without_version}
         wanted = set(found.tasks) - has if ids is None else (set(ids) & set(found.tasks)) - has
         yield from sorted(number for number in wanted if shown(view or {}, number, found.tasks[number]))
+
+    def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
+        """Whatever stands in `changed`: this Label Studio has no clock."""
+        return self.tasks(project_id, variables, ids=sorted(self.changed))
+
+    def version_counts(self, project_id: int) -> Mapping[str, int]:
+        return Counter(str(p.model_version) for p in self._get(project_id).predictions.values())
 
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return set(ids) & set(self._get(project_id).tasks)

@@ -38,6 +38,7 @@ class MemoryProjects:
         self.blocks_webhooks = False  # SSRF_PROTECTION_ENABLED
         self.backend_answers = True  # whether Label Studio reaches the backends
         self.refused_tasks: set[int] = set()  # a prediction for one of these is refused with 400
+        self.changed: set[int] = set()  # tasks that somebody changed lately
         self.calls: list[tuple[str, int]] = []  # (method, how many items) of every writing call
         self._last_id = 0
         self._lock = threading.RLock()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from backend.core.errors import QueueError
 from backend.core.values import JSON
@@ -18,7 +19,7 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back" or "batch_step"
+    work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back", "batch_step", "check_project"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -32,6 +33,9 @@ class MemoryQueue:
         self.delays: list[float] = []  # of the chunks that were to come later
         self.reachable = True
         self.worker_count = 1
+        self.checked: set[int] = set()  # projects that were compared with Label Studio lately
+        self.comparisons: dict[int, datetime] = {}  # when the last of a project began
+        self.working: set[str] = set()  # messages that somebody is at
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
         self.failed: dict[str, int] = {}  # class of the error -> messages that were given up
         self.oldest_s: float | None = None  # how long the first message has waited
@@ -67,11 +71,53 @@ class MemoryQueue:
     def enqueue_auto_start(self, project_id: int, task_ids: Sequence[int]) -> None:
         self._enqueue("auto_start", project_id, list(task_ids))
 
-    def enqueue_write_back(self, project_id: int) -> None:
+    def enqueue_write_back(self, project_id: int, *, at_once: bool = False) -> None:
         self.ping()
         if not any(m.work == "write_back" and m.arguments == (project_id,) for m in [*self.messages, *self.later]):
             self._enqueue("write_back", project_id, interactive=False)
-            self.later.append(self.messages.pop())
+            if not at_once:
+                self.later.append(self.messages.pop())
+
+    def enqueue_check(self, project_id: int) -> None:
+        self.ping()
+        if project_id not in self.checked:
+            self.checked.add(project_id)
+            self._enqueue("check_project", project_id, interactive=False)
+
+    def checked_at(self, project_id: int) -> datetime | None:
+        self.ping()
+        return self.comparisons.get(project_id)
+
+    def set_checked(self, project_id: int, began: datetime) -> None:
+        self.ping()
+        self.comparisons[project_id] = began
+
+    @contextmanager
+    def at_work(self, claimant: str) -> Iterator[None]:
+        self.ping()
+        self.working.add(claimant)
+        try:
+            yield
+        finally:
+            self.working.discard(claimant)
+
+    def silent(self, claimants: Collection[str]) -> set[str]:
+        self.ping()
+        return set(claimants) - self.working
+
+    def jobs_named(self) -> set[int]:
+        self.ping()
+        return {m.arguments[0] for m in [*self.messages, *self.later] if m.work == "annotate_chunk"}
+
+    @contextmanager
+    def sweeper_lock(self) -> Iterator[Callable[[], None] | None]:
+        with self.writer_lock(-1) as keep:
+            yield keep
+
+    def writer_at(self, project_id: int) -> bool:
+        self.ping()
+        lock = self._locks.get(("writer", project_id))
+        return lock is not None and lock.locked()
 
     def write_back_started(self, project_id: int) -> None:
         """Nothing to note: a message that is being worked on no longer waits."""

@@ -135,6 +135,7 @@ class ScriptedModel:
         self.script.change(script)
         self.requests: deque[dict[str, JSON]] = deque(maxlen=MAX_KEPT_REQUESTS)
         self.outcomes: Counter[str] = Counter()
+        self.paid: Counter[str] = Counter()  # answered calls, by what was asked: the messages as JSON
         self.in_flight = self.most_in_flight = 0
         self.window = SlidingWindow()
         self.batches = ScriptedBatches(self._answer_row)
@@ -183,6 +184,7 @@ class ScriptedModel:
             if changes.pop("reset", False):
                 self.requests.clear()
                 self.outcomes.clear()
+                self.paid.clear()
                 self.most_in_flight = self.in_flight
                 self.window = SlidingWindow()
             self.script.change(changes)
@@ -216,6 +218,8 @@ class ScriptedModel:
             with self._lock:
                 reply = self._decide(body, key)
                 self.outcomes[reply.outcome] += 1
+                if reply.status == 200:
+                    self.paid[json.dumps(body["messages"])] += 1
             return replace(reply, headers={**headers, **reply.headers})
         finally:
             with self._lock:

@@ -10,12 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from scripts import machine
-from scripts.processes import free_port, process_env, start_process
+from scripts.processes import Running, free_port, process_env, start_process
 
 MISSING = "no PostgreSQL server is installed: apt-get install postgresql"
 _USER = "prelabel"
@@ -23,17 +24,30 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # it li
 
 
 class PostgreSQL:
-    """A running server; `new_database` gives an empty one."""
+    """A server; `new_database` of one that runs gives an empty one."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, argv: Sequence[str]) -> None:
         self._port = port
+        self._argv = argv
         self._count = 0
+
+    @contextmanager
+    def started(self) -> Iterator[Running]:
+        """The server, for as long as the context lasts; it may be started again after."""
+        argv = [*self._argv, "-h", "127.0.0.1", "-p", str(self._port)]
+        for setting in _FAST:
+            argv += ["-c", setting]
+        ready, folder = partial(_answers, self._port), Path(self._argv[-1])
+        with start_process(
+            "postgresql", argv, process_env({}), folder=folder, ready=ready, start_limit_s=60
+        ) as running:
+            yield running
 
     def new_database(self) -> str:
         self._count += 1
         name = f"test_{self._count}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return f"postgresql://{_USER}@127.0.0.1:{self._port}/{name}"
 
     def _address(self, name: str) -> str:
@@ -42,7 +56,17 @@ class PostgreSQL:
 
 @contextmanager
 def start_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
-    """The server refuses to run as root: then it runs as `postgres`, or as `nobody`."""
+    """A running server."""
+    with new_postgresql(binaries) as server, server.started():
+        yield server
+
+
+@contextmanager
+def new_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
+    """The files of a server that does not run yet.
+
+    The server refuses to run as root: then it runs as `postgres`, or as `nobody`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="prelabel-postgresql-"))
     data, port = folder / "data", free_port()
     try:
@@ -51,14 +75,7 @@ def start_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
         init = [*_as_server_user(), str(binaries / "initdb"), "-D", str(data), "-U", _USER, "-A", "trust"]
         init += ["-E", "UTF8", "--locale=C", "--no-sync"]
         subprocess.run(init, check=True, cwd=folder, capture_output=True, env=process_env({}))
-        argv = [*_as_server_user(), str(binaries / "postgres"), "-D", str(data), "-k", str(folder)]
-        argv += ["-h", "127.0.0.1", "-p", str(port)]
-        for setting in _FAST:
-            argv += ["-c", setting]
-        with start_process(
-            "postgresql", argv, process_env({}), folder=folder, ready=lambda: _answers(port), start_limit_s=60
-        ):
-            yield PostgreSQL(port)
+        yield PostgreSQL(port, [*_as_server_user(), str(binaries / "postgres"), "-D", str(data), "-k", str(folder)])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -13,11 +13,11 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
-from backend.adapters import rq_queue
+from backend.adapters import redis_signs, rq_queue
 from backend.adapters.rq_queue import BULK, CHUNK_TIMEOUT_S, INTERACTIVE, RedisQueue
 from backend.adapters.sql.records import LEASE
 from backend.core.errors import QueueError
-from backend.supervisor import FingerprintedWorker
+from backend.rq_processes import FingerprintedWorker
 from scripts.processes import free_port
 from scripts.services import Redis
 from tests.contract.queue_cases import QueueCases
@@ -214,6 +214,41 @@ class TestRedisQueue(QueueCases):
         assert (asking.server().keeps, asking.server().evicts) == (None, None)
         asking.close()
         queue.connection.acl_deluser("curious")
+
+    def test_a_message_that_a_dead_worker_has_in_hand_names_no_job(self, queue: RedisQueue) -> None:
+        in_hand = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer).started_job_registry.key
+        queue.connection.zadd(in_hand, {"job-7-abc:execution": 2_000_000_000, "job-8-abc:execution": 2_000_000_000})
+        with queue.at_work("job-7-abc"):
+            assert queue.jobs_named() == {7}
+        assert queue.jobs_named() == set()
+
+    def test_messages_of_other_kinds_name_no_job(self, queue: RedisQueue) -> None:
+        queue.enqueue_sync(1)
+        queue.enqueue_auto_start(1, [5])
+        queue.enqueue_check(1)
+        assert queue.jobs_named() == set()
+
+    def test_a_sign_of_life_ends_soon_after_its_process(self, queue: RedisQueue) -> None:
+        with queue.at_work("a message"):
+            assert 0 < int(queue.connection.ttl("prelabel:at-work:a message")) <= redis_signs.SIGN_S
+
+    def test_a_sign_of_life_is_given_again_to_an_emptied_redis(
+        self, queue: RedisQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redis_signs, "RENEW_S", 0.1)
+        with queue.at_work("a message"):
+            queue.connection.flushdb()
+            time.sleep(0.5)
+            assert queue.silent(["a message"]) == set()
+
+    def test_a_worker_registers_again_with_an_emptied_redis(self, queue: RedisQueue) -> None:
+        worker = FingerprintedWorker([BULK], connection=queue.connection, serializer=JSONSerializer)
+        worker.started_with = {"PRELABEL_MODEL": "1234abcd"}
+        worker.register_birth()
+        queue.connection.flushdb()
+        worker.heartbeat()
+        assert queue.workers() == 1
+        assert queue.workers_started_with() == [worker.started_with]
 
     def test_a_worker_without_a_fresh_heartbeat_is_not_counted(self, queue: RedisQueue) -> None:
         workers = [Worker([BULK], connection=queue.connection, serializer=JSONSerializer) for _ in range(2)]

@@ -25,7 +25,7 @@ from scripts.services import Redis, ServiceError, redis_server, start_redis
 from tests.fakes.installation import replying
 
 pytestmark = pytest.mark.integration
-PROCESSES = 4  # the one that watches, a worker on each queue, the scheduler
+PROCESSES = 5  # the one that watches, a worker on each queue, the scheduler, the sweeper
 
 
 @contextmanager

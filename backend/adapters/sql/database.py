@@ -61,6 +61,10 @@ class Database:
                     yield connection
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
+            if _is_full(cause):
+                raise StoreError(
+                    f"The disk of the database {self._place} is full: make room there; the work then goes on by itself."
+                ) from error
             raise StoreError(
                 f"The database {self._place} does not answer as it should ({type(cause).__name__}): "
                 "check DATABASE_URL and that the server and the disk are well."
@@ -88,6 +92,11 @@ class Database:
             query = sa.update(table).where(table.c.id.in_(batch), *conditions)
             with self.begin() as connection:
                 connection.execute(query.values({**values, "updated_at": self._clock()}))
+
+
+def _is_full(cause: BaseException) -> bool:
+    """Whether the database found no room to write: SQLite by its code, PostgreSQL by its class of errors."""
+    return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(cause, "sqlstate", "") == "53100"
 
 
 def batches(values: Iterable[T]) -> Iterator[list[T]]:

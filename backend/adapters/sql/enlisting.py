@@ -98,7 +98,7 @@ def _changes(
     """What changes in a record whose task is enlisted again with this row."""
     unseen = record.delivery == "claimed" or (record.delivered_at or read_since) > read_since
     surely_absent = absent and not unseen
-    values: dict[str, Any] = {"job_id": row["job_id"], "hold_until": row["hold_until"]}
+    values: dict[str, Any] = {name: row[name] for name in ("job_id", "hold_until", "updated_at")}
     unchanged = record.data_hash == row["data_hash"]
     anew = anew and record.job_id != row["job_id"] and record.state in _ANSWERED
     if unchanged and not record.state.finished:
@@ -113,7 +113,6 @@ def _changes(
             "data_hash": row["data_hash"],
             "delivery": "none",
             "rewrite": record.rewrite or (record.delivery in DELIVERED and not surely_absent),
-            "updated_at": row["updated_at"],
             "take": record.take + 1 if anew else record.take,
         }
     return values

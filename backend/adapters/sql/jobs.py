@@ -57,14 +57,14 @@ class SqlJobs(Database):
     def job(self, job_id: int) -> JobRow | None:
         with self.begin(read_only=True) as connection:
             row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
-        return _job(row) if row is not None else None
+        return to_job(row) if row is not None else None
 
     def jobs(self, project_id: int | None = None, limit: int = 20) -> list[JobRow]:
         query = sa.select(jobs).order_by(jobs.c.id.desc()).limit(limit)
         if project_id is not None:
             query = query.where(jobs.c.project_id == project_id)
         with self.begin(read_only=True) as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [to_job(row) for row in connection.execute(query).mappings()]
 
     def set_job_state(self, job_id: int, state: str, reason: str | None = None) -> bool:
         values: dict[str, Any] = {"state": state, "reason": reason, "paused_by": None}
@@ -119,7 +119,7 @@ class SqlJobs(Database):
     def reading_jobs(self) -> list[JobRow]:
         query = sa.select(jobs).where(jobs.c.reading, jobs.c.state.in_(READING)).order_by(jobs.c.id)
         with self.begin(read_only=True) as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return [to_job(row) for row in connection.execute(query).mappings()]
 
     def owners(self, project_id: int, version: str, task_ids: Sequence[int]) -> list[JobRow]:
         found: dict[int, JobRow] = {}
@@ -129,7 +129,7 @@ class SqlJobs(Database):
             )
             with self.begin(read_only=True) as connection:
                 rows = connection.execute(sa.select(jobs).where(jobs.c.id.in_(owning))).mappings()
-                found |= {row["id"]: _job(row) for row in rows}
+                found |= {row["id"]: to_job(row) for row in rows}
         return list(found.values())
 
     def finish_job_if_done(self, job_id: int) -> bool:
@@ -160,7 +160,8 @@ def _taken_over(tasks: int, heirs: Sequence[int]) -> str:
     return f"{tasks} tasks taken over by {named}"
 
 
-def _job(row: RowMapping) -> JobRow:
+def to_job(row: RowMapping) -> JobRow:
+    """A row of `jobs` as the services know it."""
     return JobRow(
         id=row["id"],
         project_id=row["project_id"],

@@ -73,6 +73,8 @@ jobs = Table(
     Column("spent_usd", Float, nullable=False, server_default="0"),
     Column("taken_over_by", JSON),  # ids of later jobs that enlisted some of its tasks
     Index(None, "project_id"),
+    Index(None, "state"),
+    Index(None, "finished_at"),
 )
 
 reservations = Table(

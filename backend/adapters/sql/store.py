@@ -24,6 +24,7 @@ from backend.adapters.sql.replies import SqlReplies
 from backend.adapters.sql.schema import projects
 from backend.adapters.sql.selecting import SqlSelecting
 from backend.adapters.sql.sums import SqlSums
+from backend.adapters.sql.upkeep import SqlUpkeep
 from backend.core.errors import StoreError
 
 
@@ -42,6 +43,7 @@ class SqlStore(
     SqlBatches,
     SqlLedger,
     SqlSelecting,
+    SqlUpkeep,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 

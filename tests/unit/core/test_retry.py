@@ -20,6 +20,7 @@ _FINAL = [
     errors.ModelBadRequest,
     errors.ModelTakesNoImages,
     errors.BatchNotOffered,
+    errors.ModelUnknown,
 ]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
 from backend.core.values import Document, DocumentPage, Media, Picture, Reply, Request, TaskState, Usage
 from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
+from backend.services.keeping import LONGEST_S
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import AGENT, USAGE, Installation, by_mood, replying
 from tests.fakes.memory_media import MemoryMedia
@@ -53,7 +55,14 @@ def annotate(installation: Installation, records: list[Record], *, concurrency: 
 
     async def run() -> ChunkRun:
         async with installation.caller() as caller:
-            return await annotate_records(records, question, caller, installation.store, concurrency=concurrency)
+            return await annotate_records(
+                records,
+                question,
+                caller,
+                installation.store,
+                concurrency=concurrency,
+                stopping=lambda: installation.stopping,
+            )
 
     return asyncio.run(run())
 
@@ -190,7 +199,15 @@ def test_a_transient_error_is_tried_again_after_growing_waits(error: ModelError)
     assert states(installation, records) == {"text": TaskState.DONE}
 
 
-@pytest.mark.parametrize("error", [ModelTimeout("t"), ModelServerError("s"), ModelRateLimited("r")])
+def test_a_lasting_limit_fails_no_task() -> None:
+    installation = Installation(lambda request: ModelRateLimited("The endpoint limits the rate."))
+    records = enlisted(installation, "one", "two")
+    run = annotate(installation, records)
+    assert states(installation, records) == {"one": TaskState.QUEUED, "two": TaskState.QUEUED}
+    assert isinstance(run.far_off, LimitFarOff)
+
+
+@pytest.mark.parametrize("error", [ModelTimeout("t"), ModelServerError("s")])
 def test_a_lasting_error_fails_its_task_only(error: ModelError) -> None:
     installation = Installation(lambda request: error if "ill" in text_of(request) else by_mood(request))
     records = enlisted(installation, "ill", "well")
@@ -279,6 +296,47 @@ def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task() -> None:
     installation.store.save_outcomes = fail  # type: ignore[method-assign]
     with pytest.raises(StoreError):
         annotate(installation, records)
+    assert sum(installation.clock.slept) >= LONGEST_S
+
+
+def test_an_answer_waits_until_the_database_takes_it() -> None:
+    installation = Installation()
+    records = enlisted(installation, "one", "two")
+    save, refusals = installation.store.save_outcome, iter([True, True, True])
+
+    def full(*arguments: Any) -> None:
+        if next(refusals, False):
+            raise StoreError("The disk is full.")
+        save(*arguments)
+
+    installation.store.save_outcome = full  # type: ignore[method-assign]
+    annotate(installation, records)
+    assert states(installation, records) == {"one": TaskState.DONE, "two": TaskState.DONE}
+    assert len(installation.model.requests) == 2
+
+
+def test_a_stop_gives_back_what_is_not_begun() -> None:
+    def answer(request: Request) -> Reply:
+        installation.stopping = True
+        return by_mood(request)
+
+    installation = Installation(answer)
+    records = enlisted(installation, "one", "two", "three")
+    annotate(installation, records, concurrency=1)
+    assert list(states(installation, records).values()) == [TaskState.DONE, TaskState.QUEUED, TaskState.QUEUED]
+    assert len(installation.model.requests) == 1
+
+
+def test_a_stop_ends_the_retries_too() -> None:
+    def answer(request: Request) -> ModelServerError:
+        installation.stopping = True
+        return ModelServerError("away")
+
+    installation = Installation(answer)
+    records = enlisted(installation, "one")
+    annotate(installation, records)
+    assert states(installation, records) == {"one": TaskState.QUEUED}
+    assert len(installation.model.requests) == 1
 
 
 PHOTOS = (

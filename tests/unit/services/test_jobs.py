@@ -11,7 +11,6 @@ import pytest
 from backend.core.errors import (
     ConfigError,
     LabelStudioNotFound,
-    LabelStudioUnreachable,
     LimitFarOff,
     ModelServerError,
     ModelUnauthorized,
@@ -232,14 +231,14 @@ def test_a_job_whose_config_became_unusable_stops() -> None:
     assert job.state == "stopped"
 
 
-def test_a_bad_key_stops_the_job_and_the_next_run_goes_on_where_it_stood() -> None:
+def test_a_bad_key_pauses_the_job_and_the_next_run_goes_on_where_it_stood() -> None:
     key_is_good = False
     installation = Installation(lambda r: by_mood(r) if key_is_good else ModelUnauthorized("The key is refused."))
     project_id, _ = installation.project(*(f"text {n}" for n in range(7)))
     job_id = installation.run(project_id)
     job = installation.store.job(job_id)
     assert job is not None
-    assert (job.state, job.reason) == ("stopped", "The key is refused.")
+    assert (job.state, job.reason, job.paused_by) == ("paused", "The key is refused.", "fault")
     assert len(installation.model.requests) <= 4  # no more than were in flight
     assert installation.choices(project_id) == {t: [] for t in installation.labels.projects[project_id].tasks}
     key_is_good = True
@@ -247,7 +246,7 @@ def test_a_bad_key_stops_the_job_and_the_next_run_goes_on_where_it_stood() -> No
     assert all(c == ["positive"] for c in installation.choices(project_id).values())
 
 
-def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
+def test_a_missing_model_setting_pauses_the_job_with_its_sentence() -> None:
     installation = Installation()
 
     @asynccontextmanager
@@ -268,21 +267,24 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
     worker.work(job_id, task_ids, "a message")
     job = installation.store.job(job_id)
     assert job is not None
-    assert (job.state, job.reason) == ("stopped", "There is no model endpoint.")
+    assert (job.state, job.reason, job.paused_by) == ("paused", "There is no model endpoint.", "fault")
     installation.queue.messages.clear()
     installation.run(project_id)
     assert installation.choices(project_id) == {task_ids[0]: ["positive"]}
 
 
 def test_label_studio_away_during_the_write_back_pays_nothing_twice() -> None:
-    """The message fails as a whole and is delivered again."""
+    """The job ends; a later message writes."""
     installation = Installation()
     project_id, _ = installation.project("good", "bad")
-    installation.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.labels.reachable = False
-    with pytest.raises(LabelStudioUnreachable):
-        installation.work_off()
+    installation.work_off()
+    job = installation.store.job(job_id)
+    assert job is not None
+    assert job.state == "done"
     installation.labels.reachable = True
+    installation.queue.a_while_passes()
     installation.work_off()
     assert len(installation.model.requests) == 2
     assert all(len(c) == 1 for c in installation.choices(project_id).values())

@@ -233,10 +233,10 @@ class TestNoDuplicate:
         project_id, task_ids = installation.project("good", "bad", "fine")
         installation.start_run(project_id)
         installation.labels.reachable = False
-        with pytest.raises(Exception, match="reached"):
-            installation.work_off()  # answered and claimed by a writer
+        installation.work_off()  # answered and claimed by a writer
         installation.labels.reachable = True
         assert ask(installation, project_id, task_ids) == [LATER] * 3
+        installation.queue.a_while_passes()
         installation.work_off()
         assert counted(installation, project_id) == {1}
 

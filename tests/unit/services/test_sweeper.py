@@ -1,0 +1,343 @@
+"""What was lost is queued again, soon, once, and only when it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from backend.core.errors import ModelUnauthorized, StoreError
+from backend.core.values import JobState, Reply, Request, Task
+from backend.services.sweeper import PATIENCE
+from tests.fakes.installation import CONFIG, Installation, by_mood
+
+
+def look(installation: Installation, times: int = 3) -> None:
+    """Looks as far apart as the process takes them."""
+    for _ in range(times):
+        installation.sweeper.look()
+        installation.clock.now += PATIENCE / 2
+
+
+def state(installation: Installation, job_id: int) -> str:
+    job = installation.store.job(job_id)
+    assert job is not None
+    return job.state
+
+
+def one_each(installation: Installation, project_id: int) -> bool:
+    return all(len(choices) == 1 for choices in installation.choices(project_id).values())
+
+
+class TestDeadWorkers:
+    def test_what_a_dead_worker_had_in_hand_is_put_back(self) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good", "bad", "fine")
+        job_id = installation.jobs.start_run(project_id)
+        installation.store.claim(installation.version(project_id), project_id, task_ids, "dead")
+        installation.queue.messages.clear()
+        look(installation)
+        installation.work_off()
+        assert (state(installation, job_id), one_each(installation, project_id)) == ("done", True)
+
+    def test_who_is_at_work_keeps_what_it_has(self) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good")
+        installation.jobs.start_run(project_id)
+        with installation.queue.at_work("alive"):
+            installation.store.claim(installation.version(project_id), project_id, task_ids, "alive")
+            installation.queue.messages.clear()
+            look(installation, 10)
+        assert [m for m in installation.queue.messages if m.work == "annotate_chunk"] == []
+
+    def test_one_missing_sign_is_no_death(self) -> None:
+        """A Redis that was emptied knows nobody for some seconds."""
+        installation = Installation()
+        project_id, task_ids = installation.project("good")
+        job_id = installation.jobs.start_run(project_id)
+        installation.store.claim(installation.version(project_id), project_id, task_ids, "alive")
+        installation.queue.messages.clear()
+        installation.sweeper.look()
+        with installation.queue.at_work("alive"):
+            look(installation)
+            assert installation.store.claimants([job_id]) == {"alive"}
+
+
+class TestMessages:
+    def test_an_emptied_redis_gets_its_messages_back_once(self) -> None:
+        installation = Installation(chunk_size=2)
+        project_id, _ = installation.project(*(f"text {n}" for n in range(5)))
+        job_id = installation.jobs.start_run(project_id)
+        installation.queue.messages.clear()
+        look(installation, 10)
+        assert len([m for m in installation.queue.messages if m.work == "annotate_chunk"]) == 3
+        installation.work_off()
+        assert (state(installation, job_id), one_each(installation, project_id)) == ("done", True)
+        assert len(installation.model.requests) == 5
+
+    def test_a_job_with_messages_is_left_alone(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good", "bad", "fine")
+        installation.jobs.start_run(project_id)
+        before = len(installation.queue.messages)
+        look(installation, 10)
+        assert len([m for m in installation.queue.messages if m.work == "annotate_chunk"]) == before
+
+    @pytest.mark.parametrize("end", ["paused", "cancelled", "stopped"])
+    def test_a_job_that_does_not_run_is_left_alone(self, end: str) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good")
+        job_id = installation.jobs.start_run(project_id)
+        installation.queue.messages.clear()
+        if end == "paused":
+            installation.store.pause_job(job_id, "by hand", by="person")
+        else:
+            installation.store.set_job_state(job_id, end)
+        look(installation, 10)
+        assert [m for m in installation.queue.messages if m.work == "annotate_chunk"] == []
+
+    def test_opened_tasks_go_first_again(self) -> None:
+        installation = Installation(deadline_s=0.0)
+        project_id, task_ids = installation.project("good")
+        installation.projects.sync(installation.labels, project_id)
+        raw = installation.raw_tasks(project_id, task_ids)
+        installation.predictor.answer(project_id, raw, CONFIG, interactive=False)
+        installation.queue.messages.clear()
+        look(installation)
+        (message,) = [m for m in installation.queue.messages if m.work == "annotate_chunk"]
+        assert message.interactive
+
+    def test_a_job_that_nobody_ended_is_ended(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good")
+        job_id = installation.jobs.start_run(project_id)
+        finish, installation.store.finish_job_if_done = installation.store.finish_job_if_done, lambda _: False  # type: ignore[method-assign]
+        installation.work_off()
+        installation.store.finish_job_if_done = finish  # type: ignore[method-assign]
+        assert state(installation, job_id) == "running"
+        look(installation)
+        assert state(installation, job_id) == "done"
+
+
+class TestEnlisting:
+    def test_a_command_that_died_reading_is_told(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good")
+        installation.projects.sync(installation.labels, project_id)
+        job_id = installation.store.create_job(project_id, installation.version(project_id), "run")
+        look(installation)
+        assert state(installation, job_id) == "enlisting"  # it may be reading a page
+        installation.clock.now += timedelta(minutes=2)
+        look(installation)
+        job = installation.store.job(job_id)
+        assert job is not None
+        assert (job.state, "run again" in str(job.reason)) == ("stopped", True)
+
+    @pytest.mark.parametrize("kind", ["predict", "webhook"])
+    def test_a_request_that_died_goes_on_with_what_is_known(self, kind: str) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good")
+        row = installation.projects.sync(installation.labels, project_id)
+        job_id = installation.store.create_job(project_id, str(row.version), kind)
+        installation.store.enlist(job_id, installation.labels.tasks(project_id, ["text"], ids=task_ids), absent=False)
+        look(installation, 10)
+        installation.work_off()
+        assert (state(installation, job_id), one_each(installation, project_id)) == ("done", True)
+
+
+class TestWriting:
+    def test_answers_that_nobody_writes_are_written(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good", "bad")
+        installation.jobs.start_run(project_id)
+        installation.labels.reachable = False
+        installation.work_off()
+        installation.labels.reachable = True
+        installation.queue.later.clear()  # the message that was to come back is lost
+        look(installation)
+        installation.work_off()
+        assert one_each(installation, project_id)
+
+    def test_while_somebody_writes_nobody_else_is_asked_to(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good")
+        installation.jobs.start_run(project_id)
+        with installation.queue.writer_lock(project_id):
+            installation.work_off()
+            installation.queue.later.clear()
+            look(installation, 10)
+            assert [m for m in installation.queue.messages if m.work == "write_back"] == []
+
+    def test_a_label_studio_that_stays_away_is_tried_less_and_less_often(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good")
+        installation.jobs.start_run(project_id)
+        installation.labels.reachable = False
+        installation.queue.checked.add(project_id)
+        tries = 0
+        for _ in range(75):  # five minutes
+            installation.sweeper.look()
+            tries += sum(m.work == "write_back" for m in installation.queue.messages)
+            installation.work_off()
+            installation.queue.later.clear()
+            installation.clock.now += timedelta(seconds=4)
+        assert 9 <= tries <= 13
+
+
+class TestRefusals:
+    def test_a_job_goes_on_once_the_endpoint_answers(self) -> None:
+        installation = Installation()
+        answers: list[Reply | ModelUnauthorized] = []
+
+        def answer(request: Request) -> Reply | ModelUnauthorized:
+            answers.append(installation.refusal or by_mood(request))  # type: ignore[arg-type]
+            return answers[-1]
+
+        installation = Installation(answer)
+        installation.refusal = ModelUnauthorized("The key is refused.")
+        project_id, _ = installation.project("good", "bad", "fine")
+        job_id = installation.jobs.start_run(project_id)
+        installation.work_off()
+        look(installation, 10)
+        installation.work_off()
+        assert state(installation, job_id) == JobState.PAUSED
+        installation.refusal = None
+        look(installation, 10)
+        installation.work_off()
+        assert (state(installation, job_id), one_each(installation, project_id)) == ("done", True)
+
+    def test_probes_grow_apart(self) -> None:
+        installation = Installation()
+        probes = 0
+
+        def refused(_: object) -> ModelUnauthorized:
+            nonlocal probes
+            probes += 1
+            return ModelUnauthorized("The key is refused.")
+
+        object.__setattr__(installation.sweeper, "well", refused)
+        project_id, _ = installation.project("good")
+        job_id = installation.jobs.start_run(project_id)
+        installation.store.pause_job(job_id, "The key is refused.", by="fault")
+        for _ in range(150):  # ten minutes
+            installation.sweeper.look()
+            installation.clock.now += timedelta(seconds=4)
+        assert 18 <= probes <= 24
+
+    def test_what_a_person_paused_stays_paused(self) -> None:
+        installation = Installation()
+        project_id, _ = installation.project("good")
+        job_id = installation.jobs.start_run(project_id)
+        installation.store.pause_job(job_id, "by hand", by="person")
+        look(installation, 10)
+        assert state(installation, job_id) == JobState.PAUSED
+
+
+class TestTruth:
+    def written(self) -> tuple[Installation, int, list[int]]:
+        installation = Installation()
+        project_id, task_ids = installation.project("good", "bad", "fine")
+        installation.run(project_id)
+        installation.clock.now += timedelta(minutes=2)
+        return installation, project_id, task_ids
+
+    def test_predictions_that_label_studio_lost_are_written_again(self) -> None:
+        installation, project_id, task_ids = self.written()
+        found = installation.labels.projects[project_id]
+        found.predictions = {n: p for n, p in found.predictions.items() if p.task_id == task_ids[0]}  # a backup
+        look(installation)
+        installation.work_off()
+        assert one_each(installation, project_id)
+        assert len(installation.model.requests) == 3
+
+    def test_where_all_is_there_nothing_is_read(self) -> None:
+        installation, project_id, _ = self.written()
+        installation.labels.tasks = None  # type: ignore[method-assign,assignment]
+        installation.labels.changed_tasks = lambda *_, **__: iter(())  # type: ignore[method-assign,assignment]
+        installation.truth.check(project_id)
+
+    def test_deleted_tasks_are_noted_once(self) -> None:
+        installation, project_id, task_ids = self.written()
+        installation.labels.delete_tasks(project_id, task_ids[:1])
+        installation.truth.check(project_id)
+        counts = installation.store.counts(project_id)
+        assert counts.states == {"deleted": 1, "done": 2}
+        assert installation.store.projects_to_write() == []
+
+    def test_an_edited_task_is_asked_again_and_its_prediction_replaced(self) -> None:
+        installation, project_id, task_ids = self.written()
+        installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad, after all"}
+        installation.labels.changed = {task_ids[0], task_ids[1]}  # the other one was annotated only
+        for _ in range(2):
+            installation.truth.check(project_id)
+            installation.work_off()
+        assert installation.choices(project_id) == {
+            task_ids[0]: ["negative"],
+            task_ids[1]: ["negative"],
+            task_ids[2]: ["positive"],
+        }
+        assert len(installation.model.requests) == 4
+
+    def test_only_what_changed_since_the_last_comparison_is_read(self) -> None:
+        installation, project_id, _ = self.written()
+        asked: list[datetime] = []
+
+        def changed(*_: object, since: datetime) -> Iterator[Task]:
+            asked.append(since)
+            return iter(())
+
+        installation.labels.changed_tasks = changed  # type: ignore[method-assign,assignment]
+        installation.truth.check(project_id)
+        first = installation.clock()
+        installation.clock.now += timedelta(minutes=5)
+        installation.truth.check(project_id)
+        assert asked == [first - timedelta(minutes=3), first - timedelta(minutes=1)]
+
+    def test_long_after_the_last_job_an_edited_task_is_left_alone(self) -> None:
+        installation, project_id, task_ids = self.written()
+        installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad, after all"}
+        installation.labels.changed = {task_ids[0]}
+        installation.clock.now += timedelta(hours=1)
+        installation.truth.check(project_id)
+        assert installation.work_off() == 0
+
+
+def test_a_changed_config_begins_a_new_run_where_runs_begin_by_themselves() -> None:
+    installation = Installation()
+    project_id, _ = installation.project("good", "bad")
+    row = installation.projects.sync(installation.labels, project_id)
+    installation.store.save_project(type(row)(**{**row.__dict__, "auto_start": True}))
+    job_id = installation.jobs.start_run(project_id)
+    installation.labels.edit_project(project_id, label_config=CONFIG.replace("praise", "joy"))
+    installation.projects.sync(installation.labels, project_id)
+    installation.work_off()
+    assert state(installation, job_id) == "stopped"
+    assert one_each(installation, project_id)
+    assert len(installation.model.requests) == 2
+
+
+def test_a_worker_that_stops_leaves_the_write_back_to_others() -> None:
+    installation = Installation()
+    project_id, _ = installation.project("good", "bad")
+    job_id = installation.jobs.start_run(project_id)
+    installation.stopping = True
+    message = installation.queue.messages.popleft()
+    installation.handle(message)
+    assert installation.model.requests == []
+    assert state(installation, job_id) == "running"
+    installation.stopping = False
+    installation.queue.a_while_passes()
+    installation.work_off()
+    assert (state(installation, job_id), one_each(installation, project_id)) == ("done", True)
+
+
+def test_a_database_that_is_away_ends_the_look() -> None:
+    installation = Installation()
+
+    def away() -> list[int]:
+        raise StoreError("The database does not answer.")
+
+    installation.store.open_jobs = away  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreError):
+        installation.sweeper.look()
