@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -253,3 +254,12 @@ def test_unknown_scores_are_left_out_of_an_import_and_null_in_a_change() -> None
     labels.import_predictions(5, [prediction])
     labels.update_prediction(1, prediction)
     assert bodies == [[{"task": 1, "model_version": "v", "result": []}], {"result": [], "score": None}]
+
+
+@pytest.mark.parametrize("extra_params", [{"agent": "careful"}, '{"agent": "careful"}', None])
+def test_a_change_of_a_backend_carries_its_extra_params(monkeypatch: pytest.MonkeyPatch, extra_params: Any) -> None:
+    """Label Studio calls `/setup` with what stands in the change: without them the chosen agent would be lost."""
+    api = LabelStudioApi("http://labels", "key")
+    known = {"url": "http://here", "project": 1, "auth_method": "NONE", "extra_params": extra_params}
+    monkeypatch.setattr(api, "_get", lambda _: known)
+    assert api._address(1).get("extra_params") == extra_params
