@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from backend import __version__
+from backend.cli_agents import agents_app
 from backend.cli_common import JsonOption, ProjectOption, number, open_parts, warn
 from backend.cli_config import config_command
 from backend.cli_read import read_command
@@ -35,6 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables call an option's type <bool> and <int range>
     pretty_exceptions_enable=False,
 )
+app.add_typer(agents_app, name="agents", short_help="Register agents, try them, choose one.")
 app.command("config", short_help="What of a labeling config would be answered.")(config_command)
 app.command("read", short_help="Read recorded replies as the service does.")(read_command)
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)
@@ -120,7 +122,7 @@ def connect(
     """Connect a project to this backend, or repair what is half connected. Safe to repeat."""
     parts = open_parts()
     connection = parts.connect(project, backend_url, auto_start=auto_start)
-    warning = parts.model_warning()
+    warning = parts.model_warning(project)
     if as_json:
         print_json({**connection.as_json(), "warning": warning})
         return
@@ -139,7 +141,7 @@ def serve(
     from backend.web.server import Server  # gunicorn exists on POSIX only
 
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     parts = Parts(settings)
     parts.projects  # noqa: B018  - a missing template or database is told before anything runs
     parts.store.migrate()
@@ -158,6 +160,6 @@ def worker(
     from backend.supervisor import run_workers  # its imports are heavy: only where they are needed
 
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     Parts(settings).need_key()
     run_workers(settings, {"interactive": interactive, "bulk": bulk})

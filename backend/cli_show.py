@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.ports.store import JobRow
+from backend.services.batch_numbers import batch_spent
 from backend.services.projects import what_is_answered
 
 out = Console(highlight=False)
@@ -51,12 +53,26 @@ def show_job(told: Mapping[str, Any]) -> None:
 
 def show_status(told: Mapping[str, Any], label_config: str) -> None:
     version = told["version"] or "none: nothing in the labeling config is supported"
-    line(f"Project {told['project']}, version {version}")
+    line(f"Project {told['project']}, version {version}, agent {told['agent']}")
+    if told["agent_problem"]:
+        line(told["agent_problem"])
     show_refusals(label_config)
     show_counts(told)
     for job in told["jobs"]:
         reason = f" ({job['reason']})" if job["reason"] else ""
-        line(f"Job {job['id']}: {job['state']}, {job['tasks']} tasks{reason}")
+        more = " so far" if job["reading"] and job["state"] != "stopped" else ""
+        line(f"Job {job['id']}: {job['state']}, {job['tasks']} tasks{more}{reason}")
+        if job["batch"]:
+            line(f"  batch: {batch_spent(job['batch'])}")
+            if job["batch"]["waiting"]:
+                line(f"  {batch_waiting(job['batch'])}")
+    for model, level in told["model_limits"].items():
+        line(f"Model limit of {model}: {level['in_words']}")
+    for name, queue in told["queues"].items():
+        if queue["oldest_s"] is not None:
+            line(f"Oldest message of the {name} queue: waits for {queue['oldest_s']:.0f} s, {queue['waiting']} in all")
+    if told["problem"]:
+        line(f"Queues and limits are not known: {told['problem']}")
 
 
 def show_counts(told: Mapping[str, Any]) -> None:
@@ -85,9 +101,19 @@ def show_counts(told: Mapping[str, Any]) -> None:
         tokens += f", {told['replies_from_cache']:,} replies from the cache"
     over_all = told.get("model_calls_of_all_versions")
     table.add_row("tokens", tokens + (f" (all versions: {over_all:,} calls)" if over_all is not None else ""))
+    if told.get("batch"):
+        table.add_row("batch", batch_spent(told["batch"]))
     if "webhook_events" in told:
         table.add_row("webhook events", _numbers(told["webhook_events"]) or "none yet")
     out.print(table)
+
+
+def batch_waiting(batch: Mapping[str, Any]) -> str:
+    """What a job whose `waiting` is given waits for, in this machine's time."""
+    waiting = batch["waiting"]
+    since = datetime.fromisoformat(waiting["submitted_at"]).astimezone()
+    told = f"submitted {since:%H:%M}, {waiting['done']:,} of {waiting['of']:,} done"
+    return f"waiting for the endpoint's batch ({told})"
 
 
 def job_as_json(job: JobRow) -> dict[str, Any]:
@@ -96,6 +122,7 @@ def job_as_json(job: JobRow) -> dict[str, Any]:
         "kind": job.kind,
         "state": job.state,
         "tasks": job.total,
+        "reading": job.reading,
         "version": job.version,
         "created_at": job.created_at.isoformat(),
         "reason": job.reason,

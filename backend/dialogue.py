@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from backend.confidence.task_score import task_score
 from backend.core.errors import ContextTooLong, ModelError
@@ -28,11 +28,13 @@ from backend.core.values import (
     Usage,
     canonical_hash,
 )
+from backend.examples import ConfigExamples, examples_for
 from backend.fields import only_visible, read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
 from backend.learning.similarity import ranking
 from backend.prompting.answers import answers_that_fit
+from backend.prompting.examples import examples_text
 from backend.prompting.render import least_tokens, render_messages
 from backend.prompting.shortlist import shortlist
 from backend.prompting.tokens import estimated_tokens
@@ -54,6 +56,10 @@ class Question:
     template_source: str
     instructions: str
     version: str
+
+    @cached_property
+    def examples(self) -> ConfigExamples:
+        return examples_for(self.config, self.agent.examples)
 
 
 def annotate(question: Question, task: Task, media: Media | None = None) -> Dialogue:
@@ -118,6 +124,7 @@ def _request(
 ) -> Request:
     """What is asked of a task, in one of the prompt's variants."""
     agent, asked = question.agent, asked.reordered(variant)
+    examples = question.examples.beside(shown, [c.name for c in asked.controls]) if agent.examples else ()
     return Request(
         messages=render_messages(
             question.template_source,
@@ -126,12 +133,14 @@ def _request(
             question.instructions,
             variant=variant,
             confidence_key=report.key if report else None,
+            examples=examples_text(examples),
         ),
         schema=report.schema(asked.schema()) if report else asked.schema(),
         model=agent.model,
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
         seed=agent.seed,
+        reasoning_effort=agent.reasoning_effort,
         logprobs=agent.confidence in ("auto", "logprob") and any(c.has_confidence for c in asked.controls),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -125,6 +126,20 @@ class Settings(BaseSettings):
         description="Most tokens a minute of all workers together, prompts and answers; unset: learnt likewise.",
     )
     chunk_size: int = Field(500, ge=1, le=5000, alias="PRELABEL_CHUNK_SIZE", description="Tasks in one queue message.")
+    batch_rounds: int = Field(
+        3,
+        ge=1,
+        le=20,
+        alias="PRELABEL_BATCH_ROUNDS",
+        description="With `--lane batch`: how often what is missing goes into another batch before it is asked live.",
+    )
+    batch_poll_s: float = Field(
+        30.0,
+        ge=1,
+        le=3600,
+        alias="PRELABEL_BATCH_POLL_S",
+        description="With `--lane batch`: how often a batch at the endpoint is looked at, in seconds.",
+    )
     predict_deadline_s: float = Field(
         4.0,
         ge=0,
@@ -180,6 +195,14 @@ class Settings(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR.",
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", alias="PRELABEL_LOG_FORMAT", description="`json`, `text`, or `auto`: text on a terminal, else JSON."
+    )
+    log_content: bool = Field(
+        False,
+        alias="PRELABEL_LOG_CONTENT",
+        description="Prompts and replies go to the log too, at DEBUG: for a search on test data only.",
+    )
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:
@@ -195,6 +218,20 @@ class Settings(BaseSettings):
             return given
         auth = self.basic_auth
         return canonical_hash(["webhook", *auth])[:40] if auth else None
+
+    def endpoint_key(self, variable: str | None = None) -> str:
+        """The key of a model endpoint: of OPENAI_API_KEY, empty where that is unset, or of the named variable.
+
+        Raises `SettingsError` where that one is not set.
+        """
+        if variable is None:
+            return self.openai_api_key.get_secret_value()
+        key = os.environ.get(variable, "")
+        if not key:
+            raise SettingsError(
+                f"The agent takes its key from {variable}, which is not set: set it for `prelabel worker` too."
+            )
+        return key
 
     def to_agent(self) -> Agent:
         return Agent(

@@ -31,6 +31,7 @@ from backend.cleaning import Cleaning
 from backend.core.errors import QueueError
 from backend.learning import similarity
 from backend.logs import configure_logging
+from backend.reviving import Reviving
 from backend.settings import Settings, load_settings
 from backend.wiring import Parts
 
@@ -56,13 +57,14 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
     similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
-    stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), Cleaning(parts)
+    stop, redis, cleaning, reviving = _Stop(), _RedisWatch(parts.queue), Cleaning(parts), Reviving(parts)
     team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER])
     _log.info("workers started", extra={"queues": dict(counts)})
     while not stop.asked:
         time.sleep(_LOOK_S)
         if redis.answers(at_once=team.has_losses):
             team.make_up()
+            reviving.look()
         else:
             team.ask_to_stop()
         cleaning.look()
@@ -157,14 +159,15 @@ def _start(role: str) -> ForkProcess:
 def _run(role: str, parent: int) -> None:
     """An RQ worker on one queue, or the scheduler, in this process."""
     settings = load_settings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     logging.getLogger("rq.worker").addFilter(_is_news)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until RQ has its own handler: not the parent's
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
     end_with(parent)
     parts = Parts(settings)
     connection = parts.queue.connection
-    rq_level = "DEBUG" if settings.log_level == "DEBUG" else "WARNING"  # RQ tells of every message at INFO
+    # RQ tells of every message at INFO, and at DEBUG what is in it.
+    rq_level = "DEBUG" if settings.log_level == "DEBUG" and settings.log_content else "WARNING"
     try:
         if role == _SCHEDULER:
             scheduler = _Scheduler(

@@ -10,29 +10,41 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
+from tempfile import TemporaryFile
 
 from backend.adapters.clock import utc_now
-from backend.adapters.label_studio import LabelStudioApi
 from backend.adapters.media import HttpMedia, Limits
-from backend.adapters.metrics import render_metrics
-from backend.adapters.openai_model import OpenAIModel, describe
+from backend.adapters.metered import MeteredLabelStudio, MeteredStore
+from backend.adapters.metrics import Metrics
+from backend.adapters.openai_batches import OpenAIBatches
+from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
+from backend.adapters.prices import price
 from backend.adapters.redis_governor import RedisGovernor
+from backend.adapters.redis_meters import RedisMeters
 from backend.adapters.rq_queue import RedisQueue
 from backend.adapters.service import ServiceApi
-from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, ModelTimeout, SettingsError
-from backend.core.values import JSON
-from backend.ports.governor import Governor
+from backend.core.values import JSON, Agent, Usage
+from backend.ports.governor import Governor, GovernorLevel
+from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Model
+from backend.ports.store import BATCH, ProjectRow
+from backend.prompting.template_check import check_template
+from backend.services.agent_checks import AgentChecks
+from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
+from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.enlisting import Enlister
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
+from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
+from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
@@ -53,22 +65,32 @@ class Parts:
         self.interactive = interactive
 
     @cached_property
-    def store(self) -> SqlStore:
-        return SqlStore(self.settings.database_url)
+    def meters(self) -> RedisMeters:
+        return RedisMeters(self.settings.redis_url)
+
+    @cached_property
+    def store(self) -> MeteredStore:
+        return MeteredStore(self.settings.database_url, meters=self.meters)
 
     @cached_property
     def queue(self) -> RedisQueue:
         return RedisQueue(self.settings.redis_url)
 
     @cached_property
-    def labels(self) -> LabelStudioApi:
+    def labels(self) -> MeteredLabelStudio:
         key = self.settings.label_studio_api_key.get_secret_value()
-        return LabelStudioApi(self.settings.label_studio_url, key)
+        return MeteredLabelStudio(self.settings.label_studio_url, key, meters=self.meters)
 
     @cached_property
     def projects(self) -> Projects:
-        source = read_template(self.settings.prompts_dir, self.settings.template)
+        source = self.template(self.settings.template)
         return Projects(store=self.store, agent=self.settings.to_agent(), template_source=source)
+
+    def template(self, name: str) -> str:
+        """The source of a template of the prompts folder. Raises `TemplateError`, also for what it leaves out."""
+        source = read_template(self.settings.prompts_dir, name)
+        check_template(source)
+        return source
 
     @cached_property
     def started_with(self) -> dict[str, str]:
@@ -93,6 +115,10 @@ class Parts:
             projects=self.projects,
             chunk_size=self.settings.chunk_size,
         )
+
+    @cached_property
+    def enlister(self) -> Enlister:
+        return Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=self.settings.chunk_size)
 
     @cached_property
     def chunk_worker(self) -> ChunkWorker:
@@ -127,33 +153,99 @@ class Parts:
             store=self.store,
             queue=self.queue,
             projects=self.projects,
-            model=lambda: asyncio.run(self._describe_model()),
+            model=self.describe_model,
             webhook_secret=self.settings.effective_webhook_secret,
             same_settings=self.same_settings,
             has_key=bool(self.settings.label_studio_api_key.get_secret_value()),
+            operation=self.operation.checks,
         )
 
+    @cached_property
+    def trials(self) -> Trials:
+        self.need_key()
+        return Trials(
+            labels=self.labels, projects=self.projects, caller=self.caller, concurrency=self.settings.concurrency
+        )
+
+    @cached_property
+    def agent_checks(self) -> AgentChecks:
+        return AgentChecks(trials=lambda: self.trials, describe_model=self.describe_model)
+
+    @cached_property
+    def operation(self) -> Operation:
+        return Operation(
+            store=self.store,
+            queue=self.queue,
+            limits=self.limits,
+            requests_are_set=self.settings.requests_per_minute is not None,
+            tokens_are_set=self.settings.tokens_per_minute is not None,
+            logs_content=self.settings.log_content,
+            clock=utc_now,
+        )
+
+    def limits(self) -> dict[str, GovernorLevel]:
+        """Model -> where its limits stand: of the model that is set, and of those that were asked lately."""
+        counted = self.meters.totals()
+        asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
+
+        async def look() -> dict[str, GovernorLevel]:
+            async with self.governor(endpoint_of(self.settings.openai_base_url)) as governor:
+                return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
+
+        return asyncio.run(look())
+
     @asynccontextmanager
-    async def model(self, timeout_s: float | None = None) -> AsyncIterator[OpenAIModel]:
-        """A model client for one event loop."""
-        key = self.settings.openai_api_key.get_secret_value()
-        if not key and not self.settings.openai_base_url:
+    async def model(self, timeout_s: float | None = None, *, agent: Agent | None = None) -> AsyncIterator[OpenAIModel]:
+        """A model client for one event loop, for an agent's endpoint; without one for that of the settings."""
+        base_url = (agent.base_url if agent else None) or self.settings.openai_base_url
+        key_variable = agent.key_variable if agent else None
+        key = self.settings.endpoint_key(key_variable)
+        if not key and not base_url:
             raise SettingsError("There is no model endpoint: set OPENAI_API_KEY, or OPENAI_BASE_URL for another one.")
         model = OpenAIModel(
-            base_url=self.settings.openai_base_url,
+            base_url=base_url,
             api_key=key or "none",  # the client wants one; local endpoints do not look at it
             timeout_s=timeout_s or self.settings.request_timeout_s,
             memory=self.store,
+            key_variable=key_variable or "OPENAI_API_KEY",
         )
         try:
             yield model
         finally:
             await model.close()
 
+    @cached_property
+    def batch_lane(self) -> BatchLane:
+        return BatchLane(
+            store=self.store,
+            projects=self.projects,
+            queue=self.queue,
+            endpoint=self._batches,
+            clock=utc_now,
+            scratch=TemporaryFile,
+            cache_is_on=self.settings.cache_days > 0,
+            rounds=self.settings.batch_rounds,
+            poll_s=self.settings.batch_poll_s,
+            chunk_size=self.settings.chunk_size,
+        )
+
     @asynccontextmanager
-    async def caller(self) -> AsyncIterator[Caller]:
-        async with self.model() as model, self.governor(model.endpoint) as governor, self.media() as media:
-            cached = self._cached(self._governed(model, governor), model.endpoint)
+    async def _batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, OpenAIBatches]]:
+        async with self.model(agent=agent) as model, self._caller(model, agent) as caller:
+            yield caller, OpenAIBatches(model)
+
+    @asynccontextmanager
+    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
+        """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings."""
+        async with self.model(agent=agent) as model, self._caller(model, agent) as caller:
+            yield caller
+
+    @asynccontextmanager
+    async def _caller(self, model: OpenAIModel, agent: Agent | None) -> AsyncIterator[Caller]:
+        async with self.governor(model.endpoint, agent) as governor, self.media(agent) as media:
+            metered = MeteredModel(model=model, meters=self.meters, log_content=self.settings.log_content)
+            governed = self._governed(metered, MeteredGovernor(governor=governor, meters=self.meters))
+            cached = self._cached(governed, model.endpoint)
             yield Caller(
                 model=cached, media=media, sleep=asyncio.sleep, random=random.random, forget=self.store.forget_replies
             )
@@ -163,16 +255,19 @@ class Parts:
 
     def _cached(self, model: Model, endpoint: str) -> Model:
         """The outermost wrapper: a reply that is stored takes no leave of anybody to be had."""
-        return CachedModel(model, self.store, endpoint=endpoint) if self.settings.cache_days else model
+        if not self.settings.cache_days:
+            return model
+        cached = CachedModel(model, self.store, endpoint=endpoint)
+        return MeteredReplies(model=cached, meters=self.meters)
 
     @asynccontextmanager
-    async def governor(self, endpoint: str) -> AsyncIterator[RedisGovernor]:
-        """The governor of the calls to an endpoint, for one event loop."""
+    async def governor(self, endpoint: str, agent: Agent | None = None) -> AsyncIterator[RedisGovernor]:
+        """The governor of the calls to an endpoint with an agent's key, for one event loop."""
         settings = self.settings
         governor = RedisGovernor(
             settings.redis_url,
             endpoint=endpoint,
-            api_key=settings.openai_api_key.get_secret_value(),
+            api_key=settings.endpoint_key(agent.key_variable if agent else None),
             interactive=self.interactive,
             requests_per_minute=settings.requests_per_minute,
             tokens_per_minute=settings.tokens_per_minute,
@@ -182,17 +277,17 @@ class Parts:
         finally:
             await governor.close()
 
-    def media(self) -> HttpMedia:
-        """A loader of images and documents for one event loop."""
-        settings = self.settings
+    def media(self, agent: Agent | None = None) -> HttpMedia:
+        """A loader of images and documents for one event loop, as an agent is to see them."""
+        settings, agent = self.settings, agent or self.settings.to_agent()
         return HttpMedia(
             label_studio_url=settings.label_studio_url,
             authorization=self._authorization,
             limits=Limits(
                 max_bytes=settings.media_max_bytes,
                 max_pixels=settings.media_max_pixels,
-                max_side=settings.media_max_side,
-                max_pages=settings.media_max_pages,
+                max_side=agent.image_side,
+                max_pages=agent.document_pages,
                 timeout_s=settings.media_timeout_s,
             ),
             root=settings.media_root,
@@ -216,14 +311,46 @@ class Parts:
             auto_start=auto_start,
         )
 
-    def start_run(self, project_id: int, task_ids: Sequence[int] | None) -> int:
+    def start_run(
+        self, project_id: int, task_ids: Sequence[int] | None, *, agent: str | None = None, lane: str = "live"
+    ) -> int:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
+        if lane == BATCH:
+            self.need_batches()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
-        return self.jobs.start_run(project_id, task_ids)
+        return self.jobs.start_run(project_id, task_ids, agent=agent, lane=lane)
 
-    def metrics(self) -> bytes:
-        return render_metrics(self.store, self.queue)
+    def need_batches(self) -> None:
+        """Raises what keeps a job from going through the endpoint's batch API, before anything is submitted."""
+        if not self.settings.cache_days:
+            raise SettingsError(CACHE_IS_OFF)
+        asyncio.run(self._check_batches())
+
+    async def _check_batches(self) -> None:
+        async with self.model() as model:
+            await OpenAIBatches(model).check()
+
+    def use_agent(self, project_id: int, agent: str) -> ProjectRow:
+        """Make an agent the project's, unless service or workers would make another one of it."""
+        self.need_key()
+        self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
+        return self.projects.choose(self.labels, project_id, agent)
+
+    @staticmethod
+    def price(model: str, usage: Usage) -> float | None:
+        """US dollars; None: not known."""
+        return price(model, usage)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        return Metrics(
+            store=self.store,
+            queue=self.queue,
+            meters=self.meters,
+            limits=self.limits,
+            endpoint=endpoint_of(self.settings.openai_base_url),
+        )
 
     def need_key(self) -> None:
         if not self.settings.label_studio_api_key.get_secret_value():
@@ -231,30 +358,40 @@ class Parts:
                 "LABEL_STUDIO_API_KEY is not set: make a token in Label Studio under Account & Settings."
             )
 
-    def model_warning(self) -> str | None:
-        """That the endpoint does not list the model. It need not be within reach from here: then None."""
+    def model_warning(self, project_id: int | None = None) -> str | None:
+        """That the endpoint does not list the model of the project's agent. It need not be within reach from here:
+        then None."""
+        row = None if project_id is None else self.store.project(project_id)
         try:
-            return asyncio.run(self._unlisted(timeout_s=_WARNING_TIMEOUT_S))
+            return asyncio.run(self._unlisted(self.projects.agents.of(row).agent, timeout_s=_WARNING_TIMEOUT_S))
         except (ModelError, SettingsError):
             return None
 
-    async def _unlisted(self, timeout_s: float | None = None) -> str | None:
-        async with self.model(timeout_s) as model:
+    async def _unlisted(self, agent: Agent, timeout_s: float | None = None) -> str | None:
+        async with self.model(timeout_s, agent=agent) as model:
             known = await model.models()
-        if not known or self.settings.model in known:
+        if not known or agent.model in known:
             return None
+        setting = "PRELABEL_MODEL" if agent.name == self.settings.agent else f"`model` of the agent {agent.name!r}"
         return (
-            f"The model endpoint does not list {self.settings.model!r}: set PRELABEL_MODEL to one of "
+            f"The model endpoint does not list {agent.model!r}: set {setting} to one of "
             f"{', '.join(known[:5])}{', ...' if len(known) > 5 else ''}."
         )
 
-    async def _describe_model(self) -> JSON:
-        unlisted = await self._unlisted()
+    def describe_model(self, agent: Agent) -> JSON:
+        """What an agent's endpoint can do, found out with a real call. Raises a `ModelError` or a `SettingsError`."""
+        return asyncio.run(self._describe_model(agent))
+
+    async def _describe_model(self, agent: Agent) -> JSON:
+        unlisted = await self._unlisted(agent)
         if unlisted is not None:
             raise ModelBadRequest(unlisted)
-        async with self.model() as model:
-            found, usage = await model.probe(self.settings.model)
+        async with self.model(agent=agent) as model:
+            found, usage = await model.probe(agent.model, reasoning_effort=agent.reasoning_effort)
             with suppress(ModelServerError, ModelTimeout):  # of an image; that text is answered is known
-                found = replace(found, images=await model.takes_images(self.settings.model))
+                found = replace(found, images=await model.takes_images(agent.model))
         asked = f"asked one short question ({usage.prompt_tokens} tokens in, {usage.completion_tokens} out)"
-        return {"model": f"{self.settings.model}, {asked}", **describe(found)}
+        described = {"model": f"{agent.model}, {asked}", **describe(found)}
+        if agent.reasoning_effort is not None and not found.reasoning:
+            described["reasoning effort"] = "refused, and not sent"
+        return described

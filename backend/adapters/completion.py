@@ -19,6 +19,11 @@ def read_completion(body: bytes, *, endpoint: str, latency_s: float) -> Reply:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ModelServerError(f"The model endpoint {endpoint} answered something that is no JSON.") from error
+    return reply_of(answer, endpoint=endpoint, latency_s=latency_s)
+
+
+def reply_of(answer: Any, *, endpoint: str, latency_s: float) -> Reply:
+    """The same from the body's JSON."""
     choices = _dict(answer).get("choices")
     choice = _dict(choices[0]) if isinstance(choices, list) and choices else {}
     message = choice.get("message")

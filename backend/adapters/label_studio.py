@@ -22,7 +22,7 @@ from backend.core.errors import (
 from backend.core.values import JSON, Prediction, Task
 from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
 
-PAGE_SIZE = 500  # 1.2 s a page on a project of 10,000 tasks; one page of everything takes 43 s
+PAGE_SIZE = 500  # 0.3 s a page on a project of 10,000 tasks; larger ones take as long for each task
 _NO_PROJECT = 2_000_000_000  # an id that no project has
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
@@ -87,18 +87,18 @@ class LabelStudioApi:
         *,
         ids: Sequence[int] | None = None,
         without_version: str | None = None,
+        after: int = 0,
     ) -> Iterator[Task]:
         """Pages of `id` and `data` only: other fields double the time. Pages are read by id, so that tasks which
         gain a prediction meanwhile do not shift the ones behind them out of sight."""
         if ids is not None:
+            ids = sorted(ids)
             for start in range(0, len(ids), PAGE_SIZE):
-                yield from self._task_page(
-                    project_id,
-                    variables,
-                    {"selectedItems": {"all": False, "included": list(ids[start : start + PAGE_SIZE])}},
-                )
+                included = ids[start : start + PAGE_SIZE]
+                query: dict[str, JSON] = {"selectedItems": {"all": False, "included": included}}
+                yield from self._task_page(project_id, variables, {**query, "ordering": ["tasks:id"]})
             return
-        last = 0
+        last = after
         while True:
             items = [_filter("id", "greater", "Number", last)]
             if without_version is not None:
@@ -313,8 +313,8 @@ class LabelStudioApi:
         if status >= 500:
             message = f"Label Studio failed at {method} {path} with HTTP {status}: see its log, then try again."
             return LabelStudioUnreachable(message, status=status, detail=detail)
-        message = f"Label Studio refused {method} {path} with HTTP {status}: {_reason(response.text)}"
-        return LabelStudioError(message, status=status, detail=detail)
+        message = f"Label Studio refused {method} {path} with HTTP {status}"
+        return LabelStudioError(message, status=status, detail=detail, quoted=_reason(response.text))
 
 
 class _TokenAuth(httpx.Auth):

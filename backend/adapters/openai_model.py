@@ -34,6 +34,7 @@ from backend.core.values import JSON, Message, Reply, Request, Usage
 from backend.ports.model import Capabilities
 
 _log = logging.getLogger(__name__)
+OPENAI_URL = "https://api.openai.com/v1"
 _BEST = Capabilities(structured="json_schema", logprobs=20)
 _WEAKER = {"json_schema": "json_object", "json_object": "text"}
 _FEWER = {20: 5, 5: 0}  # some gateways allow five alternatives
@@ -72,24 +73,26 @@ class OpenAIModel:
         api_key: str,
         timeout_s: float,
         memory: Memory,
+        key_variable: str = "OPENAI_API_KEY",
     ) -> None:
-        self._client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
-        self.endpoint = str(self._client.base_url).rstrip("/")
+        self.client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
+        self.endpoint = endpoint_of(str(self.client.base_url))
         self._memory = memory
+        self._key_variable = key_variable  # for messages: where the key is from
         self._known: dict[str, Capabilities] = {}
         self._probing = asyncio.Lock()
 
     async def close(self) -> None:
-        await self._client.close()
+        await self.client.close()
 
     async def models(self) -> list[str] | None:
         """The ids that the endpoint lists; None where it does not have that route."""
         try:
-            page = await self._client.models.list()
+            page = await self.client.models.list()
         except openai.NotFoundError:
             return None
         except openai.OpenAIError as error:
-            raise translate(error, self.endpoint) from error
+            raise translate(error, self.endpoint, self._key_variable) from error
         return [model.id for model in page.data]
 
     async def ask(self, request: Request) -> Reply:
@@ -131,7 +134,7 @@ class OpenAIModel:
             raise
         return saw_the_colour(reply)
 
-    async def probe(self, model: str) -> tuple[Capabilities, Usage]:
+    async def probe(self, model: str, *, reasoning_effort: str | None = None) -> tuple[Capabilities, Usage]:
         """Ask a tiny question with everything switched on; switch off what is refused, one thing a call.
 
         A real call whatever is remembered, and the only thing that shows whether the key is good: some endpoints
@@ -140,7 +143,7 @@ class OpenAIModel:
         found = _BEST
         for _ in range(_MAX_PROBES):
             try:
-                reply = await self._call(replace(_PROBE, model=model), found)
+                reply = await self._call(replace(_PROBE, model=model, reasoning_effort=reasoning_effort), found)
             except ModelBadRequest as error:
                 weaker = lowered(found, str(error.__cause__), guess=True)
                 if weaker is None:
@@ -164,11 +167,16 @@ class OpenAIModel:
         started = time.monotonic()
         try:
             # Not `chat.completions.create`: half of its time goes into checking the types of what is sent and got.
-            raw = await self._client.post("/chat/completions", cast_to=httpx.Response, body=parameters(request, found))
+            raw = await self.client.post("/chat/completions", cast_to=httpx.Response, body=parameters(request, found))
         except openai.OpenAIError as error:
-            raise translate(error, self.endpoint) from error
+            raise translate(error, self.endpoint, self._key_variable) from error
         reply = read_completion(raw.content, endpoint=self.endpoint, latency_s=time.monotonic() - started)
         return replace(reply, limits=read_limits(raw.headers))
+
+
+def endpoint_of(base_url: str | None) -> str:
+    """An endpoint as accounts, caches and messages name it: without user and password. None: OpenAI's own."""
+    return str(httpx.URL(base_url or OPENAI_URL).copy_with(userinfo=b"")).rstrip("/")
 
 
 def parameters(request: Request, found: Capabilities) -> dict[str, Any]:
@@ -182,6 +190,8 @@ def parameters(request: Request, found: Capabilities) -> dict[str, Any]:
         call["temperature"] = request.temperature
         if request.seed is not None:
             call["seed"] = request.seed
+    if request.reasoning_effort is not None and found.reasoning:
+        call["reasoning_effort"] = request.reasoning_effort
     if request.logprobs and found.logprobs:
         call |= {"logprobs": True, "top_logprobs": found.logprobs}
     if found.structured == "json_schema":
@@ -211,6 +221,8 @@ def lowered(found: Capabilities, message: str, *, guess: bool) -> Capabilities |
     text = message.lower()
     if ("max_completion_tokens" in text or "max_tokens" in text) and found.max_tokens_name == "max_tokens":
         return replace(found, max_tokens_name="max_completion_tokens")
+    if found.reasoning and ("reasoning_effort" in text or "reasoning.effort" in text):
+        return replace(found, reasoning=False)
     if found.sampling and ("temperature" in text or "seed" in text):
         return replace(found, sampling=False)
     if found.logprobs and "logprob" in text:
@@ -233,8 +245,8 @@ def gives_alternatives(reply: Reply) -> bool:
     return len({round(lp, 6) for t in reply.tokens for _, lp in t.top}) > 1
 
 
-def translate(error: openai.OpenAIError, endpoint: str) -> ModelError:
-    """One error of the openai client as one of ours."""
+def translate(error: openai.OpenAIError, endpoint: str, key_variable: str = "OPENAI_API_KEY") -> ModelError:
+    """One error of the openai client as one of ours. `key_variable`: where the key is from."""
     if isinstance(error, openai.APITimeoutError):
         return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
     if isinstance(error, openai.APIConnectionError):
@@ -242,7 +254,7 @@ def translate(error: openai.OpenAIError, endpoint: str) -> ModelError:
             f"The model endpoint {endpoint} cannot be reached: check OPENAI_BASE_URL and that it is running."
         )
     if isinstance(error, openai.APIStatusError):
-        translated = _translate_status(error, endpoint)
+        translated = _translate_status(error, endpoint, key_variable)
         headers = error.response.headers
         translated.limits, translated.retry_after_s = read_limits(headers), _retry_after(headers)
         translated.limited = translated.limited or error.status_code in (503, 529)  # too much load; 529: Anthropic's
@@ -250,11 +262,11 @@ def translate(error: openai.OpenAIError, endpoint: str) -> ModelError:
     return ModelServerError(f"The model endpoint {endpoint} gave an answer that cannot be used.")
 
 
-def _translate_status(error: openai.APIStatusError, endpoint: str) -> ModelError:
+def _translate_status(error: openai.APIStatusError, endpoint: str, key_variable: str) -> ModelError:
     status, text = error.status_code, str(error).lower()
     if status in (401, 403):
         return ModelUnauthorized(
-            f"The model endpoint {endpoint} does not accept OPENAI_API_KEY (HTTP {status}): set OPENAI_API_KEY to a "
+            f"The model endpoint {endpoint} does not accept {key_variable} (HTTP {status}): set {key_variable} to a "
             "key of that endpoint."
         )
     if status == 402 or (status == 429 and ("insufficient_quota" in text or "exceeded your current quota" in text)):

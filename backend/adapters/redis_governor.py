@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -23,11 +24,12 @@ from backend.adapters.rq_queue import away, place
 from backend.core.errors import LimitFarOff, QueueError
 from backend.core.limits import RateLimits
 from backend.core.values import canonical_hash
-from backend.ports.governor import CallEnd, Leave
+from backend.ports.governor import CallEnd, GovernorLevel, Leave
 
 _SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 LONGEST_WAIT_S = 30.0
 LEASE_S = 20.0
+_LEDGER_S, _SLOT_S, _FIRST_WINDOW = 61.0, 0.25, 8  # as in the script
 _AT_ONCE = 64  # calls that ask in one script
 
 
@@ -200,6 +202,21 @@ class RedisGovernor:
             raise away(place(self._connection.connection_pool.connection_kwargs), error) from error
         return found
 
+    async def level(self, model: str) -> GovernorLevel:
+        """From the accounts as they are: the script is not run, and nothing is refilled, ended or kept alive."""
+        state_key, slots_key, leases_key, _ = self.names(model)
+        try:
+            async with self._connection.pipeline(transaction=True) as reads:
+                for key in (state_key, slots_key):
+                    reads.hgetall(key)
+                reads.zrange(leases_key, 0, -1, withscores=True)
+                reads.time()
+                state, slots, leases, (seconds, micros) = await reads.execute()
+        except RedisError as error:
+            raise away(place(self._connection.connection_pool.connection_kwargs), error) from error
+        now = seconds + micros / 1e6 if self._now is None else self._now()
+        return _level(state, slots, [ends for _, ends in leases], now, self._limits)
+
     def names(self, model: str) -> list[str]:
         """Of the account's keys. The braces keep all of them on one node of a cluster."""
         name = f"prelabel:governor:{{{canonical_hash([self._account, model])[:16]}}}"
@@ -219,6 +236,34 @@ def _fail(answers: Iterable[asyncio.Future[Any]], error: Exception) -> None:
     for answer in answers:
         if not answer.done():
             answer.set_exception(error)
+
+
+def _level(
+    state: Mapping[bytes, bytes],
+    slots: Mapping[bytes, bytes],
+    leases: Sequence[float],
+    now: float,
+    limits: tuple[str, str],
+) -> GovernorLevel:
+    known = {name.decode(): float(value) for name, value in state.items()}
+    requests = float(limits[0]) if limits[0] else known.get("limit_r")
+    tokens = float(limits[1]) if limits[1] else known.get("limit_t")
+    first_slot = math.floor((now - _LEDGER_S) / _SLOT_S)
+    used = {"r": 0.0, "t": 0.0}
+    for name, value in slots.items():
+        kind, slot = name[:1].decode(), int(name[1:])
+        if slot >= first_slot:
+            used[kind] += float(value)
+    bounded = "cut_at" in known or (requests is None and tokens is None)
+    return GovernorLevel(
+        requests_per_minute=None if requests is None else int(requests),
+        tokens_per_minute=None if tokens is None else int(tokens),
+        requests_used=max(0, round(used["r"])),
+        tokens_used=max(0, round(used["t"])),
+        in_flight=sum(ends > now for ends in leases),
+        window=math.floor(known.get("window", _FIRST_WINDOW)) if bounded else None,
+        paused_s=max(0.0, known.get("pause", 0.0) - now),
+    )
 
 
 def _far_off(model: str, why: str, wait_s: float) -> LimitFarOff:

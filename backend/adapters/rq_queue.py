@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,11 +15,14 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 from rq import Queue as RqQueue
 from rq import Retry, Worker
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from backend.adapters.clock import utc_now
+from backend.adapters.queue_levels import ask_server, failure_classes, queue_level
 from backend.core.errors import QueueError
+from backend.ports.queue import QueueLevel, QueueServer
 
 INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
 STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
@@ -33,6 +36,8 @@ _RESULT_TTL_S = 60
 _FAILURE_TTL_S = 7 * 24 * 3600
 _SYNC_S = 30  # a message that was lost keeps no other away for longer
 _WRITE_BACK_ONCE_S = 60  # the same
+_BATCH_STEP_ONCE_S = 60  # the same, after the time that the message waits
+_AHEAD = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.STARTED)  # messages that are still to have an effect
 _RETRY_S = (2, 5, 15, 60, 240)  # for a message that failed as a whole: Label Studio or the database was away
 
 
@@ -72,6 +77,25 @@ class RedisQueue:
                 description=f"job {job_id}, {len(task_ids)} tasks",
             )
 
+    def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
+        with self._translated():
+            queue, message_id = self._queue(BULK), f"prelabel-enlist-{job_id}-{read_to or 0}"
+            known = queue.fetch_job(message_id)
+            if known is not None and known.get_status() in _AHEAD:
+                return
+            if known is not None:
+                known.delete()  # one that is over takes a new one of its name with it when it expires
+            queue.enqueue(
+                "backend.worker.enlist",
+                job_id,
+                job_id=message_id,
+                job_timeout=CHUNK_TIMEOUT_S,
+                result_ttl=_RESULT_TTL_S,
+                failure_ttl=_FAILURE_TTL_S,
+                retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
+                description=f"read tasks of job {job_id}",
+            )
+
     def enqueue_sync(self, project_id: int) -> None:
         with self._translated():
             if self.connection.set(f"prelabel:sync:{project_id}", 1, nx=True, ex=_SYNC_S):
@@ -103,6 +127,28 @@ class RedisQueue:
         with self._translated():
             self.connection.delete(f"prelabel:write-back:{project_id}")
 
+    def enqueue_batch_step(self, job_id: int, *, after: int = 0, delay_s: float = 0.0) -> None:
+        with self._translated():
+            once_s = int(delay_s) + _BATCH_STEP_ONCE_S
+            if not self.connection.set(f"prelabel:batch-step:{job_id}", 1, nx=True, ex=once_s):
+                return
+            queue = self._queue(BULK)
+            enqueue = partial(queue.enqueue_in, timedelta(seconds=delay_s)) if delay_s else queue.enqueue
+            enqueue(
+                "backend.worker.batch_step",
+                job_id,
+                after,
+                job_timeout=CHUNK_TIMEOUT_S,
+                result_ttl=_RESULT_TTL_S,
+                failure_ttl=_FAILURE_TTL_S,
+                retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
+                description=f"batches of job {job_id}",
+            )
+
+    def batch_step_started(self, job_id: int) -> None:
+        with self._translated():
+            self.connection.delete(f"prelabel:batch-step:{job_id}")
+
     def _enqueue_small(self, function: str, *arguments: object) -> None:
         self._queue(INTERACTIVE).enqueue(
             function,
@@ -117,6 +163,22 @@ class RedisQueue:
     def depth(self) -> dict[str, int]:
         with self._translated():
             return {name: self._queue(queue).count for name, queue in QUEUES.items()}
+
+    def levels(self) -> Mapping[str, QueueLevel]:
+        with self._translated():
+            alive = [set(worker.queue_names()) for worker in self._alive()]
+            return {
+                name: queue_level(self._queue(queue), sum(queue in names for names in alive))
+                for name, queue in QUEUES.items()
+            }
+
+    def failures(self) -> Mapping[str, int]:
+        with self._translated():
+            return failure_classes([self._queue(queue) for queue in QUEUES.values()])
+
+    def server(self) -> QueueServer:
+        with self._translated():
+            return ask_server(self.connection)
 
     def workers(self) -> int:
         return len([w for w in self._alive() if set(w.queue_names()) & {INTERACTIVE, BULK}])
@@ -134,32 +196,39 @@ class RedisQueue:
         lately = utc_now() - timedelta(seconds=_ALIVE_S)
         return [w for w in found if w.last_heartbeat is not None and w.last_heartbeat > lately]
 
+    def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._lock(f"prelabel:writer:{project_id}", "another worker writes this project back")
+
+    def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._lock(f"prelabel:batch:{job_id}", "another worker is at this job's batches")
+
     @contextmanager
-    def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
+    def _lock(self, name: str, other: str) -> Iterator[Callable[[], None] | None]:
+        """`other` tells who may be at it when it has been lost."""
         with self._translated():
             # Not local to a thread: the one that renews it must know its token.
-            lock = self.connection.lock(f"prelabel:writer:{project_id}", timeout=_WRITER_LOCK_S, thread_local=False)
+            lock = self.connection.lock(name, timeout=_WRITER_LOCK_S, thread_local=False)
             got = lock.acquire(blocking=False)
         if not got:
             yield None
             return
         try:
             with _renewed(lock):
-                yield partial(self._keep, lock)
+                yield partial(self._keep, lock, other)
         finally:
-            # It may have run out: then another writer may be at it, which the store's claims allow for.
+            # It may have run out: then another worker may be at it, which the store's claims allow for.
             with self._translated(), suppress(LockError):
                 lock.release()
 
     def _queue(self, name: str) -> RqQueue:
         return RqQueue(name, connection=self.connection, serializer=JSONSerializer)
 
-    def _keep(self, lock: Lock) -> None:
+    def _keep(self, lock: Lock, other: str) -> None:
         with self._translated():
             try:
                 lock.reacquire()
             except LockError:
-                raise QueueError("The writer's lock ran out: another worker writes this project back.") from None
+                raise QueueError(f"A lock ran out: {other}.") from None
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

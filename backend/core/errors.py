@@ -4,6 +4,7 @@ PrelabelError
 |- SettingsError             a setting is missing or wrong
 |- ConfigError               a labeling config cannot be used
 |- TemplateError             a prompt template is missing or does not render
+|- AgentUnknown              no agent is registered under that name
 |- InputError                a file that a command was given cannot be read or used
 |- StoreError                the database cannot be reached or used
 |- QueueError                Redis cannot be reached: nothing is queued, nothing is spent
@@ -22,6 +23,7 @@ PrelabelError
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
    |- ContextTooLong           the prompt does not fit the model's window
+   |- BatchNotOffered          the endpoint has no batch API: nothing is submitted
    |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
    `- ModelBadRequest          any other 4xx: asking again would not help
 """
@@ -34,6 +36,11 @@ from backend.core.limits import RateLimits
 class PrelabelError(Exception):
     """Root of the errors that are told to a user as one sentence."""
 
+    @property
+    def for_log(self) -> str:
+        """The sentence without the words of others, which may quote a task."""
+        return str(self)
+
 
 class SettingsError(PrelabelError):
     """A setting is missing or wrong."""
@@ -45,6 +52,10 @@ class ConfigError(PrelabelError):
 
 class TemplateError(PrelabelError):
     """A prompt template is missing or does not render."""
+
+
+class AgentUnknown(PrelabelError):
+    """No agent is registered under that name."""
 
 
 class InputError(PrelabelError):
@@ -60,12 +71,17 @@ class QueueError(PrelabelError):
 
 
 class LabelStudioError(PrelabelError):
-    """Label Studio refused a call; `status` is its HTTP status where it gave one."""
+    """Label Studio refused a call; `status` is its HTTP status where it gave one, `quoted` its reason in its words."""
 
-    def __init__(self, message: str, *, status: int | None = None, detail: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, status: int | None = None, detail: str = "", quoted: str = "") -> None:
+        super().__init__(f"{message}: {quoted}" if quoted else message)
+        self._without_quoted = message
         self.status = status
         self.detail = detail  # Label Studio's own words, for code that recognises a case
+
+    @property
+    def for_log(self) -> str:
+        return self._without_quoted
 
 
 class LabelStudioUnreachable(LabelStudioError):
@@ -165,6 +181,13 @@ class ModelTakesNoImages(ModelError):
     """Every control is about an image, and the model refuses or ignores images."""
 
     kind = "no_images"
+    stops_job = True
+
+
+class BatchNotOffered(ModelError):
+    """The endpoint has no batch API."""
+
+    kind = "no_batch_api"
     stops_job = True
 
 

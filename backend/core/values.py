@@ -115,6 +115,7 @@ class Request:
     seed: int | None
     logprobs: bool  # True asks for token log-probabilities where the endpoint has them
     sample: int = 0  # which of several answers to the same prompt this asks for; never sent
+    reasoning_effort: str | None = None  # None: the model's own
 
     @cached_property
     def key(self) -> str:
@@ -129,6 +130,8 @@ class Request:
         }
         if self.sample:
             content["sample"] = self.sample
+        if self.reasoning_effort is not None:
+            content["reasoning_effort"] = self.reasoning_effort
         return canonical_hash(content)
 
 
@@ -243,6 +246,14 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Example:
+    """A task's data with the right answer, to be shown in the prompt."""
+
+    data: Mapping[str, JSON]
+    answer: Mapping[str, JSON]  # control -> value, as a reply would have it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Agent:
     """A model configuration and a prompt template under a name."""
 
@@ -261,6 +272,10 @@ class Agent:
     sample_temperature: float = 0.7  # of all samples but the first
     document_pages: int = 20  # of a document, as many as are shown
     relations: bool = True  # whether relations between regions are asked for, where the labeling config has them
+    base_url: str | None = None  # of the model endpoint; None: the installation's
+    key_variable: str | None = None  # the environment variable that holds the endpoint's key; None: OPENAI_API_KEY
+    reasoning_effort: str | None = None  # None: the model's own
+    examples: tuple[Example, ...] = ()
 
 
 def version_of(
@@ -305,4 +320,9 @@ def version_of(
         content["relations"] = agent.relations
     if with_long_lists:  # the window decides how many of the options are shown
         content["context_tokens"] = agent.context_tokens
+    for name in ("base_url", "key_variable", "reasoning_effort"):
+        if getattr(agent, name) is not None:
+            content[name] = getattr(agent, name)
+    if agent.examples:
+        content["examples"] = [[example.data, example.answer] for example in agent.examples]
     return f"{agent.name}@{canonical_hash(content)[:8]}"

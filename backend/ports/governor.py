@@ -29,6 +29,19 @@ class CallEnd:
     limits: RateLimits | None = None  # what the response's headers say
 
 
+@dataclass(frozen=True, kw_only=True)
+class GovernorLevel:
+    """Where a model's limits stand, over all workers. None: not known, or not bounded."""
+
+    requests_per_minute: int | None  # set, or learnt from the endpoint
+    tokens_per_minute: int | None
+    requests_used: int  # in the last minute (61 s), with those in flight
+    tokens_used: int  # likewise; calls in flight with what is reserved for them
+    in_flight: int
+    window: int | None  # most calls in flight, where that bounds them
+    paused_s: float  # nobody calls for so long; 0: now
+
+
 class Governor(Protocol):
     """The governor of the calls to one endpoint with one key. Raises `QueueError` when it cannot be reached."""
 
@@ -42,4 +55,8 @@ class Governor(Protocol):
 
     async def settle(self, leave: Leave, end: CallEnd) -> None:
         """The call is over. Only the first time counts."""
+        ...
+
+    async def level(self, model: str) -> GovernorLevel:
+        """How it stands. Changes nothing."""
         ...

@@ -86,8 +86,10 @@ class Labels(Protocol):
         *,
         ids: Sequence[int] | None = None,
         without_version: str | None = None,
+        after: int = 0,
     ) -> Iterator[Task]:
-        """Tasks with only the named data keys, page by page; those of `ids`, or those without that version."""
+        """Tasks with only the named data keys, page by page, in ascending order of their ids: those of `ids`, or those
+        above `after`, of which `without_version` leaves those without a prediction of that version."""
         ...
 
     def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:

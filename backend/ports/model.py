@@ -17,6 +17,7 @@ class Capabilities:
     max_tokens_name: str = "max_tokens"  # or "max_completion_tokens"
     sampling: bool = True  # False: temperature and seed are refused (reasoning models)
     images: bool | None = None  # whether it sees images; None: not asked yet
+    reasoning: bool = True  # False: `reasoning_effort` is refused
 
 
 class Model(Protocol):

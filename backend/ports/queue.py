@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueLevel:
+    """How one queue stands."""
+
+    waiting: int  # messages
+    started: int  # that a worker has in hand
+    scheduled: int  # for later
+    failed: int  # that are tried no more
+    oldest_s: float | None  # how long the first of those that wait has; None: none waits, or it cannot be told
+    workers: int  # that gave a sign of life lately
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueServer:
+    """What the queue's server says of itself. None: it does not tell."""
+
+    keeps: bool | None  # it writes down what it is told, so that a restart loses at most a second
+    evicts: bool | None  # it throws keys away when its memory is full
+    ahead_s: float  # its clock, before this machine's
 
 
 class Queue(Protocol):
@@ -15,6 +37,11 @@ class Queue(Protocol):
     def enqueue_chunk(
         self, job_id: int, task_ids: Sequence[int], *, interactive: bool, delay_s: float = 0.0
     ) -> None: ...
+
+    def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
+        """Ask for the job's next tasks to be read. Nothing is added while a message for reading on from there waits
+        or is worked on."""
+        ...
 
     def enqueue_sync(self, project_id: int) -> None:
         """Ask for the project to be read again and its version aligned. Nothing is added while one such waits."""
@@ -34,7 +61,26 @@ class Queue(Protocol):
         """What is left from now on is another message's: `enqueue_write_back` adds one again."""
         ...
 
+    def enqueue_batch_step(self, job_id: int, *, after: int = 0, delay_s: float = 0.0) -> None:
+        """Ask for a step of the job's batches (`services/batch_lane.py`), over the tasks with an id above `after`.
+        Nothing is added while one such waits."""
+        ...
+
+    def batch_step_started(self, job_id: int) -> None:
+        """What is to do from now on is another message's: `enqueue_batch_step` adds one again."""
+        ...
+
     def depth(self) -> dict[str, int]: ...
+
+    def levels(self) -> Mapping[str, QueueLevel]:
+        """Of each queue. Changes nothing."""
+        ...
+
+    def failures(self) -> Mapping[str, int]:
+        """The classes of the errors for which the newest failed messages were given up."""
+        ...
+
+    def server(self) -> QueueServer: ...
 
     def workers(self) -> int:
         """How many have given a sign of life lately."""
@@ -47,4 +93,8 @@ class Queue(Protocol):
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         """For the one writer of a project: inside, a function that raises when the lock has been lost; None when
         another writer is at it. A writer that dies loses it within half a minute."""
+        ...
+
+    def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        """For the one that is at a job's batches, as `writer_lock`."""
         ...

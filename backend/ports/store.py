@@ -8,8 +8,14 @@ from datetime import datetime
 from typing import Protocol
 
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
+from backend.ports.agents import RegisteredAgents
+from backend.ports.batches import Batches
 from backend.ports.model import Capabilities
+from backend.ports.overview import Overview
 from backend.ports.replies import Replies
+
+READING = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING)  # states of a job in which its tasks are read
+BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,9 @@ class ProjectRow:
     version: str | None  # the current version string; None: the config cannot be answered
     auto_start: bool  # TASKS_CREATED starts pre-annotation by itself
     refusals: tuple[str, ...] = ()
+    agent: str | None = None  # that a user chose; None: the one of the settings
+    extra_agent: str | None = None  # that Label Studio's extra params name: goes before the other
+    agent_problem: str | None = None  # why what the extra params say of an agent is not followed: one sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +74,15 @@ class JobRow:
     created_at: datetime
     finished_at: datetime | None
     reason: str | None  # why it is paused or stopped, or ended with fewer tasks than it began with
+    agent: str | None = None  # name@hash; None: the project's own
     paused_by: str | None = None  # "person", or "fault": something that may be well again by itself
-    lane: str = "live"  # or "batch": through the endpoint's batch API
+    lane: str = "live"  # or BATCH: through the endpoint's batch API
     budget_tokens: int | None = None  # most tokens that it may spend, prompts and answers
     budget_usd: float | None = None
     per_minute: int | None = None  # most model calls a minute
+    selection: Mapping[str, JSON] | None = None  # which tasks a worker reads for it; None: it was given them
+    reading: bool = False  # not all of them have been read yet; those that have been are worked on meanwhile
+    read_to: int | None = None  # the highest id of a task that was read; None: none yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +108,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...
@@ -112,12 +125,34 @@ class Store(Replies, Protocol):
         """The current versions of all projects."""
         ...
 
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
-        """An empty job; returns its id."""
+    def create_job(
+        self,
+        project_id: int,
+        version: str,
+        kind: str,
+        agent: str | None = None,
+        *,
+        lane: str = "live",
+        selection: Mapping[str, JSON] | None = None,
+    ) -> int:
+        """An empty job; returns its id. `agent` (name@hash) where it is not the project's own. With a `selection` its
+        tasks are still to be read (`services/enlisting.py`)."""
+        ...
+
+    def set_read_to(self, job_id: int, task_id: int) -> None:
+        """All of the job's tasks up to this id have been read, enlisted and queued. It never goes back."""
+        ...
+
+    def end_reading(self, job_id: int) -> None:
+        """All of the job's tasks have been read: from now on it ends when they are finished."""
+        ...
+
+    def reading_jobs(self) -> list[JobRow]:
+        """The jobs whose tasks are being read, or should be."""
         ...
 
     def enlist(self, job_id: int, tasks: Iterable[Task], *, absent: bool, hold_s: float = 0.0) -> None:
-        """Add tasks to a job.
+        """Add tasks to a job. Those that it has already stay as they are.
 
         Queued are the tasks without a record, with other data than before, and with a failed or skipped one. An
         answer that is there is kept and not paid for again; where `absent` says that Label Studio does not hold it,
@@ -153,11 +188,16 @@ class Store(Replies, Protocol):
         ...
 
     def finish_job_if_done(self, job_id: int) -> bool:
-        """End the job when it is all enlisted and every record that is still its own is finished."""
+        """End the job when all its tasks are read and enlisted and every record that is still its own is finished."""
         ...
 
-    def claim(self, version: str, project_id: int, task_ids: Sequence[int], claimant: str) -> list[Record]:
+    def claim(
+        self, version: str, project_id: int, task_ids: Sequence[int], claimant: str, *, alike: bool = False
+    ) -> list[Record]:
         """Mark the queued records of these tasks as running under `claimant` and return them.
+
+        `alike` adds those of the same jobs that show the same data: only where all of them are in one hand does one
+        call answer them all.
 
         A record that runs under the same claimant, or has run for longer than a chunk may, was left by a worker that
         died: it is claimed again.
@@ -165,7 +205,8 @@ class Store(Replies, Protocol):
         ...
 
     def claim_further(self, job_id: int, claimant: str, limit: int) -> list[Record]:
-        """Claim up to `limit` more of the queued records of a job that is running; none of one in another state."""
+        """Claim about `limit` more of the queued records of a job that is running, and those that show the same data.
+        Nothing is claimed of a job in another state."""
         ...
 
     def give_back(self, job_id: int, claimant: str) -> None:
@@ -232,8 +273,6 @@ class Store(Replies, Protocol):
     def calls(self, project_id: int) -> int:
         """Model calls that were answered for the project, over all versions."""
         ...
-
-    def state_totals(self) -> dict[str, int]: ...
 
     def add_event(self, project_id: int | None, action: str, task_ids: Sequence[int]) -> None: ...
 

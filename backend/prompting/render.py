@@ -39,27 +39,34 @@ def render_messages(
     *,
     variant: int = 0,
     confidence_key: str | None = None,
+    examples: str = "",
 ) -> tuple[Message, ...]:
     """The system and the user message. Raises `TemplateError` for a template that does not render.
 
     `variant` counts other wordings of the same question from 0. `confidence_key` asks under that key for the model's
-    own confidence in each answer.
+    own confidence in each answer. `examples` (`prompting.examples`) go before what the template asks.
     """
     context = _context(config, shown, instructions) | {"variant": variant, "confidence_key": confidence_key}
     context["shape"] = _shape(config, confidence_key)
-    try:
-        template = _compile(source)
-        blocks = {name: _block(template, name, context) for name in ("system", "user")}
-    except _DOES_NOT_RENDER as error:
-        raise errors.TemplateError(
-            f"The prompt template does not render ({type(error).__name__}): mend it, or use the default one."
-        ) from error
+    blocks = rendered(source, context)
+    blocks["user"] = examples + blocks["user"]
     images = tuple(image.picture.data_uri for s in shown.values() for image in s.images)
     return tuple(
         Message(role=role, content=text, images=images if role == "user" else ())
         for role, text in blocks.items()
         if text
     )
+
+
+def rendered(source: str, context: dict[str, Any]) -> dict[str, str]:
+    """The template's blocks, "system" and "user", by name. Raises `TemplateError`."""
+    try:
+        template = _compile(source)
+        return {name: _block(template, name, context) for name in ("system", "user")}
+    except _DOES_NOT_RENDER as error:
+        raise errors.TemplateError(
+            f"The prompt template does not render ({type(error).__name__}): mend it, or use the default one."
+        ) from error
 
 
 def least_tokens(messages: tuple[Message, ...]) -> int:

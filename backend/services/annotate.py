@@ -20,6 +20,7 @@ from backend.core.errors import (
     QueueError,
     StoreError,
 )
+from backend.core.log_fields import add_log_fields
 from backend.core.retry import retry_delay
 from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Dialogue, Question, annotate
@@ -123,6 +124,7 @@ async def annotate_records(
 
     async def one_after_another() -> None:
         while (record := next_record()) is not None:
+            add_log_fields(task=record.task_id)
             try:
                 outcome = await annotate_task(question, record.task, caller)
             except (ModelError, LimitFarOff, QueueError) as error:

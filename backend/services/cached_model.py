@@ -42,14 +42,14 @@ class CachedModel:
 
         Raises a `ModelError` of the model, or a `StoreError`: what cannot be remembered is not asked.
         """
-        key = self._key(request, logprobs=await self._gets_logprobs(request))
+        key = reply_key(self._endpoint, request.key, logprobs=await self._gets_logprobs(request))
         async with self._in_flight.setdefault(key, asyncio.Lock()):
             known = await self._look_up(key)
             if known is not None:
                 return replace(known, usage=Usage(from_cache=1), latency_s=0.0)
             reply = await self._model.ask(request)
-            if is_whole(reply):
-                got = self._key(request, logprobs=request.logprobs and reply.tokens is not None)
+            got = kept_as(self._endpoint, request.key, reply, logprobs=request.logprobs)
+            if got is not None:
                 await self._keep((got, request.key, reply))
             return reply
 
@@ -66,8 +66,23 @@ class CachedModel:
     async def _gets_logprobs(self, request: Request) -> bool:
         return request.logprobs and (await self._model.capabilities(request.model)).logprobs > 0
 
-    def _key(self, request: Request, *, logprobs: bool) -> str:
-        return canonical_hash([self._endpoint, request.key, logprobs])
+
+def reply_key(endpoint: str, request_key: str, *, logprobs: bool) -> str:
+    """Under which the reply to a request is stored; `logprobs`: whether token probabilities come with it."""
+    return canonical_hash([endpoint, request_key, logprobs])
+
+
+def keep_reply(replies: Replies, endpoint: str, request_key: str, reply: Reply, *, logprobs: bool) -> str | None:
+    """Store what can be served again, and return its key. `logprobs`: whether token probabilities were wanted."""
+    key = kept_as(endpoint, request_key, reply, logprobs=logprobs)
+    if key is not None:
+        replies.save_reply(key, request_key, reply)
+    return key
+
+
+def kept_as(endpoint: str, request_key: str, reply: Reply, *, logprobs: bool) -> str | None:
+    """The key of a reply that can be served again; None for one that cannot."""
+    return reply_key(endpoint, request_key, logprobs=logprobs and reply.tokens is not None) if is_whole(reply) else None
 
 
 def is_whole(reply: Reply) -> bool:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from backend.core.errors import ConfigError, LimitFarOff, SettingsError
-from backend.core.values import JobState
+from backend.core.errors import AgentUnknown, ConfigError, LimitFarOff, SettingsError
+from backend.core.values import Agent, JobState
 from backend.ports.queue import Queue
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.annotate import Caller, annotate_records
 from backend.services.hand import Hand
+from backend.services.jobs import enqueue_tasks
 from backend.services.meanwhile import written_back_meanwhile
 from backend.services.projects import Projects
 from backend.services.same_settings import RESTART
@@ -22,7 +23,7 @@ from backend.services.writeback import Writer
 
 _log = logging.getLogger(__name__)
 
-CallerContext = Callable[[], AbstractAsyncContextManager[Caller]]
+CallerContext = Callable[[Agent], AbstractAsyncContextManager[Caller]]
 _HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
@@ -76,18 +77,19 @@ class ChunkWorker:
     def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> str | None:
         """Annotate what can be claimed; returns why the job must stop."""
         try:
-            question = self.projects.question(row)
-        except ConfigError as error:
+            question = self.projects.question(row, job.agent)
+        except (ConfigError, AgentUnknown) as error:
             return str(error)
         if question.version != job.version:
-            return _why_other_version(row, job.version, question.version)
+            return why_other_version(row, job.version, question.version)
         if job.state == JobState.QUEUED:
             self.store.set_job_state(job.id, JobState.RUNNING)
 
         async def annotate() -> str | None:
             go_on_s = 0.0 if self.interactive else self.go_on_s
             hand = Hand(self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s)
-            async with self.caller() as caller, written_back_meanwhile(self.writer, job.project_id):
+            writing = written_back_meanwhile(self.writer, job.project_id)
+            async with self.caller(question.agent) as caller, writing:
                 in_hand = self.concurrency + self.concurrency // _PREPARED
                 run = await annotate_records(
                     hand.more(), question, caller, self.store, concurrency=in_hand, further=hand.more
@@ -124,13 +126,13 @@ class ChunkWorker:
             if record.job_id is not None and record.job_id != job.id:
                 taken_over[record.job_id].append(record.task_id)
         for owner, owned in taken_over.items():
-            self.queue.enqueue_chunk(owner, owned, interactive=False)
+            enqueue_tasks(self.store, self.queue, owner, owned)
 
 
-def _why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
+def why_other_version(row: ProjectRow, of_job: str, of_worker: str) -> str:
     """The project as it is stored gives whoever asked for the job one version and this worker another: then it is
     not the project that changed."""
     if row.version == of_job:
         told = f"version {of_worker} there, {of_job} here"
         return f"The worker was started with other settings ({told}): {RESTART}, then run again."
-    return "The labeling config or the instructions changed meanwhile: run again."
+    return "The labeling config, the instructions or the agent changed meanwhile: run again."

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from backend.core.errors import LabelStudioError, PrelabelError, SettingsError
-from backend.core.values import JSON
+from backend.core.errors import LabelStudioError, PrelabelError, SettingsError, StoreError
+from backend.core.values import JSON, Agent
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import Store
@@ -36,10 +36,11 @@ class Doctor:
     store: Store
     queue: Queue
     projects: Projects
-    model: Callable[[], JSON]
+    model: Callable[[Agent], JSON]
     same_settings: SameSettings
     webhook_secret: str | None
     has_key: bool
+    operation: Callable[[], Iterator[Check]]  # how it runs: queues, limits, jobs, disk (`services/operation.py`)
 
     def checks(self, project_id: int | None, backend_url: str | None) -> Iterator[Check]:
         """In the order in which things must work; each is looked at even if one before it is wrong."""
@@ -47,7 +48,8 @@ class Doctor:
         redis = _check("redis", self._redis)
         yield redis
         yield self._workers(redis_is_there=redis.status == "ok")
-        yield _check("model endpoint", self._model)
+        yield from self.operation()
+        yield _check("model endpoint", lambda: self._model(project_id))
         if not self.has_key:
             yield Check(
                 name="label studio key",
@@ -100,8 +102,14 @@ class Doctor:
         found = [problem for problem in problems if problem is not None]
         return Check(name="service", status="wrong", detail=found[0]) if found else None
 
-    def _model(self) -> str:
-        return "; ".join(f"{key}: {value}" for key, value in dict(self.model()).items())
+    def _model(self, project_id: int | None) -> str:
+        """Of the project's agent, as far as it is known."""
+        agents = self.projects.agents
+        try:
+            agent = agents.of(self.store.project(project_id) if project_id is not None else None)
+        except StoreError:  # the database has a line of its own
+            agent = agents.default
+        return "; ".join(f"{key}: {value}" for key, value in dict(self.model(agent.agent)).items())
 
     def _backend_url(self, url: str) -> Check:
         try:
@@ -124,6 +132,11 @@ class Doctor:
             yield Check(name="labeling config", status="wrong", detail=what_is_answered(row.label_config))
             return
         yield Check(name="labeling config", status="ok", detail=f"supported; current version {row.version}")
+        agent = self.projects.agents.of(row)
+        if agent != self.projects.agents.default:
+            yield Check(name="agent", status="ok", detail=agent.reference)
+        if row.agent_problem is not None:
+            yield Check(name="agent", status="wrong", detail=row.agent_problem)
         if row.refusals:
             detail = f"not pre-annotated: {what_is_answered(row.label_config)}"
             yield Check(name="labeling config", status="note", detail=detail)

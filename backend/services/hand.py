@@ -33,7 +33,7 @@ class Hand:
         claimed: list[Record] = []
         while self._own and not claimed:
             ids, self._own = self._own[: self._few], self._own[self._few :]
-            claimed = self._store.claim(self._job.version, self._job.project_id, ids, self._claimant)
+            claimed = self._store.claim(self._job.version, self._job.project_id, ids, self._claimant, alike=True)
         if not claimed and monotonic() < self._until:
             claimed = self._store.claim_further(self._job.id, self._claimant, self._few)
         self._task_ids |= {record.id: record.task_id for record in claimed}

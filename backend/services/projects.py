@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+from backend.core.agents import AgentVersion
 from backend.core.errors import ConfigError, LabelStudioError
 from backend.core.text import storable
-from backend.core.values import Agent
+from backend.core.values import JSON, Agent, canonical_hash
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import SUPPORTED as CONTROL_TAGS
@@ -17,39 +19,45 @@ from backend.labeling.objects.page import text_of_html
 from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import ProjectRow, Store
+from backend.services.agents import Agents
 from backend.version import version_for
 
 _log = logging.getLogger(__name__)
+_NOT_SAID: JSON = object()  # of extra params, where a request does not carry any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Projects:
-    """The agent of this installation over the projects of one Label Studio."""
+    """The agents of this installation over the projects of one Label Studio."""
 
     store: Store
-    agent: Agent
+    agent: Agent  # the one of the settings
     template_source: str
 
-    def question(self, row: ProjectRow) -> Question:
-        """What is asked of each task. Raises `ConfigError` when nothing in the config can be answered."""
-        config = answerable(row.label_config)
-        return Question(
-            config=config,
-            agent=self.agent,
-            template_source=self.template_source,
-            instructions=row.instructions,
-            version=self._version(config, row.instructions),
-        )
+    @cached_property
+    def agents(self) -> Agents:
+        return Agents(store=self.store, default=AgentVersion.of(self.agent, self.template_source))
 
-    def remember(self, project_id: int, label_config: str, instructions: str | None = None) -> tuple[ProjectRow, bool]:
+    def question(self, row: ProjectRow, agent: str | None = None) -> Question:
+        """What is asked of each task, by the project's agent or by another (NAME or NAME@HASH).
+
+        Raises `ConfigError` and `AgentUnknown`.
+        """
+        return question_for(row, self.made_by(row, agent))
+
+    def remember(
+        self, project_id: int, label_config: str, instructions: str | None = None, *, extra_params: JSON = _NOT_SAID
+    ) -> tuple[ProjectRow, bool]:
         """Store a project as it was just seen; returns the row and whether it is news.
 
-        `instructions` None keeps those that are known: `/setup` and `/predict` do not carry them.
+        `instructions` None keeps those that are known: `/setup` and `/predict` do not carry them. `extra_params`, which
+        only `/setup` carries, may choose the agent.
         """
-        row, known = self._look(project_id, label_config, instructions)
+        row, known = self._look(project_id, label_config, instructions, extra_params)
         if row == known:
             return row, False
         self.store.save_project(row)
+        self.note_version(row)
         for refusal in row.refusals:
             _log.warning("not annotated", extra={"project": project_id, "refused": refusal})
         return row, True
@@ -58,36 +66,64 @@ class Projects:
         """What `remember` would store, for who only looks."""
         return self._look(project_id, label_config, instructions)[0]
 
+    def choose(self, labels: Labels, project_id: int, text: str) -> ProjectRow:
+        """Make an agent (NAME or NAME@HASH) the project's, everywhere. Raises `AgentUnknown`."""
+        chosen = self.agents.find(text)
+        project = labels.project(project_id)
+        row = self.look(project_id, project.label_config, project.instructions)
+        row = self._described(replace(row, agent=None if chosen == self.agents.default else chosen.reference))
+        self.store.save_project(row)  # agent and version in one step: workers compare them
+        return self.sync(labels, project_id)
+
+    def note_version(self, row: ProjectRow, agent: str | None = None) -> str | None:
+        """Remember which agent makes the row's version, or the version that `agent` would make; returns the version."""
+        made_by = self.made_by(row, agent)
+        try:
+            question = question_for(row, made_by)
+        except ConfigError:
+            return None
+        asked = canonical_hash([question.config.fingerprint, question.instructions])
+        self.store.note_project_version(row.id, question.version, made_by.reference, asked)
+        return question.version
+
+    def made_by(self, row: ProjectRow, agent: str | None = None) -> AgentVersion:
+        """The project's agent, or `agent` (NAME or NAME@HASH). Raises `AgentUnknown`."""
+        return self.agents.of(row) if agent is None else self.agents.find(agent)
+
     def _look(
-        self, project_id: int, label_config: str, instructions: str | None
+        self, project_id: int, label_config: str, instructions: str | None, extra_params: JSON = _NOT_SAID
     ) -> tuple[ProjectRow, ProjectRow | None]:
         """The project as it was just seen, and as it is stored."""
         known = self.store.project(project_id)
         known_instructions = known.instructions if known else ""
         instructions = known_instructions if instructions is None else storable(text_of_html(instructions))
         label_config = storable(label_config)
-        version, refusals = self._describe(label_config, instructions)
         row = ProjectRow(
             id=project_id,
             label_config=label_config,
             instructions=instructions,
-            version=version,
+            version=None,
             auto_start=known.auto_start if known else False,
-            refusals=refusals,
+            agent=known.agent if known else None,
+            extra_agent=known.extra_agent if known else None,
+            agent_problem=known.agent_problem if known else None,
         )
-        return row, known
+        if extra_params is not _NOT_SAID:
+            row = self.agents.follow(row, extra_params)
+        return self._described(row), known
 
     def sync(self, labels: Labels, project_id: int) -> ProjectRow:
         """Read the project from Label Studio and align the version there."""
         project = labels.project(project_id)
         row, _ = self.remember(project_id, project.label_config, project.instructions)
+        self.note_version(row)
         if row.version is not None:
             self._align(labels, project_id, row.version, project.model_version)
         return row
 
     def setup_version(self, row: ProjectRow) -> str:
         """What `/setup` answers: never null, which would switch off Label Studio's own deduplication."""
-        return row.version or f"{self.agent.name}@unsupported"
+        return row.version or f"{self.agents.of(row).agent.name}@unsupported"
 
     def _align(self, labels: Labels, project_id: int, version: str, current: str | None) -> None:
         """Title of our backend first: the project takes no version of which no backend or prediction exists."""
@@ -106,20 +142,31 @@ class Projects:
         """The only one, or the only one whose title looks like a version of ours."""
         if len(backends) == 1:
             return backends[0]
-        pattern = re.compile(rf"{re.escape(self.agent.name)}@([0-9a-f]{{8}}|unsupported)")
+        names = {self.agent.name, *(a.version.agent.name for a in self.store.agents())}
+        pattern = re.compile(rf"({'|'.join(map(re.escape, names))})@([0-9a-f]{{8}}|unsupported)")
         ours = [b for b in backends if pattern.fullmatch(b.title)]
         return ours[0] if len(ours) == 1 else None
 
-    def _describe(self, label_config: str, instructions: str) -> tuple[str | None, tuple[str, ...]]:
+    def _described(self, row: ProjectRow) -> ProjectRow:
+        """The row with its version, and with what is refused."""
         try:
-            config = parse_config(label_config)
+            config = parse_config(row.label_config)
         except ConfigError as error:
-            return None, (str(error),)
-        refusals = tuple(str(refusal) for refusal in config.refusals)
-        return (self._version(config, instructions) if config.controls else None), refusals
+            return replace(row, version=None, refusals=(str(error),))
+        row = replace(row, version=None, refusals=tuple(str(refusal) for refusal in config.refusals))
+        return replace(row, version=question_for(row, self.agents.of(row)).version) if config.controls else row
 
-    def _version(self, config: LabelingConfig, instructions: str) -> str:
-        return version_for(self.agent, config, self.template_source, instructions)
+
+def question_for(row: ProjectRow, made_by: AgentVersion) -> Question:
+    """What an agent asks of each task. Raises `ConfigError` when nothing in the config can be answered."""
+    config = answerable(row.label_config)
+    return Question(
+        config=config,
+        agent=made_by.agent,
+        template_source=made_by.template_source,
+        instructions=row.instructions,
+        version=version_for(made_by.agent, config, made_by.template_source, row.instructions),
+    )
 
 
 def what_is_answered(label_config: str) -> str:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.ports.meters import (
+    CACHED_REPLIES,
+    LIMIT_WAIT_SECONDS,
+    MODEL_CALLS,
+    MODEL_TOKENS,
+    TASKS_FINISHED,
+    WRITEBACK_PREDICTIONS,
+    Counter,
+    Totals,
+)
 from backend.ports.store import Counts, JobRow, Store
+from backend.services.batch_numbers import batch_numbers
 
 
 def summary(store: Store, job: JobRow) -> dict[str, Any]:
@@ -17,8 +28,10 @@ def summary(store: Store, job: JobRow) -> dict[str, Any]:
         "state": job.state,
         "reason": job.reason,
         "tasks": job.total,
+        "reading": job.reading,
         "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
         **in_words(counts),
+        "batch": batch_numbers(store, job),
     }
 
 
@@ -41,4 +54,26 @@ def in_words(counts: Counts) -> dict[str, Any]:
         "completion_tokens": counts.usage.completion_tokens,
         "model_calls": counts.usage.calls,
         "replies_from_cache": counts.usage.from_cache,
+    }
+
+
+def chunk_in_numbers(counted: Totals) -> dict[str, Any]:
+    """What a worker counted while it had one message, for its log line. Seconds are summed over the calls."""
+
+    def total(counter: Counter, *last: str) -> int:
+        return round(
+            sum(n for key, n in counted.items() if key[0] == counter.name and key[len(key) - len(last) :] == last)
+        )
+
+    waited_s = sum(seconds for key, seconds in counted.items() if key[0] == LIMIT_WAIT_SECONDS.name)
+    return {
+        "by_state": {key[1]: round(n) for key, n in counted.items() if key[0] == TASKS_FINISHED.name},
+        "calls": total(MODEL_CALLS, "answered"),
+        "calls_failed": total(MODEL_CALLS) - total(MODEL_CALLS, "answered"),
+        "calls_limited": total(MODEL_CALLS, "rate_limited"),
+        "replies_from_cache": total(CACHED_REPLIES),
+        "prompt_tokens": total(MODEL_TOKENS, "prompt"),
+        "completion_tokens": total(MODEL_TOKENS, "completion"),
+        "limit_wait_s": round(waited_s, 2),
+        "written": total(WRITEBACK_PREDICTIONS),
     }

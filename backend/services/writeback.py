@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import Record, Store
+from backend.ports.store import ProjectRow, Record, Store
 
 _log = logging.getLogger(__name__)
 
-FIRST_BATCH = 100
-SMALLEST_BATCH, LARGEST_BATCH = 25, 2_000
-_SHORT_CALL_S = 0.3  # an annotator's submit waits about as long as one call
+FIRST_BATCH = 50
+SMALLEST_BATCH, LARGEST_BATCH = 25, 5_000
+_SHORT_CALL_S = 0.1  # what an annotator's submit may wait for: on SQLite about as long as one call
+_LONG_CALL_S = 0.5  # a small batch takes so long only where a call's length has little to do with the batch
+_BREATH = 2.0  # after a call, in lengths of it: who waits for the database gets it now
+_LONGEST_BREATH_S = 5.0
+_LONGEST_DRAIN_S = 240.0  # the queue ends a message after ten minutes; who writes back does nothing else
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,25 +28,26 @@ class Pace:
     """How many predictions go into the next call, learnt from what the last ones cost."""
 
     size: int = FIRST_BATCH
-    last: tuple[int, float] | None = None  # the last full call: how many it held, and its seconds
+    other: tuple[int, float] | None = None  # the last full call of another size: how many it held, and its seconds
 
     def after(self, sent: int, took_s: float) -> Pace:
-        """Grow while a call is short, or while its length has little to do with the batch (as with the
-        memory-efficient import off, where one prediction takes as long as thousands); else shrink towards a short
-        call."""
+        """Calls are to be short. Where their length has little to do with the batch (as with the memory-efficient
+        import off, where one prediction takes as long as thousands), they are to be few."""
         if sent < self.size:
             return self
-        if took_s > _SHORT_CALL_S and self.last is not None and self.last[0] == sent:
-            return Pace(size=self.size, last=(sent, took_s))  # at a bound: nothing to compare with
-        grow = took_s <= _SHORT_CALL_S or self.last is None or _mostly_fixed(self.last, (sent, took_s))
-        size = min(LARGEST_BATCH, self.size * 2) if grow else max(SMALLEST_BATCH, self.size // 2)
-        return Pace(size=size, last=(sent, took_s))
+        if took_s <= _SHORT_CALL_S:
+            size = self.size * 2 if took_s <= _SHORT_CALL_S / 2 else self.size
+        elif self._mostly_fixed(sent, took_s):
+            size = self.size * 2
+        else:
+            size = self.size // 2
+        size = min(LARGEST_BATCH, max(SMALLEST_BATCH, size))
+        return Pace(size=size, other=self.other if size == self.size else (sent, took_s))
 
-
-def _mostly_fixed(one: tuple[int, float], other: tuple[int, float]) -> bool:
-    """Whether of two calls the larger took not much longer: twice the batch, less than 1.4 times the seconds."""
-    (few, few_s), (many, many_s) = sorted((one, other))
-    return many_s < few_s * (1 + 0.4 * (many / few - 1))
+    def _mostly_fixed(self, sent: int, took_s: float) -> bool:
+        """Whether of two long calls the larger took not much longer: of twice the batch, less than 1.4 times."""
+        (few, few_s), (many, many_s) = sorted((self.other or (sent, took_s), (sent, took_s)))
+        return few_s > _LONG_CALL_S and (few == many or many_s < few_s * (1 + 0.4 * (many / few - 1)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,46 +57,58 @@ class Writer:
     store: Store
     labels: Labels
     queue: Queue
+    pause: Callable[[float], None] = sleep
 
-    def write_back(self, project_id: int) -> int:
+    def write_back(self, project_id: int, *, longest_s: float = _LONGEST_DRAIN_S) -> int:
         """Write all that is due for the project; returns how many predictions. Another writer at it: 0 at once.
 
         What another worker finishes while this one holds the lock is seen either by the drain or by the look after
         the release. What is left even so - to another writer, which may be dead, or held for a request - has a message
         that comes back for it, so that no answer waits for the next run.
         """
-        written = 0
+        written, until = 0, monotonic() + longest_s
         while True:
             with self.queue.writer_lock(project_id) as keep:
                 if keep is not None:
                     self.store.unclaim_deliveries(project_id)
-                    written += self._drain(project_id, keep)
+                    written += self._drain(project_id, keep, until)
             row = self.store.project(project_id)
             if row is None or row.version is None:
                 return written
-            if keep is None or not self.store.due_deliveries(project_id, row.version):
-                if self.store.undelivered(project_id, row.version):
+            versions = self._versions(row)
+            due = any(self.store.due_deliveries(project_id, version) for version in versions)
+            if keep is None or monotonic() > until or not due:
+                if any(self.store.undelivered(project_id, version) for version in versions):
                     self.queue.enqueue_write_back(project_id)
                 return written
 
-    def _drain(self, project_id: int, keep: Callable[[], None]) -> int:
+    def _drain(self, project_id: int, keep: Callable[[], None], until: float) -> int:
+        """Write what is due, a batch a call, until nothing is or the time is over."""
         pace, written = Pace(), 0
-        while True:
+        while monotonic() <= until:
             row = self.store.project(project_id)
             if row is None or row.version is None:
                 return written
-            records = self.store.claim_deliveries(project_id, row.version, pace.size)
+            claimed = (self.store.claim_deliveries(project_id, version, pace.size) for version in self._versions(row))
+            records = next(filter(None, claimed), [])
             if not records:
                 return written
             keep()
             plain = [r for r in records if not r.rewrite]
             started = monotonic()
             written += self._import(project_id, plain)
-            if plain:
-                pace = pace.after(len(plain), monotonic() - started)
+            took_s, full = monotonic() - started, len(plain) == pace.size
             for record in records:
                 if record.rewrite:
                     written += self._replace(record)
+            if full:  # there may be more
+                pace = pace.after(len(plain), took_s)
+                self.pause(min(took_s * _BREATH, _LONGEST_BREATH_S))
+        return written
+
+    def _versions(self, row: ProjectRow) -> list[str]:
+        """The current version, and those that jobs with an agent of their own make beside it."""
+        return [*filter(None, [row.version]), *self.store.versions_beside(row.id)]
 
     def _import(self, project_id: int, records: Sequence[Record]) -> int:
         """One bulk call; where it is refused, find the deleted tasks and go on with the rest."""

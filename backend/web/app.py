@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hmac
 import logging
+import time
 import uuid
+from contextlib import ExitStack
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, g, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import HTTPException, Unauthorized
 
 from backend.core.errors import ConfigError, PrelabelError, QueueError, StoreError
+from backend.core.log_fields import only_log_fields
 from backend.services.connect import WEBHOOK_HEADER
 from backend.web.protocol import protocol
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
+_OFTEN = ("/", "/health", "/metrics")
 MAX_REQUEST_BYTES = 256 * 1024 * 1024  # Label Studio sends all selected tasks in one request
 
 
@@ -27,9 +31,31 @@ def create_app(parts: Parts) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.extensions["prelabel"] = parts
     app.register_blueprint(protocol)
+    app.before_request(_begin)
     app.before_request(lambda: _refuse_strangers(parts))
+    app.after_request(_tell)
+    app.teardown_request(_end)
     app.register_error_handler(Exception, _answer_error)
     return app
+
+
+def _begin() -> None:
+    """What the log says of this request, and of no other in this thread."""
+    g.started = time.monotonic()
+    g.log = ExitStack()
+    g.log.enter_context(only_log_fields(path=request.path))
+
+
+def _tell(response: Response) -> Response:
+    """A line a request. What is asked all the time without any effect is told at DEBUG only."""
+    level = logging.DEBUG if request.path in _OFTEN else logging.INFO
+    seconds = round(time.monotonic() - g.started, 3)
+    _log.log(level, "request done", extra={"status": response.status_code, "seconds": seconds})
+    return response
+
+
+def _end(_: BaseException | None) -> None:
+    g.log.close()
 
 
 def _refuse_strangers(parts: Parts) -> None:

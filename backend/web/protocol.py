@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from backend import __version__
 from backend.core.errors import QueueError
+from backend.core.log_fields import add_log_fields
 from backend.core.text import storable
 from backend.wiring import Parts
 
@@ -35,7 +36,8 @@ def setup() -> ResponseReturnValue:
     """Remember the project's config and answer its current version."""
     body, parts = _body(), _parts()
     project_id = _project_id(body.get("project"))
-    row, changed = parts.projects.remember(project_id, str(body.get("schema") or ""))
+    said = {"extra_params": body["extra_params"]} if "extra_params" in body else {}
+    row, changed = parts.projects.remember(project_id, str(body.get("schema") or ""), **said)
     if changed:
         try:
             parts.queue.enqueue_sync(project_id)
@@ -56,8 +58,10 @@ def predict() -> ResponseReturnValue:
     params = body.get("params")
     context = params.get("context") if isinstance(params, Mapping) else None
     config = body.get("label_config")
+    project_id = _project_id(body.get("project"))
+    add_log_fields(**_told([i for task in tasks if (i := _id_of(task)) is not None]))
     results = parts.predictor.answer(
-        _project_id(body.get("project")),
+        project_id,
         tasks,
         config if isinstance(config, str) else None,
         interactive=bool(context),
@@ -80,6 +84,7 @@ def webhook() -> ResponseReturnValue:
     project = body.get("project")
     project_id = _id_of(project)
     task_ids = _task_ids(body)
+    add_log_fields(project=project_id, **_told(task_ids))
     parts.store.add_event(project_id, storable(action), task_ids)
     if project_id is not None and isinstance(project, Mapping):
         _react(parts, action, project_id, project, task_ids)
@@ -94,7 +99,7 @@ def train() -> ResponseReturnValue:
 
 @protocol.get("/metrics")
 def metrics() -> ResponseReturnValue:
-    return Response(_parts().metrics(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(_parts().metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any], task_ids: list[int]) -> None:
@@ -130,7 +135,13 @@ def _project_id(raw: object) -> int:
     text = str(raw).partition(".")[0]
     if isinstance(raw, bool) or not text.isascii() or not text.isdigit() or len(text) > 9:
         abort(400, "`project` must be a project's id.")
+    add_log_fields(project=int(text))
     return int(text)
+
+
+def _told(task_ids: list[int]) -> dict[str, int]:
+    """For the log: the task where it is one, else how many."""
+    return {"task": task_ids[0]} if len(task_ids) == 1 else {"tasks": len(task_ids)}
 
 
 def _id_of(raw: object) -> int | None:

@@ -5,7 +5,17 @@ import sys
 
 import httpx
 
-from scripts.benchmarks import labels, limits, peers, service, shortlist, throughput
+from scripts.benchmarks import (
+    labels,
+    limits,
+    operate,
+    peers,
+    service,
+    shortlist,
+    tasks,
+    throughput,
+    writeback,
+)
 from scripts.benchmarks.report import BenchError, SkippedError
 from scripts.demo_project import LabelStudioError
 from scripts.processes import ServiceError
@@ -14,10 +24,13 @@ from scripts.product import CommandError
 BENCHMARKS = {
     "labels": labels,
     "limits": limits,
+    "operate": operate,
     "peers": peers,
     "service": service,
     "shortlist": shortlist,
+    "tasks": tasks,
     "throughput": throughput,
+    "writeback": writeback,
 }
 
 

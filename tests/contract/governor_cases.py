@@ -11,7 +11,7 @@ import pytest
 
 from backend.core.errors import LimitFarOff, QueueError
 from backend.core.limits import RateLimits
-from backend.ports.governor import CallEnd, Governor, Leave
+from backend.ports.governor import CallEnd, Governor, GovernorLevel, Leave
 
 USED = CallEnd(prompt_tokens=80, completion_tokens=20)
 Play = Callable[[Governor], Awaitable[Any]]
@@ -174,12 +174,55 @@ class GovernorCases:
         world.clock.now += 65
         assert world.play(until_far_off(None, 1), tokens_per_minute=1_000, longest_wait_s=0.0) == 1
 
+    def test_the_level_of_an_account_that_nobody_used(self, world: World) -> None:
+        level = world.play(lambda governor: governor.level("m"))
+        assert (level.requests_per_minute, level.tokens_per_minute) == (None, None)
+        assert (level.requests_used, level.tokens_used, level.in_flight, level.paused_s) == (0, 0, 0, 0.0)
+
+    def test_the_level_tells_limits_use_and_calls_in_flight(self, world: World) -> None:
+        async def play(governor: Governor) -> GovernorLevel:
+            await one(governor, CallEnd(prompt_tokens=80, completion_tokens=20))
+            await one(governor, CallEnd(counted=False))
+            await governor.acquire("m", prompt_tokens=80, max_tokens=20)
+            return await governor.level("m")
+
+        level = world.play(play, requests_per_minute=600)
+        assert (level.requests_per_minute, level.tokens_per_minute) == (600, None)
+        assert (level.requests_used, level.in_flight) == (2, 1)
+        assert 150 <= level.tokens_used <= 250
+
+    def test_the_level_tells_learnt_limits_and_pauses_and_forgets_after_a_minute(self, world: World) -> None:
+        async def play(governor: Governor) -> None:
+            told = RateLimits(requests=500, tokens=90_000)
+            await one(governor, CallEnd(prompt_tokens=80, completion_tokens=20, limits=told))
+            await one(governor, CallEnd(prompt_tokens=0, completion_tokens=0, limited=True, retry_after_s=25.0))
+
+        world.play(play)
+        level = world.play(lambda governor: governor.level("m"))
+        assert (level.requests_per_minute, level.tokens_per_minute) == (500, 90_000)
+        assert level.requests_used == 2
+        assert level.paused_s == pytest.approx(25.0, abs=1.0)
+        world.clock.now += 65
+        later = world.play(lambda governor: governor.level("m"))
+        assert (later.requests_used, later.tokens_used, later.paused_s) == (0, 0, 0.0)
+        assert later.requests_per_minute == 500
+
+    def test_looking_at_the_level_changes_nothing(self, world: World) -> None:
+        async def look_often(governor: Governor) -> int:
+            for _ in range(50):
+                await governor.level("m")
+            return await until_far_off(None)(governor)
+
+        assert 1 <= world.play(look_often, requests_per_minute=10, longest_wait_s=0.0) <= 10
+
     def test_without_its_server_nothing_is_spent(self, world: World) -> None:
         async def play(governor: Governor) -> None:
             with pytest.raises(QueueError, match="REDIS_URL"):
                 await governor.acquire("m", prompt_tokens=1, max_tokens=1)
             with pytest.raises(QueueError, match="REDIS_URL"):
                 await governor.settle(Leave(id="x", model="m", tokens=1), USED)
+            with pytest.raises(QueueError, match="REDIS_URL"):
+                await governor.level("m")
 
         world.unreachable(play)
 

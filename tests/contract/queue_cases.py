@@ -12,15 +12,22 @@ from backend.ports.queue import Queue
 CALLS: dict[str, Callable[[Queue], object]] = {
     "ping": lambda queue: queue.ping(),
     "enqueue_chunk": lambda queue: queue.enqueue_chunk(1, [1], interactive=True),
+    "enqueue_enlisting": lambda queue: queue.enqueue_enlisting(1, None),
     "enqueue_sync": lambda queue: queue.enqueue_sync(1),
     "sync_started": lambda queue: queue.sync_started(1),
     "enqueue_auto_start": lambda queue: queue.enqueue_auto_start(1, [1]),
     "enqueue_write_back": lambda queue: queue.enqueue_write_back(1),
     "write_back_started": lambda queue: queue.write_back_started(1),
+    "enqueue_batch_step": lambda queue: queue.enqueue_batch_step(1),
+    "batch_step_started": lambda queue: queue.batch_step_started(1),
     "depth": lambda queue: queue.depth(),
+    "levels": lambda queue: queue.levels(),
+    "failures": lambda queue: queue.failures(),
+    "server": lambda queue: queue.server(),
     "workers": lambda queue: queue.workers(),
     "workers_started_with": lambda queue: queue.workers_started_with(),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
+    "batch_lock": lambda queue: queue.batch_lock(1).__enter__(),
 }
 
 
@@ -40,10 +47,29 @@ class QueueCases:
         queue.enqueue_chunk(1, [1, 2], interactive=False, delay_s=60.0)
         assert queue.depth() == {"interactive": 0, "bulk": 0}
 
+    def test_the_levels_of_queues(self, queue: Queue) -> None:
+        queue.enqueue_chunk(1, [1], interactive=True)
+        queue.enqueue_chunk(1, [2], interactive=False, delay_s=60.0)
+        levels = queue.levels()
+        assert {name: (level.waiting, level.scheduled, level.failed) for name, level in levels.items()} == {
+            "interactive": (1, 0, 0),
+            "bulk": (0, 1, 0),
+        }
+        assert levels["bulk"].oldest_s is None
+        assert queue.failures() == {}
+        assert abs(queue.server().ahead_s) < 5
+
     def test_the_same_chunk_may_wait_twice(self, queue: Queue) -> None:
         for _ in range(2):
             queue.enqueue_chunk(1, [1, 2], interactive=False)
         assert queue.depth()["bulk"] == 2
+
+    def test_one_message_for_reading_on_waits_at_a_time(self, queue: Queue) -> None:
+        for _ in range(3):
+            queue.enqueue_enlisting(1, None)
+        assert queue.depth() == {"interactive": 0, "bulk": 1}
+        queue.enqueue_enlisting(2, None)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
 
     def test_one_sync_of_a_project_waits_at_a_time(self, queue: Queue) -> None:
         for _ in range(3):
@@ -72,6 +98,22 @@ class QueueCases:
             assert second is None
             first()
         with queue.writer_lock(1) as again:
+            assert again is not None
+
+    def test_one_step_of_a_job_s_batches_waits_at_a_time(self, queue: Queue) -> None:
+        for _ in range(2):
+            queue.enqueue_batch_step(1)
+        queue.enqueue_batch_step(2, after=7)
+        queue.enqueue_batch_step(3, delay_s=60.0)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
+
+    def test_one_worker_is_at_a_job_s_batches(self, queue: Queue) -> None:
+        with queue.batch_lock(1) as first, queue.batch_lock(1) as second, queue.writer_lock(1) as writer:
+            assert first is not None
+            assert second is None
+            assert writer is not None
+            first()
+        with queue.batch_lock(1) as again:
             assert again is not None
 
     def test_the_lock_is_given_back_after_an_error(self, queue: Queue) -> None:

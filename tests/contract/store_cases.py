@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import alembic.autogenerate
@@ -17,9 +17,12 @@ import sqlalchemy as sa
 from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
-from backend.core.values import FieldReading, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
+from backend.core.values import FieldReading, JobState, Outcome, Reply, Task, TaskState, TokenLogprob, Usage
+from backend.ports.batches import BatchRequest, BatchRow, BatchState
 from backend.ports.model import Capabilities
+from backend.ports.overview import PausedJob
 from backend.ports.store import ProjectRow, Record
+from tests.contract.agent_store_cases import AgentStoreCases
 from tests.fakes.installation import HandClock
 
 VERSION = "tests@00000000"
@@ -36,11 +39,15 @@ def paid(text: str = "yes", **changes: Any) -> Reply:
     return Reply(**{"text": text, "finish_reason": "stop", "usage": USAGE, "model": "m", **changes})
 
 
+def asked(key: str) -> BatchRequest:
+    return BatchRequest(custom_id=key, request_key=f"request of {key}", logprobs=key == "a")
+
+
 def done(**changes: Any) -> Outcome:
     return Outcome(**{"state": TaskState.DONE, "result": (REGION,), "score": 0.9, "usage": USAGE, **changes})
 
 
-class StoreCases:
+class StoreCases(AgentStoreCases):
     """The contract. `url` is a fixture of the subclass: an empty database."""
 
     @pytest.fixture
@@ -221,6 +228,43 @@ class StoreCases:
         assert store.finish_job_if_done(second)
         assert [job.state for job in store.jobs(PROJECT)] == ["done", "cancelled"]
 
+    def test_a_job_whose_tasks_are_read_goes_on_until_all_are(self, store: SqlStore) -> None:
+        selection = {"kind": "ids", "ids": [1, 2**40]}
+        job_id = store.create_job(PROJECT, VERSION, "run", selection=selection)
+        given = self.enlist(store, task(9))
+        assert [(j.id, j.selection, j.read_to) for j in store.reading_jobs()] == [(job_id, selection, None)]
+        store.enlist(job_id, [task(1)], absent=True)
+        store.set_job_state(job_id, "queued")
+        for read_to in (2**40, 1):
+            store.set_read_to(job_id, read_to)
+        for record in store.claim(VERSION, PROJECT, [1], "w"):
+            store.save_outcome(record.id, record.data_hash, done())
+        assert not store.finish_job_if_done(job_id)
+        (job,) = store.reading_jobs()
+        assert (job.state, job.reading, job.read_to) == ("queued", True, 2**40)
+        store.end_reading(job_id)
+        assert store.reading_jobs() == []
+        assert store.finish_job_if_done(job_id)
+        other = store.job(given)
+        assert other is not None
+        assert (other.selection, other.reading) == (None, False)
+
+    def test_a_stopped_job_is_not_read(self, store: SqlStore) -> None:
+        job_id = store.create_job(PROJECT, VERSION, "run", selection={"kind": "missing"})
+        store.set_job_state(job_id, "stopped", "by hand")
+        assert store.reading_jobs() == []
+
+    def test_a_task_that_the_job_has_already_stays_as_it_is(self, store: SqlStore) -> None:
+        """The message that enlisted it is worked on again, and it has failed meanwhile."""
+        job_id = self.enlist(store, task(1))
+        for record in store.claim(VERSION, PROJECT, [1], "w"):
+            store.save_outcome(record.id, record.data_hash, Outcome(state=TaskState.FAILED))
+        store.enlist(job_id, [task(1), task(2)], absent=True)
+        assert self.record(store).state is TaskState.FAILED
+        job = store.job(job_id)
+        assert job is not None
+        assert job.total == 2
+
     def test_a_finished_job_stays_finished(self, store: SqlStore) -> None:
         job_id = self.enlist(store)
         assert store.finish_job_if_done(job_id)
@@ -381,6 +425,21 @@ class StoreCases:
         self.enlist(store, task(1), task(2))
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [2, 1, 9], "one")] == [1, 2]
         assert store.claim(VERSION, PROJECT, [1, 2], "two") == []
+
+    def test_what_shows_the_same_data_is_claimed_along(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2), task(3, "other"), task(4))
+        self.enlist(store, task(5))
+        alike = store.claim(VERSION, PROJECT, [1], "a", alike=True)
+        assert [r.task_id for r in alike] == [1, 2, 4]
+        assert store.claim(VERSION, PROJECT, [2, 4], "b", alike=True) == []
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [3, 5], "b", alike=True)] == [3, 5]
+
+    def test_the_same_claimant_gets_back_all_that_it_had_claimed_along(self, store: SqlStore) -> None:
+        """It was killed when it had stored the answer of the one that its message names."""
+        self.enlist(store, task(1), task(2))
+        first, _ = store.claim(VERSION, PROJECT, [1], "a", alike=True)
+        store.save_outcome(first.id, first.data_hash, done())
+        assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "a", alike=True)] == [2]
 
     def test_the_same_claimant_again_gets_what_it_left(self, store: SqlStore) -> None:
         """A message that is delivered again after its worker was killed."""
@@ -652,7 +711,38 @@ class StoreCases:
         assert store.counts(PROJECT, version="other@1").states == {}
         assert store.calls(PROJECT) == 3
         assert store.calls(2) == 0
-        assert store.state_totals() == {"done": 2, "failed": 1, "queued": 1}
+
+    def test_what_an_operator_sees(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        failed = Outcome(state=TaskState.FAILED, score=0.0, error_class="timeout", usage=USAGE)
+        self.answer(store, task(3), outcome=failed)
+        job_id = self.enlist(store, task(4))
+        assert store.task_totals() == {
+            (PROJECT, TaskState.DONE): 2,
+            (PROJECT, TaskState.FAILED): 1,
+            (PROJECT, TaskState.QUEUED): 1,
+        }
+        assert sum(store.job_totals().values()) == len(store.jobs())
+        assert store.paused_jobs() == []
+        store.set_job_state(job_id, JobState.QUEUED)
+        store.pause_job(job_id, "The key is refused.", by="fault")
+        assert store.paused_jobs() == [
+            PausedJob(id=job_id, project_id=PROJECT, reason="The key is refused.", paused_by="fault")
+        ]
+        assert store.job_totals()["paused"] == 1
+
+    def test_what_label_studio_lacks(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        assert store.undelivered_total() == 0  # of a project that is not known
+        row = ProjectRow(id=PROJECT, label_config="", instructions="", version=VERSION, auto_start=False)
+        store.save_project(row)
+        assert store.undelivered_total() == 2
+        future = datetime(2100, 1, 1, tzinfo=UTC)
+        assert store.late_deliveries(future) == 2
+        assert store.late_deliveries(future, limit=1) == 1
+        assert store.late_deliveries(datetime(2000, 1, 1, tzinfo=UTC)) == 0
+        store.save_project(replace(row, version="newer@1"))  # nobody writes an older version
+        assert (store.undelivered_total(), store.late_deliveries(future)) == (2, 0)
 
     @pytest.mark.parametrize(
         ("value", "labels"),
@@ -762,6 +852,103 @@ class StoreCases:
         assert store.reply("unused") is None
 
     # --- the database -------------------------------------------------------------------------------------------
+
+    # --- batches --------------------------------------------------------------------------------------------------
+
+    def batch(self, store: SqlStore, job_id: int, *keys: str, round: int = 1) -> BatchRow:
+        batch_id = store.begin_batch(job_id, f"marker-{round}", endpoint="e", round=round)
+        assert store.add_to_batch(batch_id, [asked(key) for key in keys]) == set(keys)
+        (row,) = [row for row in store.batches(job_id) if row.id == batch_id]
+        return row
+
+    def test_a_job_s_lane_is_kept(self, store: SqlStore) -> None:
+        lanes = [store.job(store.create_job(PROJECT, VERSION, "run", lane=lane)) for lane in ("live", "batch")]
+        assert [job.lane for job in lanes if job] == ["live", "batch"]
+
+    def test_a_batch_from_its_first_request_to_its_end(self, store: SqlStore, clock: HandClock) -> None:
+        job_id = self.enlist(store, task(1))
+        row = self.batch(store, job_id, "a", "b")
+        assert (row.state, row.requests, row.round, row.marker) == (BatchState.FILLING, 2, 1, "marker-1")
+        assert (row.file_id, row.endpoint_id, row.submitted_at, row.usage) == (None, None, None, Usage())
+        assert store.batch_creating(row.id, "file-1")
+        clock.sleep(5)
+        store.batch_submitted(row.id, "batch-1")
+        store.note_batch(row.id, status="in_progress", done=1, error=None)
+        (row,) = store.batches(job_id)
+        assert (row.state, row.file_id, row.endpoint_id) == (BatchState.SUBMITTED, "file-1", "batch-1")
+        assert (row.submitted_at, row.status, row.done) == (clock.now, "in_progress", 1)
+        store.note_batch(row.id, status="failed", done=2, error="token_limit")
+        store.batch_collected(row.id, answered=1, usage=USAGE)
+        store.batch_ended(row.id)
+        (row,) = store.batches(job_id)
+        assert (row.state, row.status, row.error) == (BatchState.ENDED, "failed", "token_limit")
+        assert (row.answered, row.usage, row.requests) == (1, USAGE, 2)
+
+    def test_a_step_of_a_batch_is_made_from_the_one_before_only(self, store: SqlStore) -> None:
+        """Two workers are at it: what one has done, the other does not do again or undo."""
+        job_id = self.enlist(store, task(1))
+        row = self.batch(store, job_id, "a")
+        store.batch_submitted(row.id, "too early")
+        assert store.batch_creating(row.id, "file-1")
+        assert not store.batch_creating(row.id, "file-2")
+        store.batch_submitted(row.id, "batch-1")
+        store.batch_submitted(row.id, "batch-2")
+        store.batch_ended(row.id)
+        store.batch_collected(row.id, answered=1, usage=USAGE)
+        store.batch_collected(row.id, answered=0, usage=Usage())
+        store.note_batch(row.id, status="in_progress", done=0, error=None)
+        (row,) = store.batches(job_id)
+        assert (row.state, row.file_id, row.endpoint_id) == (BatchState.COLLECTED, "file-1", "batch-1")
+        assert (row.answered, row.usage, row.status) == (1, USAGE, None)
+
+    def test_a_request_is_in_one_unread_batch_at_most(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        first = self.batch(store, job_id, "a", "b")
+        second = store.begin_batch(job_id, "marker-2", endpoint="e", round=1)
+        assert store.add_to_batch(second, [asked("b"), asked("c")]) == {"c"}
+        assert store.add_to_batch(second, [asked("c")]) == set()
+        assert [row.requests for row in store.batches(job_id)] == [2, 1]
+        assert store.jobs_that_asked(["a", "c", "d"]) == {"a": job_id, "c": job_id}
+        assert store.requests_of_batch(first.id) == {"a": asked("a"), "b": asked("b")}
+        store.batch_creating(first.id, "file")
+        store.batch_submitted(first.id, "batch")
+        store.batch_collected(first.id, answered=1, usage=USAGE)
+        assert store.add_to_batch(second, [asked("b")]) == {"b"}
+        assert store.requests_of_batch(first.id) == {}
+
+    def test_many_that_add_the_same_request_at_once_have_it_once(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        batch_id = self.batch(store, job_id, "a").id
+        added = in_threads(8, lambda: store.add_to_batch(batch_id, [asked("b")]))
+        assert sorted(map(len, added)) == [0] * 7 + [1]
+
+    def test_a_dropped_batch_leaves_nothing(self, store: SqlStore) -> None:
+        job_id = self.enlist(store, task(1))
+        row = self.batch(store, job_id, "a")
+        store.drop_batch(row.id)
+        assert (store.batches(job_id), store.jobs_that_asked(["a"])) == ([], {})
+        assert not store.batch_creating(row.id, "file")
+        with pytest.raises(StoreError):
+            store.add_to_batch(row.id, [asked("b")])
+
+    def test_which_jobs_need_a_step(self, store: SqlStore) -> None:
+        live = self.enlist(store, task(1))
+        batched = store.create_job(PROJECT, VERSION, "run", lane="batch")
+        store.enlist(batched, [task(2)], absent=False)
+        assert store.open_batch_jobs() == []  # it is still being enlisted
+        store.set_job_state(batched, "queued")
+        assert store.open_batch_jobs() == [batched]
+        store.set_job_state(batched, "stopped", "the key is refused")
+        assert store.open_batch_jobs() == []
+        row = self.batch(store, batched, "a")
+        assert store.open_batch_jobs() == [batched]  # what it has asked for is read, whatever its state
+        store.batch_creating(row.id, "file")
+        store.batch_submitted(row.id, "batch")
+        store.batch_collected(row.id, answered=0, usage=Usage())
+        assert store.open_batch_jobs() == [batched]
+        store.batch_ended(row.id)
+        assert store.open_batch_jobs() == []
+        assert live != batched
 
     def test_the_migrations_make_the_tables(self, store: SqlStore) -> None:
         with store.begin(read_only=True) as connection:

@@ -98,6 +98,16 @@ def test_tasks_of_many_pages(labels: Labels, behind: MemoryLabels, monkeypatch: 
     assert sorted(t.id for t in labels.tasks(number, ["text"], ids=ids)) == ids
 
 
+def test_tasks_above_an_id(labels: Labels, behind: MemoryLabels, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_studio, "PAGE_SIZE", 2)
+    number = behind.add_project(CONFIG, [{"text": str(n)} for n in range(7)])
+    ids = sorted(behind.projects[number].tasks)
+    behind.create_prediction(prediction(ids[4]))
+    assert [t.id for t in labels.tasks(number, ["text"], after=ids[2])] == ids[3:]
+    assert [t.id for t in labels.tasks(number, ["text"], without_version="v@1", after=ids[2])] == [ids[3], *ids[5:]]
+    assert [t.id for t in labels.tasks(number, ["text"], ids=[ids[5], ids[0], ids[3]])] == [ids[0], ids[3], ids[5]]
+
+
 def test_pages_do_not_shift_when_predictions_arrive_meanwhile(
     labels: Labels, behind: MemoryLabels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

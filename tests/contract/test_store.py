@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
@@ -35,6 +36,22 @@ class TestSqliteFile(StoreCases):
         with store.begin():
             assert other.jobs() == []
         other.close()
+
+    def test_a_database_of_a_newer_version_is_named(self, url: str, store: SqlStore) -> None:
+        with store.begin() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(StoreError, match=r"newer version of Prelabel: install that one, or restore the backup"):
+            store.migrate()
+
+    def test_where_a_file_lies(self, store: SqlStore, tmp_path: Path) -> None:
+        disk = store.disk()
+        assert disk is not None
+        assert (disk.folder, disk.free_bytes > 0) == (str(tmp_path), True)
+
+    def test_the_errors_of_the_database_quote_no_data(self, store: SqlStore) -> None:
+        with pytest.raises(StoreError) as caught, store.begin() as connection:
+            connection.execute(sa.text("INSERT INTO nowhere VALUES (:text)"), {"text": "SECRET-TEXT"})
+        assert "SECRET-TEXT" not in f"{caught.value}{caught.value.__cause__}"
 
     def test_several_processes_migrate_a_new_database_at_once(self, tmp_path: Path, repository: Path) -> None:
         url = f"sqlite:///{tmp_path / 'new' / 'store.sqlite3'}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
 from backend.core.errors import ModelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
+from backend.ports.governor import GovernorLevel
 from backend.services.annotate import Caller
+from backend.services.batch_lane import BatchLane
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
+from backend.services.enlisting import Enlister
 from backend.services.jobs import Jobs
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
@@ -25,8 +30,11 @@ from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
+from tests.fakes.memory_batches import MemoryBatches
+from tests.fakes.memory_governor import MemoryGovernor
 from tests.fakes.memory_labels import MemoryLabels
 from tests.fakes.memory_media import MemoryMedia
+from tests.fakes.memory_meters import MemoryMeters
 from tests.fakes.memory_queue import MemoryQueue, Message
 from tests.fakes.memory_service import MemoryService
 
@@ -89,7 +97,7 @@ class Installation:
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
         self.labels, self.queue, self.model = MemoryLabels(), MemoryQueue(), FunctionModel(answer)
-        self.media = MemoryMedia()
+        self.media, self.meters, self.governor = MemoryMedia(), MemoryMeters(), MemoryGovernor()
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
@@ -98,6 +106,7 @@ class Installation:
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
         )
+        self.enlister = Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=chunk_size)
         self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)
         self.worker = ChunkWorker(
             store=self.store,
@@ -106,6 +115,19 @@ class Installation:
             queue=self.queue,
             caller=self.caller,
             concurrency=concurrency,
+        )
+        self.batch_endpoint = MemoryBatches(answer)
+        self.batch_lane = BatchLane(
+            store=self.store,
+            projects=self.projects,
+            queue=self.queue,
+            endpoint=self.batches,
+            clock=self.clock,
+            scratch=BytesIO,
+            cache_is_on=True,
+            rounds=3,
+            poll_s=30.0,
+            chunk_size=chunk_size,
         )
         self.predictor = Predictor(
             store=self.store,
@@ -119,7 +141,7 @@ class Installation:
         )
 
     @asynccontextmanager
-    async def caller(self) -> AsyncIterator[Caller]:
+    async def caller(self, agent: Agent | None = None) -> AsyncIterator[Caller]:
         model = CachedModel(self.model, self.store, endpoint="http://model/v1") if self.cached else self.model
         yield Caller(
             model=model,
@@ -128,6 +150,11 @@ class Installation:
             random=lambda: 0.0,
             forget=self.store.forget_replies,
         )
+
+    @asynccontextmanager
+    async def batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, MemoryBatches]]:
+        async with self.caller(agent) as caller:
+            yield caller, self.batch_endpoint
 
     def project(self, *texts: str, config: str = CONFIG, instructions: str = "") -> tuple[int, list[int]]:
         """A project with these texts as tasks: its id and theirs."""
@@ -153,8 +180,12 @@ class Installation:
         if message.work == "annotate_chunk":
             job_id, task_ids = message.arguments
             self.worker.work(job_id, task_ids, claimant=message.id)
+        elif message.work == "enlist":
+            self.enlister.work(*message.arguments)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
+        elif message.work == "batch_step":
+            self.batch_lane.step(*message.arguments)
         elif message.work == "write_back":
             self.worker.write_back(*message.arguments)
         else:
@@ -163,9 +194,17 @@ class Installation:
     def work_off(self) -> int:
         return self.queue.run_all(self.handle)
 
+    def start_run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
+        """A run of which nothing but the reading of its tasks is done; returns the job's id."""
+        job_id = self.jobs.start_run(project_id, task_ids)
+        while readings := [m for m in self.queue.messages if m.work == "enlist"]:
+            self.queue.messages.remove(readings[0])
+            self.handle(readings[0])
+        return job_id
+
     def run(self, project_id: int, task_ids: Sequence[int] | None = None) -> int:
         """A whole run; returns the job's id."""
-        job_id = self.jobs.start_run(project_id, task_ids)
+        job_id = self.start_run(project_id, task_ids)
         self.work_off()
         return job_id
 
@@ -205,9 +244,13 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings"):
+        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller"):
             setattr(parts, name, getattr(self, name))
+        vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
         return parts
+
+    async def _limits(self) -> dict[str, GovernorLevel]:
+        return {"a-model": await self.governor.level("a-model")}
 
 
 def memory_store(clock: Callable[[], datetime]) -> SqlStore:

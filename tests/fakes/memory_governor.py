@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backend.core.errors import LimitFarOff, QueueError
-from backend.ports.governor import CallEnd, Leave
+from backend.ports.governor import CallEnd, GovernorLevel, Leave
 
 WINDOW_S = 60.0
 
@@ -82,6 +82,20 @@ class MemoryGovernor:
         call.over, call.counted = True, end.counted
         if end.prompt_tokens is not None and end.completion_tokens is not None:
             call.tokens = end.prompt_tokens + end.completion_tokens
+
+    async def level(self, model: str) -> GovernorLevel:
+        self._reach()
+        account, now, (requests, tokens) = self.accounts[model], self._clock(), self._limits
+        recent = [call for call in account.calls.values() if call.counted and call.since > now - WINDOW_S]
+        return GovernorLevel(
+            requests_per_minute=requests or account.requests,
+            tokens_per_minute=tokens or account.tokens,
+            requests_used=len(recent),
+            tokens_used=sum(call.tokens for call in recent),
+            in_flight=sum(not call.over for call in account.calls.values()),
+            window=None,
+            paused_s=max(0.0, account.paused_until - now),
+        )
 
     def _reach(self) -> None:
         if not self.reachable:

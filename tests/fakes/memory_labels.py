@@ -52,10 +52,11 @@ class MemoryLabels(MemoryProjects):
         *,
         ids: Sequence[int] | None = None,
         without_version: str | None = None,
+        after: int = 0,
     ) -> Iterator[Task]:
         found = self._get(project_id)
         has = {p.task_id for p in found.predictions.values() if p.model_version == without_version}
-        wanted = set(found.tasks) - has if ids is None else set(ids) & set(found.tasks)
+        wanted = {n for n in found.tasks if n > after} - has if ids is None else set(ids) & set(found.tasks)
         for task_id in sorted(wanted):
             data = {name: value for name, value in found.tasks[task_id].items() if name in set(variables)}
             yield Task(id=task_id, project_id=project_id, data=data)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from backend.core.errors import QueueError
 from backend.core.values import JSON
+from backend.ports.queue import QueueLevel, QueueServer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "sync_project", "auto_start" or "write_back"
+    work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back" or "batch_step"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -32,7 +33,10 @@ class MemoryQueue:
         self.reachable = True
         self.worker_count = 1
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
-        self._writers: dict[int, threading.Lock] = {}
+        self.failed: dict[str, int] = {}  # class of the error -> messages that were given up
+        self.oldest_s: float | None = None  # how long the first message has waited
+        self.told = QueueServer(keeps=True, evicts=False, ahead_s=0.0)
+        self._locks: dict[tuple[str, int], threading.Lock] = {}
         self._lock = threading.Lock()
         self._last_id = 0
 
@@ -45,6 +49,11 @@ class MemoryQueue:
         if delay_s:
             self.delays.append(delay_s)
             self.later.append(self.messages.pop())
+
+    def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
+        self.ping()
+        if not any(m.work == "enlist" and m.arguments == (job_id,) for m in self.messages):
+            self._enqueue("enlist", job_id, interactive=False)
 
     def enqueue_sync(self, project_id: int) -> None:
         self.ping()
@@ -68,6 +77,18 @@ class MemoryQueue:
         """Nothing to note: a message that is being worked on no longer waits."""
         self.ping()
 
+    def enqueue_batch_step(self, job_id: int, *, after: int = 0, delay_s: float = 0.0) -> None:
+        self.ping()
+        waiting = [*self.messages, *self.later]
+        if not any(m.work == "batch_step" and m.arguments[0] == job_id for m in waiting):
+            self._enqueue("batch_step", job_id, after, interactive=False)
+            if delay_s:
+                self.later.append(self.messages.pop())
+
+    def batch_step_started(self, job_id: int) -> None:
+        """Nothing to note: a message that is being worked on no longer waits."""
+        self.ping()
+
     def a_while_passes(self) -> None:
         """What was to come later waits among the messages now."""
         self.messages += self.later
@@ -78,6 +99,28 @@ class MemoryQueue:
         interactive = sum(m.interactive for m in self.messages)
         return {"interactive": interactive, "bulk": len(self.messages) - interactive}
 
+    def levels(self) -> Mapping[str, QueueLevel]:
+        later = sum(m.interactive for m in self.later)
+        return {
+            name: QueueLevel(
+                waiting=waiting,
+                started=0,
+                scheduled=later if name == "interactive" else len(self.later) - later,
+                failed=0,
+                oldest_s=self.oldest_s if waiting else None,
+                workers=self.worker_count,
+            )
+            for name, waiting in self.depth().items()
+        }
+
+    def failures(self) -> Mapping[str, int]:
+        self.ping()
+        return self.failed
+
+    def server(self) -> QueueServer:
+        self.ping()
+        return self.told
+
     def workers(self) -> int:
         self.ping()
         return self.worker_count
@@ -86,11 +129,17 @@ class MemoryQueue:
         self.ping()
         return self.started_with
 
+    def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._locked(("writer", project_id))
+
+    def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
+        return self._locked(("batch", job_id))
+
     @contextmanager
-    def writer_lock(self, project_id: int) -> Iterator[Callable[[], None] | None]:
+    def _locked(self, name: tuple[str, int]) -> Iterator[Callable[[], None] | None]:
         self.ping()
         with self._lock:
-            lock = self._writers.setdefault(project_id, threading.Lock())
+            lock = self._locks.setdefault(name, threading.Lock())
         got = lock.acquire(blocking=False)
         try:
             yield self.ping if got else None

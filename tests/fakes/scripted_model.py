@@ -5,6 +5,7 @@
 
     POST /v1/chat/completions   answered by `scripted_answers`, or as the script says
     GET  /v1/models, /health
+    /v1/files, /v1/batches      the batch API, if `batches` is in the script (`scripted_batches.py`)
     GET  /counts                calls by outcome, and how many were in flight at once
     GET  /requests              the bodies received, oldest first
     POST /script                changes the script; unknown keys are refused with 400
@@ -14,7 +15,8 @@ Keys of a script (constructor arguments and `POST /script` alike; each one given
     latency_s        seconds before every answer
     fail             {"status": 429, "count": 2, "retry_after": 1.5, "body": {...}}, or a list of such; the next
                      `count` calls get it (null: all calls). Status 0 closes the connection without an answer.
-    refuse           any of json_schema, json_object, logprobs, max_tokens, temperature, seed, images: 400 naming it
+    refuse           any of json_schema, json_object, logprobs, max_tokens, temperature, seed, reasoning_effort, images:
+                     400 naming it
     ignore           any of logprobs, images: accepted and left out, as some gateways do
     context_tokens   a longer prompt (4 characters a token) gets 400 "exceeds the available context size"
     reply            "scripted", "garbage", "cut" (finish_reason length), "filtered" (content_filter) or "empty"
@@ -26,6 +28,7 @@ Keys of a script (constructor arguments and `POST /script` alike; each one given
                      `x-ratelimit-*` headers that every answer has then. What was refused uses nothing up
     max_in_flight    more calls at once than this get 429
     limit_headers    false: no answer tells of limits
+    batches          how the batch API behaves, see `scripted_batches.py`; null: there is none (404)
     reset            true: counts and requests start again from nothing
 """
 
@@ -43,12 +46,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from tests.fakes.scripted_answers import JSON, ScriptedReply, answer, tokens
+from tests.fakes.scripted_batches import BATCH_PATHS, ScriptedBatches
 from tests.strict_schema import strict_faults
 
 CHARACTERS_A_TOKEN = 4
 TOKENS_AN_IMAGE = 85
 MAX_KEPT_REQUESTS = 20_000
-_REFUSABLE = ("json_schema", "json_object", "logprobs", "max_tokens", "temperature", "seed", "images")
+_REFUSABLE = (
+    "json_schema",
+    "json_object",
+    "logprobs",
+    "max_tokens",
+    "temperature",
+    "seed",
+    "reasoning_effort",
+    "images",
+)
 _GARBAGE = ("I'd rather not say.", '{"sentiment": ', "}{ \0 [1, 2", "It could be both, honestly.", "[]", "null")
 
 
@@ -69,6 +82,7 @@ class Script:
     tokens_per_minute: int | None = None
     max_in_flight: int | None = None
     limit_headers: bool = True
+    batches: dict[str, JSON] | None = None
 
     def change(self, changes: Mapping[str, JSON]) -> None:
         unknown = set(changes) - {f.name for f in fields(self)}
@@ -123,6 +137,7 @@ class ScriptedModel:
         self.outcomes: Counter[str] = Counter()
         self.in_flight = self.most_in_flight = 0
         self.window = SlidingWindow()
+        self.batches = ScriptedBatches(self._answer_row)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -205,6 +220,12 @@ class ScriptedModel:
         finally:
             with self._lock:
                 self.in_flight -= 1
+
+    def _answer_row(self, body: JSON) -> tuple[int, JSON]:
+        """A request that came in a batch: answered as a call, and counted by `batches` only."""
+        with self._lock:
+            found = self._decide(body, self.script.api_key)
+        return found.status, found.body
 
     def _admit(self, body: JSON) -> tuple[Answer | None, Mapping[str, str]]:
         """A refusal because of a limit, and the headers of an answer. What it will use is known beforehand."""
@@ -359,7 +380,7 @@ def _refusal(body: JSON, refuse: Sequence[str]) -> Answer | None:
             return _error(400, f"Invalid schema for response_format: {faults[0]}.", param="response_format")
     if "top_logprobs" in body and not 0 <= (body["top_logprobs"] or 0) <= 20:
         return _error(400, "Invalid value for 'top_logprobs': at most 20.", param="top_logprobs")
-    for name in ("logprobs", "max_tokens", "temperature", "seed"):
+    for name in ("logprobs", "max_tokens", "temperature", "seed", "reasoning_effort"):
         given = body.get(name) is not None and not (name == "logprobs" and body[name] is False)
         if name in refuse and given:
             hint = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
@@ -419,11 +440,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send(200, list(model.requests))
         elif path == "/health":
             self.send(200, {"status": "ok"})
+        elif path.startswith(BATCH_PATHS):
+            self.batch_call("GET", b"")
         else:
             self.send(404, _error(404, f"No such path: {path}").body)
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith(BATCH_PATHS):
+            self.batch_call("POST", content)
+            return
         try:
             body = json.loads(content or b"{}")
         except ValueError:
@@ -435,6 +461,26 @@ class _Handler(BaseHTTPRequestHandler):
             self.change(body)
         else:
             self.send(404, _error(404, f"No such path: {self.path}").body)
+
+    def do_DELETE(self) -> None:
+        self.batch_call("DELETE", b"")
+
+    def batch_call(self, method: str, content: bytes) -> None:
+        model = self.server.model
+        key = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        if model.script.batches is None:
+            self.send(404, _error(404, f"No such path: {self.path}").body)
+        elif model.script.api_key not in (None, key):
+            self.send(401, _error(401, "Incorrect API key provided.").body)
+        elif model.script.batches.get("breaks") and self.path.endswith("/content"):
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            self.wfile.write(b'{"custom_id": ')
+            self.close_connection = True
+        else:
+            kind = self.headers.get("Content-Type") or ""
+            self.send(*model.batches.call(method, self.path, content, kind, model.script.batches))
 
     def complete(self, body: JSON) -> None:
         key = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from backend.services.annotate import LONGEST_CHUNK_S
 from backend.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +98,23 @@ def test_the_worker_can_be_scaled() -> None:
     worker = compose()["services"]["worker"]
     assert "container_name" not in worker
     assert "ports" not in worker
+
+
+def test_there_are_two_workers_and_time_for_them_to_end() -> None:
+    worker = compose()["services"]["worker"]
+    assert worker["deploy"]["replicas"] == 2
+    assert int(worker["stop_grace_period"].removesuffix("s")) > LONGEST_CHUNK_S
+
+
+def test_what_answers_requests_has_a_health_check_that_runs_here() -> None:
+    services = compose()["services"]
+    assert {name for name, service in services.items() if "healthcheck" in service} == set(services) - {"worker"}
+    _, program, option, code = services["prelabel"]["healthcheck"]["test"]
+    assert (program, option) == ("python", "-c")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = code.replace("9090", str(server.getsockname()[1]))
+        assert subprocess.run([sys.executable, "-c", there], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", there], check=False, stderr=subprocess.DEVNULL).returncode == 1
 
 
 def test_every_dependency_and_volume_is_defined() -> None:

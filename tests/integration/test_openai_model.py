@@ -77,9 +77,10 @@ def ask(endpoint: ScriptedModel, *, times: int = 1, memory: Remembered | None = 
             api_key=options.get("api_key", "key"),
             timeout_s=options.get("timeout_s", 5),
             memory=memory or Remembered(),
+            key_variable=options.get("key_variable", "OPENAI_API_KEY"),
         )
         try:
-            return await asyncio.gather(*(model.ask(REQUEST) for _ in range(times)))
+            return await asyncio.gather(*(model.ask(options.get("request", REQUEST)) for _ in range(times)))
         finally:
             await model.close()
 
@@ -161,6 +162,44 @@ def test_a_feature_that_is_withdrawn_later_is_noticed(endpoint: ScriptedModel) -
     (reply,) = ask(endpoint, memory=memory)
     assert '"positive"' in reply.text
     assert known(memory).structured == "json_object"
+
+
+def test_a_reasoning_effort_is_sent_where_it_is_set(endpoint: ScriptedModel) -> None:
+    memory = Remembered()
+    ask(endpoint, memory=memory)
+    assert "reasoning_effort" not in endpoint.requests[-1]
+    ask(endpoint, memory=memory, request=replace(REQUEST, reasoning_effort="low"))
+    assert endpoint.requests[-1]["reasoning_effort"] == "low"
+    assert known(memory).reasoning is True
+
+
+def test_a_refused_reasoning_effort_is_remembered(endpoint: ScriptedModel) -> None:
+    memory = Remembered()
+    endpoint.change(refuse=["reasoning_effort"])
+    for _ in range(2):
+        (reply,) = ask(endpoint, memory=memory, request=replace(REQUEST, reasoning_effort="low"))
+        assert reply.text == '{"mood": "positive"}'
+    assert known(memory) == Capabilities(structured="json_schema", logprobs=20, reasoning=False)
+    assert [("reasoning_effort" in sent) for sent in endpoint.requests] == [False, True, False, False]
+
+
+def test_a_probe_tries_the_reasoning_effort(endpoint: ScriptedModel) -> None:
+    async def probe() -> Capabilities:
+        model = OpenAIModel(base_url=endpoint.base_url, api_key="key", timeout_s=5, memory=Remembered())
+        try:
+            return (await model.probe("scripted", reasoning_effort="low"))[0]
+        finally:
+            await model.close()
+
+    assert run(probe()).reasoning is True
+    endpoint.change(refuse=["reasoning_effort"])
+    assert run(probe()).reasoning is False
+
+
+def test_a_refused_key_is_named_by_its_variable(endpoint: ScriptedModel) -> None:
+    endpoint.change(api_key="good")
+    with pytest.raises(ModelUnauthorized, match=r"does not accept OTHER_KEY .* set OTHER_KEY to a key"):
+        ask(endpoint, key_variable="OTHER_KEY")
 
 
 @pytest.mark.parametrize(

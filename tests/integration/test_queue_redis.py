@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rq import Queue as RqQueue
 from rq import Worker
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import utcformat
 
@@ -75,7 +75,27 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_sync(1)
         queue.enqueue_auto_start(1, [1])
         queue.enqueue_write_back(1)
+        queue.enqueue_batch_step(1, delay_s=30)
         assert all(callable(job.func) for job in [*self.waiting(queue, INTERACTIVE), *self.scheduled(queue)])
+
+    def test_a_message_for_reading_on_that_was_lost_or_is_over_is_added_again(self, queue: RedisQueue) -> None:
+        queue.enqueue_enlisting(7, 500)
+        (job,) = self.waiting(queue, BULK)
+        assert (job.func_name, job.args) == ("backend.worker.enlist", [7])
+        assert callable(job.func)
+        for over in (JobStatus.FINISHED, JobStatus.FAILED):
+            queue.connection.delete("rq:queue:prelabel-bulk")
+            job.set_status(over)
+            queue.connection.expire(job.key, 1)
+            queue.enqueue_enlisting(7, 500)
+            assert len(self.waiting(queue, BULK)) == 1
+            assert queue.connection.ttl(job.key) == -1  # it does not go with the old one
+        job.set_status(JobStatus.STARTED)
+        queue.connection.delete("rq:queue:prelabel-bulk")
+        queue.enqueue_enlisting(7, 500)
+        assert self.waiting(queue, BULK) == []
+        queue.enqueue_enlisting(7, 1000)
+        assert len(self.waiting(queue, BULK)) == 1
 
     def scheduled(self, queue: RedisQueue) -> list[Job]:
         bulk = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer)
@@ -90,6 +110,16 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_write_back(1)
         assert sorted(job.args for job in self.scheduled(queue)) == [[1], [1], [2]]
         assert 0 < int(queue.connection.ttl("prelabel:write-back:1")) <= 60
+
+    def test_one_step_of_a_job_waits_at_a_time_and_only_for_a_while(self, queue: RedisQueue) -> None:
+        queue.enqueue_batch_step(1, delay_s=30)
+        queue.enqueue_batch_step(1)
+        assert [job.args for job in self.scheduled(queue)] == [[1, 0]]
+        assert 60 < int(queue.connection.ttl("prelabel:batch-step:1")) <= 90
+        queue.batch_step_started(1)
+        queue.enqueue_batch_step(1, after=7)
+        (job,) = self.waiting(queue, BULK)
+        assert (job.func_name, job.args, job.timeout) == ("backend.worker.batch_step", [1, 7], CHUNK_TIMEOUT_S)
 
     def test_a_worker_tells_what_it_was_started_with_until_it_ends(self, queue: RedisQueue) -> None:
         worker = FingerprintedWorker([BULK], connection=queue.connection, serializer=JSONSerializer)
@@ -132,6 +162,58 @@ class TestRedisQueue(QueueCases):
         time.sleep(0.3)
         with queue.writer_lock(1) as later:
             assert later is not None
+
+    def test_failed_messages_are_told_by_class_and_without_their_words(self, queue: RedisQueue) -> None:
+        texts = {
+            "a": "Traceback:\n  File x\nbackend.worker.MessageFailed: StoreError\n",
+            "b": "ValueError: SECRET of a task\n",
+            "c": "json.decoder.JSONDecodeError: SECRET\nof two lines, and: more\n",
+            "d": "",
+            "e": "redis.exceptions.ConnectionError: SECRET",
+        }
+        bulk = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer)
+        for name, text in texts.items():
+            job = bulk.create_job("backend.worker.annotate_chunk", job_id=name)
+            job.save()
+            with queue.connection.pipeline() as pipeline:
+                job._handle_failure(text, pipeline)
+                pipeline.execute()
+        failures = queue.failures()
+        assert failures == {"StoreError": 1, "ValueError": 1, "JSONDecodeError": 1, "unknown": 1, "ConnectionError": 1}
+        assert queue.levels()["bulk"].failed == 5
+
+    def test_the_age_of_the_first_message_and_the_workers_of_a_queue(self, queue: RedisQueue) -> None:
+        for number in (1, 2):
+            queue.enqueue_chunk(number, [1], interactive=False)
+        (first, _) = self.waiting(queue, BULK)
+        long_ago = datetime.now(UTC) - timedelta(seconds=90)
+        queue.connection.hset(first.key, "enqueued_at", utcformat(long_ago))
+        Worker([BULK], connection=queue.connection, serializer=JSONSerializer).register_birth()
+        levels = queue.levels()
+        assert (levels["bulk"].waiting, levels["bulk"].workers, levels["interactive"].workers) == (2, 1, 0)
+        assert levels["bulk"].oldest_s == pytest.approx(90, abs=5)
+
+    def test_what_the_server_says_of_itself(self, queue: RedisQueue) -> None:
+        server = queue.server()
+        assert (server.keeps, server.evicts) == (False, False)  # as the tests start it
+        queue.connection.config_set("maxmemory", "100mb")
+        queue.connection.config_set("maxmemory-policy", "allkeys-lru")
+        queue.connection.config_set("appendonly", "yes")
+        try:
+            assert (queue.server().keeps, queue.server().evicts) == (True, True)
+        finally:
+            queue.connection.config_set("appendonly", "no")
+            queue.connection.config_set("maxmemory-policy", "noeviction")
+            queue.connection.config_set("maxmemory", "0")
+
+    def test_a_server_that_may_not_be_asked(self, queue: RedisQueue) -> None:
+        everything = {"keys": ["*"], "channels": ["*"], "commands": ["+@all", "-info"]}
+        queue.connection.acl_setuser("curious", enabled=True, passwords=["+a-password"], **everything)
+        known = queue.connection.connection_pool.connection_kwargs
+        asking = RedisQueue(f"redis://curious:a-password@{known['host']}:{known['port']}/0")
+        assert (asking.server().keeps, asking.server().evicts) == (None, None)
+        asking.close()
+        queue.connection.acl_deluser("curious")
 
     def test_a_worker_without_a_fresh_heartbeat_is_not_counted(self, queue: RedisQueue) -> None:
         workers = [Worker([BULK], connection=queue.connection, serializer=JSONSerializer) for _ in range(2)]

@@ -12,6 +12,7 @@ import pytest
 from backend import cli, cli_common, cli_run
 from backend.core.values import Outcome, TaskState, Usage
 from tests.fakes.installation import CONFIG, Installation
+from tests.unit.services.test_paid_once import scored
 
 URL = "http://here:9090"
 Command = Callable[..., tuple[int, str, str]]
@@ -28,14 +29,14 @@ def prelabel(
 ) -> Command:
     """Runs a command: its exit code, what it printed and what it told on stderr."""
     parts = installation.parts()
-    monkeypatch.setattr(parts, "model_warning", lambda: None)
+    monkeypatch.setattr(parts, "model_warning", lambda _=None: None)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(cli_run.time, "sleep", lambda _: installation.work_off())
 
     def run(*arguments: object, warning: str | None = None) -> tuple[int, str, str]:
         if warning is not None:
-            monkeypatch.setattr(parts, "model_warning", lambda: warning)
+            monkeypatch.setattr(parts, "model_warning", lambda _=None: warning)
         monkeypatch.setattr(sys, "argv", ["prelabel", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -107,6 +108,36 @@ def test_replies_from_the_cache_are_told_beside_the_calls(installation: Installa
     assert (told["model_calls"], told["replies_from_cache"]) == (2, 3)
 
 
+def test_a_run_through_batches_tells_what_it_waits_for_and_what_it_spent(
+    installation: Installation, prelabel: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Installation(scored, cached=True)
+    parts = installation.parts()
+    checked: list[str] = []
+    monkeypatch.setattr(parts, "need_batches", lambda: checked.append("batches"))
+    monkeypatch.setattr(parts, "model_warning", lambda: None)
+    monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
+    project, _ = installation.project("good", "bad")
+    code, out, _ = prelabel("run", "--project", project, "--lane", "batch")
+    assert (code, checked) == (0, ["batches"])
+    installation.work_off()
+    _, out, _ = prelabel("status", "--project", project)
+    since = installation.clock.now.astimezone()
+    assert f"waiting for the endpoint's batch (submitted {since:%H:%M}, 0 of 2 done)" in out
+    installation.batch_endpoint.finish()
+    installation.queue.a_while_passes()
+    installation.work_off()
+    _, out, _ = prelabel("status", "--project", project)
+    assert "batch: 2 requests, 2 answered, 20 tokens in, 6 out" in out
+    assert "waiting" not in out
+
+
+def test_an_unknown_lane_is_told_in_one_sentence(prelabel: Command) -> None:
+    code, _, err = prelabel("run", "--project", 1, "--lane", "fast")
+    assert code == 2
+    assert "'live', 'batch'" in err
+
+
 @pytest.mark.parametrize("wait", [True, False])
 def test_nothing_to_do_says_so(installation: Installation, prelabel: Command, wait: bool) -> None:
     project, _ = installation.project("good", "bad")
@@ -119,6 +150,33 @@ def test_nothing_to_do_says_so(installation: Installation, prelabel: Command, wa
     )
     empty, _ = installation.project()
     assert prelabel("run", "--project", empty, *options)[1] == f"Nothing to do: project {empty} has no tasks.\n"
+
+
+def test_a_run_that_nobody_reads_tasks_for_says_so(installation: Installation, prelabel: Command) -> None:
+    project, _ = installation.project("good", "bad")
+    installation.queue.worker_count = 0
+    code, out, err = prelabel("run", "--project", project)
+    version = installation.version(project)
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            f"Job 1 queued: a worker reads which tasks lack a prediction of {version}.",
+            f"Follow it: prelabel status --project {project}",
+        ],
+    )
+    assert err == "No worker is running: start `prelabel worker` in another terminal.\n"
+    assert "Job 1: enlisting, 0 tasks so far" in prelabel("status", "--project", project)[1]
+    installation.work_off()
+    assert "Job 1: done, 2 tasks" in prelabel("status", "--project", project)[1]
+
+
+def test_a_large_project_is_not_waited_for(
+    installation: Installation, prelabel: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = installation.project("good", "bad")
+    monkeypatch.setattr(cli_run, "_SHORT_READING_S", 0.0)
+    code, out, err = prelabel("run", "--project", project)
+    assert (code, err, out.splitlines()[0].startswith("Job 1 queued: a worker reads")) == (0, "", True)
 
 
 def test_what_is_written_empty_is_explained(installation: Installation, prelabel: Command) -> None:

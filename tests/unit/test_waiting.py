@@ -18,7 +18,7 @@ def waits(
 ) -> list[str]:
     """The lines that it prints while these things happen, one at each poll; then the worker comes."""
     project_id, _ = installation.project("good")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     events = iter([*steps, installation.work_off])
 
     monkeypatch.setattr(cli_run, "_NO_WORKER_S", -1.0)

@@ -24,6 +24,7 @@ class SqlCapabilities(Database):
             max_tokens_name=row["max_tokens_name"],
             sampling=row["sampling"],
             images=row["images"],
+            reasoning=row["reasoning"],
         )
 
     def save_capabilities(self, endpoint: str, model: str, found: Capabilities) -> None:

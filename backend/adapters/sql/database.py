@@ -131,12 +131,15 @@ def _engine(parsed: sa.URL) -> Engine:
         if parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(
-            parsed, connect_args={"timeout": 30, "check_same_thread": False}, **_memory_options(parsed)
+            parsed,
+            hide_parameters=True,  # they hold task text, and would be in the errors' messages
+            connect_args={"timeout": 30, "check_same_thread": False},
+            **_memory_options(parsed),
         )
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin_immediate)
         return engine
-    return sa.create_engine(parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 10})
 
 
 def _memory_options(url: sa.URL) -> dict[str, Any]:

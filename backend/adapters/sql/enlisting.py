@@ -48,7 +48,7 @@ class SqlEnlisting(Database):
             connection.execute(self._insert(records).on_conflict_do_nothing(index_elements=key), new)
         for row in rows:
             record = existing.get(row["task_id"])
-            if record is not None:
+            if record is not None and record.job_id != row["job_id"]:
                 values = _changes(record, row, absent=absent, read_since=read_since)
                 connection.execute(sa.update(records).where(records.c.id == record.id).values(values))
 

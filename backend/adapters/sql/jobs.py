@@ -11,18 +11,36 @@ from sqlalchemy.engine import RowMapping
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import jobs, records
-from backend.core.values import JobState, TaskState
-from backend.ports.store import JobRow
+from backend.core.values import JSON, JobState, TaskState
+from backend.ports.store import READING, JobRow
 
 _OPEN = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.STOPPED)
 _SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QUEUED,)}  # others: from any open one
 
 
 class SqlJobs(Database):
-    def create_job(self, project_id: int, version: str, kind: str) -> int:
+    def create_job(
+        self,
+        project_id: int,
+        version: str,
+        kind: str,
+        agent: str | None = None,
+        *,
+        lane: str = "live",
+        selection: Mapping[str, JSON] | None = None,
+    ) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
-            project_id=project_id, version=version, kind=kind, state="enlisting", total=0, created_at=now
+            project_id=project_id,
+            version=version,
+            kind=kind,
+            state="enlisting",
+            lane=lane,
+            total=0,
+            created_at=now,
+            agent=agent,
+            selection=dict(selection) if selection is not None else None,
+            reading=selection is not None,
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,
@@ -65,6 +83,20 @@ class SqlJobs(Database):
         with self.begin() as connection:
             return bool(connection.execute(query).rowcount)
 
+    def set_read_to(self, job_id: int, task_id: int) -> None:
+        further = sa.or_(jobs.c.read_to.is_(None), jobs.c.read_to < task_id)
+        with self.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id, further).values(read_to=task_id))
+
+    def end_reading(self, job_id: int) -> None:
+        with self.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(reading=False))
+
+    def reading_jobs(self) -> list[JobRow]:
+        query = sa.select(jobs).where(jobs.c.reading, jobs.c.state.in_(READING)).order_by(jobs.c.id)
+        with self.begin(read_only=True) as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
     def owners(self, project_id: int, version: str, task_ids: Sequence[int]) -> list[JobRow]:
         found: dict[int, JobRow] = {}
         for ids in batches(task_ids):
@@ -87,7 +119,12 @@ class SqlJobs(Database):
             reason = f"{enlisted - total} tasks taken over by a later job" if total < enlisted else None
             done = connection.execute(
                 sa.update(jobs)
-                .where(jobs.c.id == job_id, jobs.c.state.in_(["queued", "running", "paused"]), ~unfinished)
+                .where(
+                    jobs.c.id == job_id,
+                    jobs.c.state.in_(["queued", "running", "paused"]),
+                    ~jobs.c.reading,
+                    ~unfinished,
+                )
                 .values(state="done", finished_at=self._clock(), total=total, reason=reason, paused_by=None)
             )
         return bool(done.rowcount)
@@ -109,4 +146,8 @@ def _job(row: RowMapping) -> JobRow:
         budget_tokens=row["budget_tokens"],
         budget_usd=row["budget_usd"],
         per_minute=row["per_minute"],
+        agent=row["agent"],
+        selection=row["selection"],
+        reading=row["reading"],
+        read_to=row["read_to"],
     )

@@ -24,6 +24,9 @@ class SqlProjects(Database):
             version=row["version"],
             auto_start=row["auto_start"],
             refusals=tuple(row["refusals"]),
+            agent=row["agent"],
+            extra_agent=row["extra_agent"],
+            agent_problem=row["agent_problem"],
         )
 
     def save_project(self, row: ProjectRow) -> None:

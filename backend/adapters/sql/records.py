@@ -80,7 +80,9 @@ class SqlRecords(Database):
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
-    def claim(self, version: str, project_id: int, task_ids: Sequence[int], claimant: str) -> list[Record]:
+    def claim(
+        self, version: str, project_id: int, task_ids: Sequence[int], claimant: str, *, alike: bool = False
+    ) -> list[Record]:
         now = self._clock()
         abandoned = sa.and_(
             records.c.state == TaskState.RUNNING.value,
@@ -88,14 +90,21 @@ class SqlRecords(Database):
         )
         claimed: list[Record] = []
         for ids in batches(task_ids):
-            query = (
-                sa.update(records)
+            # By id, so that two who claim what is alike lock rows in the same order and wait instead of failing.
+            free = (
+                sa.select(records.c.id)
                 .where(
                     records.c.project_id == project_id,
                     records.c.version == version,
-                    records.c.task_id.in_(ids),
+                    _alike(project_id, version, ids) if alike else records.c.task_id.in_(ids),
                     sa.or_(records.c.state == TaskState.QUEUED.value, abandoned),
                 )
+                .order_by(records.c.id)
+                .with_for_update()
+            )
+            query = (
+                sa.update(records)
+                .where(records.c.id.in_(free))
                 .values(state=TaskState.RUNNING.value, claimed_by=claimant, claimed_at=now, updated_at=now)
                 .returning(*RECORD_COLUMNS)
             )
@@ -111,8 +120,11 @@ class SqlRecords(Database):
         now = self._clock()
         going_on = sa.exists().where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING.value)
         queued = (records.c.job_id == job_id, records.c.state == TaskState.QUEUED.value)
-        some = sa.select(records.c.id).where(*queued, going_on).limit(limit)
+        shown = sa.select(records.c.data_hash).where(*queued, going_on).limit(limit)
         if self._is_postgresql:  # SQLite has one writer at a time
+            shown = shown.with_for_update(skip_locked=True)
+        some = sa.select(records.c.id).where(*queued, records.c.data_hash.in_(shown))
+        if self._is_postgresql:
             some = some.with_for_update(skip_locked=True)
         query = (
             sa.update(records)
@@ -143,6 +155,16 @@ class SqlRecords(Database):
         with self.begin() as connection:
             connection.execute(_SPEND, rows)  # paid for, whatever becomes of it
             connection.execute(_ANSWER, rows)
+
+
+def _alike(project_id: int, version: str, task_ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    """The records of these tasks, and those of the same jobs that show the same data."""
+    named = records.alias()
+    these = (named.c.project_id == project_id, named.c.version == version, named.c.task_id.in_(task_ids))
+    return sa.and_(
+        records.c.data_hash.in_(sa.select(named.c.data_hash).where(*these)),
+        records.c.job_id.in_(sa.select(named.c.job_id).where(*these)),
+    )
 
 
 def select_records(connection: Connection, project_id: int, version: str, task_ids: Sequence[int]) -> list[Record]:

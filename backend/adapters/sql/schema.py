@@ -18,6 +18,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    true,
 )
 
 metadata = MetaData(
@@ -41,6 +43,9 @@ projects = Table(
     Column("auto_start", Boolean, nullable=False),
     Column("refusals", JSON, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("agent", String(60)),  # that a user chose; null: the one of the settings
+    Column("extra_agent", String(60)),  # that Label Studio's extra params name: before the other
+    Column("agent_problem", Text),
 )
 
 jobs = Table(
@@ -60,6 +65,10 @@ jobs = Table(
     Column("budget_tokens", BigInteger),
     Column("budget_usd", Float),
     Column("per_minute", Integer),
+    Column("agent", String(60)),  # name@hash; null: the project's own
+    Column("selection", JSON(none_as_null=True)),  # which tasks are read for it; null: it was given them
+    Column("reading", Boolean, nullable=False, server_default=false()),  # not all of them have been read yet
+    Column("read_to", BigInteger),  # the highest id of a task that was read; null: none yet
     Index(None, "project_id"),
 )
 
@@ -98,6 +107,7 @@ records = Table(
     UniqueConstraint("project_id", "task_id", "version"),
     Index(None, "job_id", "state"),
     Index(None, "project_id", "delivery"),
+    Index(None, "data_hash"),
 )
 
 events = Table(
@@ -122,6 +132,7 @@ capabilities = Table(
     Column("sampling", Boolean, nullable=False),
     Column("images", Boolean),  # null: not asked yet
     Column("checked_at", DateTime(timezone=True), nullable=False),
+    Column("reasoning", Boolean, nullable=False, server_default=true()),
 )
 
 replies = Table(
@@ -140,4 +151,65 @@ replies = Table(
     Column("used_at", DateTime(timezone=True), nullable=False),  # to within a day
     Index(None, "request_key"),
     Index(None, "used_at"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("name", String(40), nullable=False),
+    Column("hash", String(8), nullable=False),
+    Column("template", String(80), nullable=False),  # where its source was read from
+    Column("template_source", Text, nullable=False),
+    Column("parameters", JSON, nullable=False),  # `core/agents.py`: everything else, examples too
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False),  # the last time
+    Column("retired_at", DateTime(timezone=True)),
+    UniqueConstraint("name", "hash"),
+)
+
+project_versions = Table(
+    "project_versions",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(200), primary_key=True),
+    Column("agent", String(60), nullable=False),  # name@hash
+    Column("question", String(64), nullable=False),  # hash over labeling config and instructions
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index(None, "agent"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("job_id", _ID, ForeignKey("jobs.id"), nullable=False),
+    Column("marker", String(32), nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("endpoint", String(400), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("file_id", String(200)),  # at the endpoint
+    Column("endpoint_id", String(200)),
+    Column("status", String(40)),
+    Column("error", String(80)),
+    Column("requests", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("answered", Integer, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),  # paid through the batch; the records count these replies
+    Column("completion_tokens", BigInteger, nullable=False),  # as served from the cache
+    Column("calls", Integer, nullable=False),
+    Column("submitted_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Index(None, "job_id"),
+    Index(None, "state"),
+)
+
+batch_requests = Table(
+    "batch_requests",
+    metadata,
+    Column("custom_id", String(64), primary_key=True),  # so that a request is in one unread batch only
+    Column("batch_id", _ID, ForeignKey("batches.id"), nullable=False),
+    Column("request_key", String(64), nullable=False),
+    Column("logprobs", Boolean, nullable=False),
+    Index(None, "batch_id"),
 )

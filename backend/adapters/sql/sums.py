@@ -50,11 +50,6 @@ class SqlSums(Database):
         with self.begin(read_only=True) as connection:
             return int(connection.execute(query).scalar_one())
 
-    def state_totals(self) -> dict[str, int]:
-        query = sa.select(records.c.state, sa.func.count()).group_by(records.c.state)
-        with self.begin(read_only=True) as connection:
-            return {state: n for state, n in connection.execute(query)}
-
 
 class _Tally:
     """Sums over record rows."""

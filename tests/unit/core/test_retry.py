@@ -19,6 +19,7 @@ _FINAL = [
     errors.ContextTooLong,
     errors.ModelBadRequest,
     errors.ModelTakesNoImages,
+    errors.BatchNotOffered,
 ]
 
 

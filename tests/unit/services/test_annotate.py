@@ -39,7 +39,7 @@ GOOD = json.dumps({"sentiment": "positive"})
 def enlisted(installation: Installation, *texts: str) -> list[Record]:
     """The claimed records of a new project with these texts."""
     project_id, _ = installation.project(*texts)
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     ids = [task_id for message in installation.queue.messages for task_id in message.arguments[1]]
     job = installation.store.job(job_id)
     assert job is not None
@@ -294,7 +294,7 @@ def photos(installation: Installation, *sources: str, more: str = "", config: st
     number, task_ids = installation.project(*sources, config=config.format(more))
     for task_id in task_ids:
         installation.labels.projects[number].tasks[task_id]["words"] = "hello"
-    job = installation.store.job(installation.jobs.start_run(number))
+    job = installation.store.job(installation.start_run(number))
     assert job is not None
     return installation.store.claim(job.version, number, task_ids, "test")
 
@@ -324,7 +324,7 @@ def test_an_image_that_may_come_later_fails_its_task_and_the_next_run_asks_again
     project_id = records[0].project_id
     assert installation.store.counts(project_id).errors == {"media_unreachable": 1}
     installation.media.found["http://a"] = PICTURE
-    job = installation.store.job(installation.jobs.start_run(project_id))
+    job = installation.store.job(installation.start_run(project_id))
     assert job is not None
     again = installation.store.claim(job.version, project_id, [r.task_id for r in records], "test")
     assert [r.data["text"] for r in again] == ["http://a"]

@@ -16,6 +16,7 @@ from backend.ports.model import Capabilities
 from backend.services.annotate import Caller, annotate_task
 from backend.services.cached_model import CachedModel
 from backend.services.governed_model import GovernedModel
+from backend.services.metered_model import MeteredReplies
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
@@ -324,7 +325,7 @@ def test_what_was_paid_before_the_job_was_stopped_is_not_paid_again(store: SqlSt
 # --- where it is put together ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("cache_days", "kind"), [(30, CachedModel), (0, GovernedModel)])
+@pytest.mark.parametrize(("cache_days", "kind"), [(30, MeteredReplies), (0, GovernedModel)])
 def test_the_setting_switches_the_cache_off(store: SqlStore, cache_days: int, kind: type) -> None:
     parts = Parts(Settings(openai_base_url="http://a/v1/", label_studio_api_key="key", cache_days=cache_days))
     parts.store = store

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backend.core.agents import AgentVersion
 from backend.core.errors import ModelUnauthorized, StoreError
 from backend.services.connect import connect
 from backend.services.doctor import Check, Doctor
@@ -24,10 +25,11 @@ def checks(
         "store": installation.store,
         "queue": installation.queue,
         "projects": installation.projects,
-        "model": lambda: {"model": "a-model", "answers": "strict JSON schema"},
+        "model": lambda _: {"model": "a-model", "answers": "strict JSON schema"},
         "same_settings": installation.same_settings,
         "webhook_secret": None,
         "has_key": True,
+        "operation": installation.parts().operation.checks,
     }
     return list(Doctor(**{**parts, **changes}).checks(project_id, url))
 
@@ -60,6 +62,13 @@ def test_all_is_well() -> None:
         "database",
         "redis",
         "workers",
+        "interactive queue",
+        "bulk queue",
+        "failed messages",
+        "model limit",
+        "redis server",
+        "jobs",
+        "write-back",
         "model endpoint",
         "label studio",
         "label studio key",
@@ -71,6 +80,28 @@ def test_all_is_well() -> None:
     ]
 
 
+def test_the_projects_own_agent_is_looked_at() -> None:
+    installation, project_id = set_up()
+    careful = AgentVersion.of(replace(AGENT, name="careful", model="other"), installation.projects.template_source)
+    installation.store.add_agent(careful)
+    installation.projects.choose(installation.labels, project_id, "careful")
+    found = by_name(checks(installation, project_id, URL, model=lambda agent: {"model": agent.model}))
+    assert found["model endpoint"].detail == "model: other"
+    assert (found["agent"].status, found["agent"].detail) == ("ok", careful.reference)
+    assert found["connection"].status == "ok"
+    assert by_name(checks(installation, model=lambda agent: {"model": agent.model}))["model endpoint"].detail == (
+        "model: a-model"
+    )
+
+
+def test_extra_params_that_are_not_followed_are_told() -> None:
+    installation, project_id = set_up()
+    installation.projects.remember(project_id, CONFIG, extra_params={"agent": "nobody"})
+    found = by_name(checks(installation, project_id, URL))["agent"]
+    assert found.status == "wrong"
+    assert "There is no agent 'nobody'" in found.detail
+
+
 def test_looking_changes_nothing_in_label_studio() -> None:
     installation, project_id = set_up()
     installation.labels.calls.clear()
@@ -78,8 +109,8 @@ def test_looking_changes_nothing_in_label_studio() -> None:
     assert installation.labels.calls == []
 
 
-def fail(error: Exception) -> Callable[[], Any]:
-    def look() -> None:
+def fail(error: Exception) -> Callable[..., Any]:
+    def look(*_: Any) -> None:
         raise error
 
     return look

@@ -18,7 +18,7 @@ from backend.core.errors import (
     QueueError,
     SettingsError,
 )
-from backend.core.values import Reply, Request, TaskState
+from backend.core.values import Agent, Reply, Request, TaskState
 from backend.services.annotate import Caller
 from backend.services.chunks import ChunkWorker
 from backend.services.summaries import summary
@@ -48,11 +48,12 @@ def test_a_run_pre_annotates_every_task_once() -> None:
 def test_a_job_is_cut_into_chunks_of_ids_for_the_bulk_queue() -> None:
     installation = Installation(chunk_size=2)
     project_id, task_ids = installation.project("a", "b", "c", "d", "e")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     assert [m.arguments for m in installation.queue.messages] == [
         (job_id, task_ids[:2]),
         (job_id, task_ids[2:4]),
         (job_id, task_ids[4:]),
+        (job_id, []),  # whoever is there last ends the job
     ]
     assert not any(m.interactive for m in installation.queue.messages)
 
@@ -70,7 +71,7 @@ def test_a_second_run_asks_for_what_came_new_only() -> None:
 def test_messages_delivered_twice_pay_nothing_twice() -> None:
     installation = Installation()
     project_id, _ = installation.project("good", "bad", "fine")
-    installation.jobs.start_run(project_id)
+    installation.start_run(project_id)
     messages = list(installation.queue.messages)
     for message in [*messages, *messages]:
         installation.handle(message)
@@ -81,7 +82,7 @@ def test_messages_delivered_twice_pay_nothing_twice() -> None:
 def test_a_run_started_twice_at_once_pays_and_writes_once() -> None:
     installation = Installation()
     project_id, _ = installation.project("good", "bad", "fine")
-    first, second = installation.jobs.start_run(project_id), installation.jobs.start_run(project_id)
+    first, second = installation.start_run(project_id), installation.start_run(project_id)
     installation.work_off()
     assert len(installation.model.requests) == 3
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
@@ -95,7 +96,7 @@ def test_a_run_that_reads_its_tasks_while_another_writes_them_makes_no_duplicate
     """Its page of tasks was read before they were written, and looked at after."""
     installation = Installation()
     project_id, _ = installation.project("good", "bad")
-    installation.jobs.start_run(project_id)
+    installation.start_run(project_id)
     read = list(installation.labels.tasks(project_id, ["text"], without_version=installation.version(project_id)))
     installation.work_off()
     installation.clock.sleep(1)
@@ -156,7 +157,7 @@ def test_a_named_task_that_does_not_exist() -> None:
     installation = Installation()
     project_id, task_ids = installation.project("good")
     with pytest.raises(LabelStudioNotFound, match="99"):
-        installation.jobs.start_run(project_id, [task_ids[0], 99])
+        installation.start_run(project_id, [task_ids[0], 99])
     assert not installation.queue.messages
     assert installation.work_off() == 0
 
@@ -174,7 +175,7 @@ def test_nothing_is_made_when_redis_is_away() -> None:
     project_id, _ = installation.project("good")
     installation.queue.reachable = False
     with pytest.raises(QueueError):
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
     assert installation.store.jobs() == []
 
 
@@ -184,13 +185,13 @@ def test_an_unsupported_config_is_told() -> None:
         "x", config='<View><Text name="t" value="$t"/><Ranker name="r" toName="t"/></View>'
     )
     with pytest.raises(ConfigError, match="Ranker"):
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
 
 
 def test_a_worker_with_another_model_says_so_instead_of_asking_for_another_run() -> None:
     installation = Installation()
     project_id, _ = installation.project("good", "bad")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     other = Installation(agent=replace(AGENT, model="another"), store=installation.store)
     other.worker.work(job_id, [], claimant="w")
     job = installation.store.job(job_id)
@@ -205,7 +206,7 @@ def test_a_worker_with_another_model_says_so_instead_of_asking_for_another_run()
 def test_a_job_stops_when_the_question_changed_meanwhile(change: dict[str, str]) -> None:
     installation = Installation()
     project_id, _ = installation.project("good", "bad")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.labels.edit_project(project_id, **change)
     installation.projects.sync(installation.labels, project_id)
     installation.work_off()
@@ -222,7 +223,7 @@ def test_a_job_stops_when_the_question_changed_meanwhile(change: dict[str, str])
 def test_a_job_whose_config_became_unusable_stops() -> None:
     installation = Installation()
     project_id, _ = installation.project("good")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.projects.remember(project_id, "<View></View>")
     installation.work_off()
     job = installation.store.job(job_id)
@@ -249,7 +250,7 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
     installation = Installation()
 
     @asynccontextmanager
-    async def no_model() -> AsyncIterator[Caller]:
+    async def no_model(_: Agent) -> AsyncIterator[Caller]:
         raise SettingsError("There is no model endpoint.")
         yield
 
@@ -262,7 +263,7 @@ def test_a_missing_model_setting_stops_the_job_with_its_sentence() -> None:
         concurrency=1,
     )
     project_id, task_ids = installation.project("good")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     worker.work(job_id, task_ids, "a message")
     job = installation.store.job(job_id)
     assert job is not None
@@ -276,7 +277,7 @@ def test_label_studio_away_during_the_write_back_pays_nothing_twice() -> None:
     """The message fails as a whole and is delivered again."""
     installation = Installation()
     project_id, _ = installation.project("good", "bad")
-    installation.jobs.start_run(project_id)
+    installation.start_run(project_id)
     installation.labels.reachable = False
     with pytest.raises(LabelStudioUnreachable):
         installation.work_off()
@@ -289,8 +290,8 @@ def test_label_studio_away_during_the_write_back_pays_nothing_twice() -> None:
 def test_a_killed_worker_s_records_are_taken_up_by_the_same_message() -> None:
     installation = Installation()
     project_id, task_ids = installation.project("good", "bad")
-    job_id = installation.jobs.start_run(project_id)
-    (message,) = installation.queue.messages
+    job_id = installation.start_run(project_id)
+    message, _ = installation.queue.messages
     installation.store.claim(installation.version(project_id), project_id, task_ids, message.id)  # and killed
     installation.work_off()
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
@@ -302,8 +303,8 @@ def test_a_killed_worker_s_records_are_taken_up_by_the_same_message() -> None:
 def test_a_killed_worker_s_records_are_taken_up_by_a_later_run_when_the_message_is_lost() -> None:
     installation = Installation()
     project_id, task_ids = installation.project("good", "bad")
-    installation.jobs.start_run(project_id)
-    (message,) = installation.queue.messages
+    installation.start_run(project_id)
+    message, _ = installation.queue.messages
     installation.store.claim(installation.version(project_id), project_id, task_ids, message.id)
     installation.queue.messages.clear()
     installation.clock.sleep(16 * 60)
@@ -321,7 +322,7 @@ def test_a_revived_message_ends_the_later_job_that_took_its_tasks_over() -> None
     """The worker was killed with a chunk in hand; a second run overlaps it; then the message is delivered again."""
     installation = Installation(chunk_size=2)
     project_id, task_ids = installation.project("good", "bad", "fine", "ok")
-    first = installation.jobs.start_run(project_id)
+    first = installation.start_run(project_id)
     killed = installation.queue.messages.popleft()
     installation.store.claim(installation.version(project_id), project_id, task_ids[:2], killed.id)  # and killed
     second = installation.run(project_id)
@@ -339,7 +340,7 @@ def test_a_revived_message_ends_the_later_job_that_took_its_tasks_over() -> None
 def test_a_job_that_lost_tasks_counts_those_that_are_its_own_at_the_end() -> None:
     installation = Installation(chunk_size=2)
     project_id, _ = installation.project("good", "bad", "fine", "ok", "so so")
-    first = installation.jobs.start_run(project_id)
+    first = installation.start_run(project_id)
     installation.handle(installation.queue.messages.popleft())
     second = installation.run(project_id)
     assert states(installation, first, second) == [("done", 2, "3 tasks taken over by a later job"), ("done", 3, None)]
@@ -353,7 +354,7 @@ def test_a_job_whose_tasks_are_still_being_read_is_ended_by_no_other() -> None:
     """Every task that it has enlisted so far is finished by another job's chunk."""
     installation = Installation(chunk_size=2)
     project_id, task_ids = installation.project("good", "bad", "fine")
-    installation.jobs.start_run(project_id)
+    installation.start_run(project_id)
     version = installation.version(project_id)
     reading = installation.store.create_job(project_id, version, "run")
     tasks = list(installation.labels.tasks(project_id, ["text"], ids=task_ids))
@@ -367,7 +368,7 @@ def test_what_a_stopped_job_has_in_hand_goes_on_under_the_job_that_took_it_over(
     key_is_good = False
     installation = Installation(lambda r: by_mood(r) if key_is_good else ModelUnauthorized("The key is refused."))
     project_id, task_ids = installation.project("good", "bad")
-    first = installation.jobs.start_run(project_id)
+    first = installation.start_run(project_id)
     killed = installation.queue.messages.popleft()
     installation.store.claim(installation.version(project_id), project_id, task_ids, killed.id)
     installation.store.set_job_state(first, "stopped", "The key is refused.")
@@ -444,7 +445,7 @@ def test_tasks_put_off_by_a_limit_come_back_later_and_are_done_then(wait_s: floa
 
     installation.model = Limited(by_mood)
     installation.worker = replace(installation.worker, interactive=interactive)
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.queue.run_all(installation.handle)
     job = installation.store.job(job_id)
     assert job is not None
@@ -469,6 +470,6 @@ def test_how_long_tasks_are_put_off(wait_s: float, delay_s: float) -> None:
     installation = Installation()
     project_id, _ = installation.project("one")
     installation.model = Limited(by_mood)
-    installation.jobs.start_run(project_id)
+    installation.start_run(project_id)
     installation.queue.run_all(installation.handle)
     assert installation.queue.delays == [delay_s]

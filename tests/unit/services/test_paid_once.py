@@ -52,7 +52,7 @@ def test_a_chunk_that_was_killed_before_it_stored_an_outcome_does_not_pay_again(
         save_outcomes(outcomes)
 
     installation.store.save_outcomes = killed  # type: ignore[method-assign]
-    installation.jobs.start_run(project_id)
+    installation.start_run(project_id)
     with pytest.raises(BaseException) as ended:  # noqa: PT011  - as asyncio wraps it, or not
         installation.work_off()
     assert isinstance(ended.value, (Killed, BaseExceptionGroup))
@@ -86,6 +86,7 @@ def test_a_new_version_with_the_same_prompts_pays_nothing() -> None:
     other = installed(agent=replace(AGENT, name="renamed"), store=installation.store)
     other.labels = installation.labels
     other.jobs = replace(other.jobs, labels=installation.labels)
+    other.enlister = replace(other.enlister, labels=installation.labels)
     other.worker = replace(other.worker, writer=replace(other.writer, labels=installation.labels))
     other.run(project_id)
     assert other.version(project_id) != old

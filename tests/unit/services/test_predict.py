@@ -231,7 +231,7 @@ class TestNoDuplicate:
     def test_while_a_writer_is_at_it(self) -> None:
         installation = Installation()
         project_id, task_ids = installation.project("good", "bad", "fine")
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
         installation.labels.reachable = False
         with pytest.raises(Exception, match="reached"):
             installation.work_off()  # answered and claimed by a writer
@@ -415,7 +415,7 @@ def test_the_sum_of_a_busy_day_is_one_prediction_a_task(hours: int) -> None:
     project_id, task_ids = installation.project(*(f"text {n}" for n in range(10)))
     steps: list[Callable[[], object]] = [
         lambda: open_task(installation, project_id, task_ids),
-        lambda: installation.jobs.start_run(project_id),
+        lambda: installation.start_run(project_id),
         lambda: open_task(installation, project_id, task_ids[:1]),
         installation.work_off,
         lambda: open_task(installation, project_id, task_ids[3:5]),

@@ -211,9 +211,9 @@ class TestMetrics:
         installation.run(project_id)
         installation.queue.enqueue_sync(project_id)
         found = self.read(client)
-        assert found["prelabel_tasks", "done"] == 2
-        assert found["prelabel_tasks", "failed"] == 0
-        assert found["prelabel_queue_messages", "interactive"] == 1
+        assert found["prelabel_tasks", str(project_id), "done"] == 2
+        assert found["prelabel_tasks", str(project_id), "failed"] == 0
+        assert found["prelabel_queue_messages", "interactive", "waiting"] == 1
         assert found["prelabel_up", "redis"] == found["prelabel_up", "database"] == 1
 
     def test_without_redis(self, client: FlaskClient, installation: Installation) -> None:

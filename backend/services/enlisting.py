@@ -1,0 +1,139 @@
+"""Enlisting: workers read the tasks that a job is about, page by page, and queue them as they come.
+
+Annotation begins with the first page, and no more than a few pages are in memory or ahead in the queue, however large
+the project is. A message reads for some seconds and then asks for the next one, which waits behind the tasks that it
+has queued. How far the reading is stands in the store: whoever goes on, goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from time import monotonic
+
+from backend.core.errors import ConfigError, LabelStudioError, LabelStudioUnreachable
+from backend.core.values import JSON, JobState, Task, TaskState
+from backend.ports.labels import Labels
+from backend.ports.queue import Queue
+from backend.ports.store import BATCH, READING, JobRow, Store
+from backend.services.projects import answerable
+
+_log = logging.getLogger(__name__)
+
+# What `jobs.selection` holds: a `kind`, and what that kind needs.
+MISSING: Mapping[str, JSON] = {"kind": "missing"}  # tasks without a prediction of the version, and failed ones
+PAGE = 500  # tasks that are enlisted at once; as many as one request to Label Studio brings
+READ_S = 5.0  # of one message; on two cores some thousand tasks
+
+
+def selected_tasks(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[Task]:
+    """The tasks that the job's selection names, in ascending order of their ids, from after `job.read_to` on.
+
+    Raises `ConfigError` for a selection that this release does not know.
+    """
+    after = job.read_to or 0
+    match job.selection:
+        case {"kind": "missing"}:
+            return labels.tasks(job.project_id, variables, without_version=job.version, after=after)
+        case {"kind": "ids", "ids": [*ids]}:
+            return labels.tasks(job.project_id, variables, ids=[task_id for task_id in ids if task_id > after])
+    raise ConfigError(
+        "The job asks for tasks in a way that this worker does not know: run the same release everywhere."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enlister:
+    """What a worker does with a message that asks for a job's tasks to be read. Idempotent."""
+
+    store: Store
+    labels: Labels
+    queue: Queue
+    chunk_size: int
+    read_s: float = READ_S
+
+    def work(self, job_id: int) -> None:
+        """Read on for a while. A job whose tasks cannot be read is stopped, with the reason; raises
+        `LabelStudioUnreachable`, `QueueError` and `StoreError`, after which it is worth trying again."""
+        job = self.store.job(job_id)
+        if job is None or job.selection is None or job.state not in READING:
+            return
+        if not job.reading:  # another try of this message was killed at its very end
+            self._enqueue_end(job)
+            return
+        try:
+            self._read_on(job)
+        except LabelStudioUnreachable:
+            raise
+        except (ConfigError, LabelStudioError) as error:
+            _log.error("job stopped", extra={"job": job.id, "reason": str(error)})
+            self.store.set_job_state(job.id, JobState.STOPPED, str(error))
+
+    def _read_on(self, job: JobRow) -> None:
+        variables, until = self._variables(job), monotonic() + self.read_s
+        tasks, after = selected_tasks(self.labels, job, variables), job.read_to or 0
+        while True:
+            page = list(islice(tasks, PAGE))
+            read_to = page[-1].id if len(page) == PAGE else None
+            task_ids = [task.id for task in page]
+            self.store.enlist(job.id, page, absent=job.selection == MISSING)
+            if job.selection == MISSING:
+                task_ids += self._enlist_failed(job, variables, after, read_to)
+            self._enqueue(job, task_ids)
+            if read_to is None:
+                self.store.end_reading(job.id)
+                self._enqueue_end(job)
+                return
+            self.store.set_read_to(job.id, read_to)
+            after = read_to
+            now = self.store.job(job.id)
+            if now is None or now.state not in READING:
+                return
+            if monotonic() >= until:
+                self.queue.enqueue_enlisting(job.id, read_to)
+                return
+
+    def _enlist_failed(self, job: JobRow, variables: Sequence[str], after: int, read_to: int | None) -> list[int]:
+        """Tasks above `after` and up to `read_to` that failed before, whose prediction says so: they are tried again.
+        Returns their ids."""
+        failed = [
+            task_id
+            for task_id in self.store.failed_task_ids(job.project_id, job.version)
+            if after < task_id and (read_to is None or task_id <= read_to)
+        ]
+        if failed:
+            self.store.enlist(job.id, self.labels.tasks(job.project_id, variables, ids=failed), absent=False)
+        return failed
+
+    def _enqueue_end(self, job: JobRow) -> None:
+        """A message that writes back what is due and ends the job, or that takes the first step of its batches."""
+        if job.lane == BATCH:
+            self.store.set_job_state(job.id, JobState.QUEUED)
+            self.queue.enqueue_batch_step(job.id)
+        else:
+            self.queue.enqueue_chunk(job.id, [], interactive=False)
+
+    def _enqueue(self, job: JobRow, task_ids: Sequence[int]) -> None:
+        """Messages for those of these tasks that the job has to ask. Batches are made when all are known."""
+        if job.lane == BATCH:
+            return
+        found = self.store.records(job.project_id, job.version, task_ids).values()
+        queued = sorted(r.task_id for r in found if r.job_id == job.id and r.state is TaskState.QUEUED)
+        self.store.set_job_state(job.id, JobState.QUEUED)
+        for start in range(0, len(queued), self.chunk_size):
+            self.queue.enqueue_chunk(job.id, queued[start : start + self.chunk_size], interactive=False)
+
+    def _variables(self, job: JobRow) -> Sequence[str]:
+        row = self.store.project(job.project_id)
+        if row is None:
+            raise ConfigError(f"Project {job.project_id} is not known here: run again.")
+        return answerable(row.label_config).variables
+
+
+def revive(store: Store, queue: Queue) -> None:
+    """Ask again for the tasks of every job that are still to be read. Where the message is there, nothing is added;
+    where it was lost, with Redis or after its last try, the reading goes on."""
+    for job in store.reading_jobs():
+        queue.enqueue_enlisting(job.id, job.read_to)

@@ -1,0 +1,69 @@
+"""Which endpoint, key and limits an agent's calls have."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.core.errors import SettingsError, TemplateError
+from backend.core.values import Agent
+from backend.settings import Settings
+from backend.wiring import Parts
+
+OWN = {"openai_base_url": "http://usual/v1", "openai_api_key": "usual-key", "database_url": "sqlite://"}
+
+
+def agent(**changes: Any) -> Agent:
+    return Agent(name="careful", model="m", template="default.v1", **changes)
+
+
+def endpoint_and_key(parts: Parts, one: Agent | None) -> tuple[str, str]:
+    async def look() -> tuple[str, str]:
+        async with parts.model(agent=one) as model:
+            return model.endpoint, model._client.api_key
+
+    return asyncio.run(look())
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (None, ("http://usual/v1", "usual-key")),
+        (agent(), ("http://usual/v1", "usual-key")),
+        (agent(base_url="http://own/v1"), ("http://own/v1", "usual-key")),
+        (agent(base_url="http://own/v1", key_variable="OWN_KEY"), ("http://own/v1", "own-key")),
+        (agent(key_variable="OWN_KEY"), ("http://usual/v1", "own-key")),
+    ],
+)
+def test_an_agent_is_asked_at_its_endpoint_with_its_key(
+    monkeypatch: pytest.MonkeyPatch, one: Agent | None, expected: tuple[str, str]
+) -> None:
+    monkeypatch.setenv("OWN_KEY", "own-key")
+    assert endpoint_and_key(Parts(Settings(**OWN)), one) == expected
+
+
+def test_a_key_that_is_not_set_is_told_by_the_name_of_its_variable() -> None:
+    with pytest.raises(SettingsError, match="takes its key from ABSENT_KEY, which is not set"):
+        endpoint_and_key(Parts(Settings(**OWN)), agent(key_variable="ABSENT_KEY"))
+
+
+def test_calls_with_another_key_have_limits_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN_KEY", "own-key")
+    parts = Parts(Settings(**OWN))
+
+    async def names(one: Agent | None) -> tuple[str, ...]:
+        async with parts.governor("http://usual/v1", one) as governor:
+            return tuple(governor.names("m"))
+
+    usual, own = asyncio.run(names(None)), asyncio.run(names(agent(key_variable="OWN_KEY")))
+    assert asyncio.run(names(agent())) == usual
+    assert set(usual) & set(own) == set()
+
+
+def test_a_template_of_the_settings_is_checked_too(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text("{% block user %}{{ shape }}{% endblock %}")
+    with pytest.raises(TemplateError, match="between two lines of its fence"):
+        Parts(Settings(**OWN, prompts_dir=tmp_path, template="mine")).projects  # noqa: B018
