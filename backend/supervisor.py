@@ -6,6 +6,7 @@ A process that dies is started again. While Redis is away none runs: nothing is 
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -52,6 +53,7 @@ def run_workers(settings: Settings, counts: Mapping[str, int]) -> None:
     parts.projects  # noqa: B018  - a missing template is told before anything runs
     parts.store.close()
     similarity.load()  # once, here: a fork for a message that needs it would take a second for it, each time
+    gc.freeze()  # what is imported lives for ever: no collection in a fork needs to look at it, or copies its pages
     stop, redis, cleaning = _Stop(), _RedisWatch(parts.queue), Cleaning(parts)
     team = _Team([*(queue for queue, n in counts.items() for _ in range(n)), _SCHEDULER, _SWEEPER])
     _log.info("workers started", extra={"queues": dict(counts)})

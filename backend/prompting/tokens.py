@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from backend.core.values import Message
 
@@ -49,6 +50,7 @@ def estimated_tokens(messages: Sequence[Message]) -> int:
     return sum(MESSAGE_TOKENS + text_tokens(m.content) + IMAGE_TOKENS * len(m.images) for m in messages)
 
 
+@lru_cache(maxsize=128)  # of a prompt it is asked twice: whether it fits the window, and before its call
 def text_tokens(text: str) -> int:
     """About how many tokens `text` is."""
     return round(sum(tokens * sum(1 for _ in kind.finditer(text)) for kind, tokens in _KINDS))

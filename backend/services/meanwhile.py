@@ -23,7 +23,8 @@ async def written_back_meanwhile(writer: Writer, project_id: int, *, each_s: flo
         while True:
             await asyncio.sleep(each_s)
             try:
-                await asyncio.to_thread(writer.write_back, project_id)
+                # Not for long at a time: the chunk does not end before the thread does.
+                await asyncio.to_thread(writer.write_back, project_id, longest_s=each_s)
             except PrelabelError as error:
                 _log.warning("not written back for now", extra={"project": project_id, "reason": str(error)})
 

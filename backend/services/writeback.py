@@ -59,14 +59,14 @@ class Writer:
     queue: Queue
     pause: Callable[[float], None] = sleep
 
-    def write_back(self, project_id: int) -> int:
+    def write_back(self, project_id: int, *, longest_s: float = _LONGEST_DRAIN_S) -> int:
         """Write all that is due for the project; returns how many predictions. Another writer at it: 0 at once.
 
         What another worker finishes while this one holds the lock is seen either by the drain or by the look after
         the release. What is left even so - to another writer, which may be dead, or held for a request - has a message
         that comes back for it, so that no answer waits for the next run.
         """
-        written, until = 0, monotonic() + _LONGEST_DRAIN_S
+        written, until = 0, monotonic() + longest_s
         while True:
             with self.queue.writer_lock(project_id) as keep:
                 if keep is not None:

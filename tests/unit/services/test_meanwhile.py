@@ -18,7 +18,8 @@ class Writing:
         self.failures, self.projects = failures, list[int]()
         self.threads = set[int]()
 
-    def write_back(self, project_id: int) -> int:
+    def write_back(self, project_id: int, *, longest_s: float) -> int:
+        assert longest_s <= 1.0
         self.projects.append(project_id)
         self.threads.add(threading.get_ident())
         if len(self.projects) <= self.failures:
@@ -44,7 +45,7 @@ def test_it_writes_now_and_then_in_another_thread() -> None:
 
 def test_a_short_chunk_leaves_it_to_its_end() -> None:
     writer = Writing()
-    written(writer, seconds=0.0, each_s=5.0)
+    written(writer, seconds=0.0, each_s=1.0)
     assert writer.projects == []
 
 
