@@ -138,7 +138,7 @@ def test_a_budget_is_not_exceeded_and_can_be_raised(stack: Stack) -> None:
 
 
 def test_pause_resume_and_cancel_within_seconds_in_the_middle_of_a_chunk(stack: Stack) -> None:
-    project = stack.project("Paused", FEEDBACK, rows(120))
+    project = stack.project("Paused", FEEDBACK, rows(240))
     stack.connect(project)
     latency_s, in_flight = 3.0, 8
     stack.model.change(latency_s=latency_s)
@@ -171,7 +171,7 @@ def test_pause_resume_and_cancel_within_seconds_in_the_middle_of_a_chunk(stack: 
 
     stack.model.change(latency_s=0.0)
     assert stack.run(project)["state"] == "done"  # the rest is left to the next run
-    assert len(answered(stack, project)) == 120
+    assert len(answered(stack, project)) == 240
     listed = stack.answer("jobs", "list", "--project", project.id)["jobs"]
     assert [one["state"] for one in listed] == ["done", "cancelled"]
 
@@ -213,7 +213,7 @@ def test_an_opened_task_is_answered_in_time_while_a_big_run_goes_on(stack: Stack
 
 
 def test_a_pace_is_kept(stack: Stack) -> None:
-    project = stack.project("Pace", FEEDBACK, rows(12))
+    project = stack.project("Pace", FEEDBACK, rows(60))
     stack.connect(project)
     before, started = stack.model_calls(), time.monotonic()
     job = stack.answer("run", "--project", project.id, "--max-per-minute", 60)["job"]
