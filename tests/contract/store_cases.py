@@ -369,7 +369,7 @@ class StoreCases(AgentStoreCases):
     # --- further tasks of a job -----------------------------------------------------------------------------------
 
     def test_further_tasks_of_a_running_job_are_claimed_up_to_the_limit(self, store: SqlStore) -> None:
-        job_id = self.enlist(store, *(task(n) for n in range(1, 6)))
+        job_id = self.enlist(store, *(task(n, f"text {n}") for n in range(1, 6)))
         other = self.enlist(store, task(9))
         store.claim(VERSION, PROJECT, [1], "first")
         assert store.claim_further(job_id, "second", 3) == []  # it is queued: nobody has begun
@@ -381,7 +381,7 @@ class StoreCases(AgentStoreCases):
         assert [r.task_id for r in store.claim_further(other, "second", 3)] == [9]
 
     def test_nobody_gets_the_same_further_task(self, store: SqlStore) -> None:
-        job_id = self.enlist(store, *(task(n) for n in range(1, 101)))
+        job_id = self.enlist(store, *(task(n, f"text {n}") for n in range(1, 101)))
         store.set_job_state(job_id, "running")
         got: list[int] = []
 
@@ -393,7 +393,7 @@ class StoreCases(AgentStoreCases):
         assert sorted(got) == list(range(1, 101))
 
     def test_what_a_message_left_running_is_given_back_to_its_next_try(self, store: SqlStore) -> None:
-        job_id = self.enlist(store, task(1), task(2), task(3))
+        job_id = self.enlist(store, *(task(n, f"text {n}") for n in range(1, 4)))
         store.set_job_state(job_id, "running")
         store.claim(VERSION, PROJECT, [1], "killed")
         store.claim_further(job_id, "killed", 1)

@@ -14,7 +14,7 @@ TEXTS = [f"text {n}" for n in range(130)]
 
 def job_of(installation: Installation) -> tuple[JobRow, list[int]]:
     project_id, task_ids = installation.project(*TEXTS)
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.store.set_job_state(job_id, JobState.RUNNING)
     job = installation.store.job(job_id)
     assert job is not None
