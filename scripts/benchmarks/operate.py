@@ -20,7 +20,7 @@ from backend.adapters.clock import utc_now
 from backend.adapters.sql.schema import jobs, records
 from backend.adapters.sql.store import SqlStore
 from backend.ports.store import ProjectRow
-from scripts.benchmarks.report import Figure, Report, percentile
+from scripts.benchmarks.report import BenchError, Figure, Report, percentile
 from scripts.places import ROOT
 from scripts.processes import Running, all_processes, free_port, process_env, start_process
 from scripts.services import http_answers, start_redis
@@ -29,6 +29,7 @@ PROJECTS, JOBS = 5, 20
 VERSION = "default@12345678"
 TEXT = "the order arrived late and the box was damaged but support answered quickly and sent a new one"
 WORDS = TEXT.split()
+WORKER_PROCESSES, START_LIMIT_S = 4, 60.0
 LIMIT_SCRAPE_MS = 100.0
 
 
@@ -60,6 +61,7 @@ def run(asked: argparse.Namespace) -> Report:
         worker = running.enter_context(start_process("worker", [*argv, "worker"], env, folder=folder))
         ready = http_answers(f"{url}/health")
         service = running.enter_context(start_process("serve", serve, env, folder=folder, ready=ready))
+        wait_for_processes(worker)
         scrapes = read_metrics(url, asked.scrapes)
         return Report(
             figures=[
@@ -144,6 +146,15 @@ def read_metrics(url: str, times: int) -> list[float]:
             client.get("/metrics").raise_for_status()
             took.append(1000 * (time.perf_counter() - started))
     return took
+
+
+def wait_for_processes(worker: Running) -> None:
+    """Until it has started the others: only then its memory is what it will be."""
+    limit = time.monotonic() + START_LIMIT_S
+    while len(_each_mb(worker)) < WORKER_PROCESSES:
+        if time.monotonic() > limit:
+            raise BenchError(f"`prelabel worker` has not started its processes within {START_LIMIT_S:.0f} s")
+        time.sleep(0.2)
 
 
 def memory_mb(process: Running) -> float:
