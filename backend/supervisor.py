@@ -148,16 +148,22 @@ class _Stop:
 def _start(role: str) -> ForkProcess:
     context = multiprocessing.get_context("fork")
     process = context.Process(target=_run, args=(role, os.getpid()), name=f"worker-{role}")
-    process.start()
+    # A stop that comes before the fork has its own handler would be lost in this process's.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return process
 
 
 def _run(role: str, parent: int) -> None:
     """An RQ worker on one queue, or the scheduler, in this process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until RQ has its own handler: not the parent's
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     settings = load_settings()
     configure_logging(settings.log_level, style=settings.log_format, content=settings.log_content)
     logging.getLogger("rq.worker").addFilter(is_news)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until RQ has its own handler: not the parent's
     stopping.listen()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes on SIGTERM
     end_with(parent)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from scripts import machine
-from scripts.benchmarks.fault_site import CONFIG, LATENCY_S, Result, Site, wait_until
+from scripts.benchmarks.fault_site import CONFIG, IN_FLIGHT, LATENCY_S, Result, Site, wait_until
 from scripts.benchmarks.report import BenchError, SkippedError
 from scripts.demo_project import LabelStudioError, Project
 from scripts.processes import kill_session
@@ -35,7 +35,7 @@ def child_killed(site: Site) -> Result:
     work = site.project(TASKS)
     work.run()
     work.answered(12)
-    work.in_flight = site.model.in_flight
+    work.in_flight = IN_FLIGHT
     site.kill_work_horse()
     work.ended()
     return work.recovered()

@@ -23,6 +23,7 @@ CONFIG = """<View><Text name="text" value="$text"/><Choices name="sentiment" toN
 <Choice value="positive"/><Choice value="negative"/><Choice value="neutral"/></Choices></View>"""
 LIMIT_S = 150.0  # within it all must be well again, whatever the figure
 LATENCY_S = 0.3
+IN_FLIGHT = 8  # most calls of one worker; an answer on its way back is among them, which the model does not count
 POLL_S = 0.25
 PROBE = "Is the sky blue?"  # of the calls that find out what an endpoint takes: known to be repeated
 
@@ -169,7 +170,7 @@ class Work:
     site: Site
     project: Project
     texts: dict[int, str]  # of the tasks that must have a prediction in the end
-    in_flight: int = 0  # model calls at the moment of a kill: they may be paid again
+    in_flight: int = 0  # most model calls at the moment of a kill: they may be paid again
     version: str = ""
     _ended: float = field(default=0.0)
 
@@ -185,7 +186,7 @@ class Work:
         wait_until(lambda: self.site.model.counts()["answered"] >= count, f"{count} calls are answered")
 
     def kill(self, name: str) -> None:
-        self.in_flight += self.site.model.in_flight
+        self.in_flight += IN_FLIGHT
         self.site.kill(name)
 
     def job(self) -> JobRow:

@@ -74,7 +74,11 @@ def in_turn(*answers: Reply | Exception) -> Callable[[Request], Reply]:
 
 
 def cached(model: FunctionModel, store: SqlStore, endpoint: str = "http://a/v1") -> CachedModel:
-    return CachedModel(model, store, endpoint=endpoint)
+    return CachedModel(model, store, endpoint=endpoint, sleep=at_once)
+
+
+async def at_once(_: float) -> None:
+    """Sleeps no longer than others need to come first."""
 
 
 def asked(model: CachedModel, *requests: Request) -> list[Reply]:
