@@ -83,14 +83,15 @@ class BatchLane:
         except LimitFarOff as error:
             return Again(delay_s=max(self.poll_s, error.wait_s))
         except (AgentUnknown, ConfigError, SettingsError, ModelError) as error:
+            if isinstance(error, ModelError) and error.transient:
+                _log.warning("the batches are looked at later", extra={"job": job.id, "reason": str(error)})
+                return Again(delay_s=max(self.poll_s, error.retry_after_s or 0.0))
             if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
+                _log.error("job paused", extra={"job": job.id, "reason": str(error)})
                 self.store.pause_job(job.id, str(error), by="fault")  # the sweeper sees to it that it goes on
-                return None
-            if not isinstance(error, ModelError) or not error.transient:
+            else:
                 self._stop(job, str(error))
-                return None
-            _log.warning("the batches are looked at later", extra={"job": job.id, "reason": str(error)})
-            return Again(delay_s=max(self.poll_s, error.retry_after_s or 0.0))
+            return None
 
     def _stop(self, job: JobRow, reason: str) -> None:
         _log.error("job stopped", extra={"job": job.id, "reason": reason})

@@ -117,7 +117,7 @@ class Writer:
         if len(doubtful) < 2:
             return {r.id for r in doubtful}
         ids, version = [r.task_id for r in doubtful], doubtful[0].version
-        absent = {task.id for task in self.labels.tasks(project_id, (), ids=ids, without_version=version)}
+        absent = set(self.labels.task_ids(project_id, ids=ids, without_version=version))
         return {r.id for r in doubtful if r.task_id not in absent}
 
     def _import(self, project_id: int, records: Sequence[Record]) -> int:

@@ -115,7 +115,7 @@ def test_a_run_through_batches_tells_what_it_waits_for_and_what_it_spent(
     parts = installation.parts()
     checked: list[str] = []
     monkeypatch.setattr(parts, "need_batches", lambda: checked.append("batches"))
-    monkeypatch.setattr(parts, "model_warning", lambda: None)
+    monkeypatch.setattr(parts, "model_warning", lambda _: None)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     project, _ = installation.project("good", "bad")
     code, out, _ = prelabel("run", "--project", project, "--lane", "batch")
@@ -160,8 +160,8 @@ def test_a_run_that_nobody_reads_tasks_for_says_so(installation: Installation, p
     assert (code, out.splitlines()) == (
         0,
         [
-            f"Job 1 queued: a worker reads which tasks lack a prediction of {version}.",
-            f"Follow it: prelabel status --project {project}",
+            f"Job 1 queued: a worker reads which tasks it is about, for {version}.",
+            "Follow it: prelabel jobs show 1 --follow",
         ],
     )
     assert err == "No worker is running: start `prelabel worker` in another terminal.\n"

@@ -30,7 +30,7 @@ def prelabel(
 ) -> Command:
     """Runs a command: its exit code, what it printed and what it told on stderr. Waiting lets the workers work."""
     parts = installation.parts()
-    monkeypatch.setattr(parts, "model_warning", lambda: None)
+    monkeypatch.setattr(parts, "model_warning", lambda _: None)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(cli_follow.time, "sleep", lambda _: installation.work_off())
@@ -122,7 +122,7 @@ def test_a_run_that_stops_at_its_budget(installation: Installation, prelabel: Co
 def test_a_budget_in_dollars_needs_a_price(installation: Installation, prelabel: Command) -> None:
     project, _ = installation.project("good")
     parts = installation.parts(openai_base_url="http://localhost:1/v1")
-    assert parts.price("gpt-4o-mini", 1, 1, endpoint=parts.endpoint) is None
+    assert parts.price("gpt-4o-mini", 1, 1, endpoint=parts.endpoint()) is None
     code, _, err = prelabel("run", "--project", project, "--budget-usd", -1)
     assert (code, err) == (1, "prelabel: --budget-usd must be more than 0.\n")
     assert installation.store.jobs() == []

@@ -23,7 +23,7 @@ def agent(**changes: Any) -> Agent:
 def endpoint_and_key(parts: Parts, one: Agent | None) -> tuple[str, str]:
     async def look() -> tuple[str, str]:
         async with parts.model(agent=one) as model:
-            return model.endpoint, model._client.api_key
+            return model.endpoint, model.client.api_key
 
     return asyncio.run(look())
 

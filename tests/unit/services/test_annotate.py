@@ -61,7 +61,7 @@ def annotate(installation: Installation, records: list[Record], *, concurrency: 
                 caller,
                 installation.store,
                 concurrency=concurrency,
-                stopping=lambda: installation.stopping,
+                is_halted=lambda: installation.stopping,
             )
 
     return asyncio.run(run())

@@ -218,13 +218,13 @@ def test_answers_without_the_probabilities_that_are_wanted_are_not_bought_three_
     assert (job.state, "no token probabilities" in str(job.reason)) == ("stopped", True)
 
 
-def test_a_refused_key_stops_the_job_and_leaves_nothing_behind() -> None:
+def test_a_refused_key_pauses_the_job_and_leaves_nothing_behind() -> None:
     installation = installed()
     _, job_id, _ = start(installation)
     installation.batch_endpoint.fails["create"] = ModelUnauthorized("The key is refused.")
     installation.work_off()
     job = job_of(installation, job_id)
-    assert (job.state, job.reason) == ("stopped", "The key is refused.")
+    assert (job.state, job.paused_by, job.reason) == ("paused", "fault", "The key is refused.")
     assert (installation.batch_endpoint.files, installation.store.batches(job_id)) == ({}, [])
 
 

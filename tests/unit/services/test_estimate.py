@@ -114,7 +114,15 @@ def test_of_many_tasks_a_sample_stands_for_all() -> None:
 def test_the_time_is_that_of_the_limit_that_takes_longest() -> None:
     installation = Installation()
     project_id, _ = installation.project(*(f"good {n}" for n in range(12)))
-    level = GovernorLevel(requests_per_minute=60, tokens_per_minute=None, in_flight=0, window=None, paused_s=5.0)
+    level = GovernorLevel(
+        requests_per_minute=60,
+        tokens_per_minute=None,
+        requests_used=0,
+        tokens_used=0,
+        in_flight=0,
+        window=None,
+        paused_s=5.0,
+    )
     told = estimate(installation, project_id, level=level, capabilities=WITH_LOGPROBS)
     assert (told.seconds, told.bound_by) == ((17.0, 17.0), "requests a minute")
     told = estimate(installation, project_id, level=level, limits=JobLimits(per_minute=6), capabilities=WITH_LOGPROBS)

@@ -61,7 +61,7 @@ def test_the_rate_is_that_of_the_last_minutes() -> None:
         (job("paused", "person"), counts(1, 1, running=1), False),
         (job("paused", "person"), counts(1, 1), True),
         (job("paused", "budget"), counts(1, 1), True),
-        (job("paused", "fault"), counts(1, 1), False),
+        (job("paused", "fault"), counts(1, 1), True),
     ],
 )
 def test_when_nothing_more_will_happen_by_itself(row: JobRow, numbers: Counts, over: bool) -> None:

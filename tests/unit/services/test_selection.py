@@ -69,7 +69,7 @@ def test_a_sample_is_the_same_each_time_and_grows(installation: Installation) ->
 
 def test_below_a_score(installation: Installation) -> None:
     project_id, tasks = installation.project(*TEXTS)
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     version = installation.version(project_id)
     for score, record in zip((0.1, 0.2, 0.9), installation.store.claim(version, project_id, tasks, "w"), strict=False):
         outcome = Outcome(state=TaskState.DONE, score=score, fields=(FieldReading(control="c", value=1, step="s"),))

@@ -34,7 +34,7 @@ class TestDeadWorkers:
     def test_what_a_dead_worker_had_in_hand_is_put_back(self) -> None:
         installation = Installation()
         project_id, task_ids = installation.project("good", "bad", "fine")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.store.claim(installation.version(project_id), project_id, task_ids, "dead")
         installation.queue.messages.clear()
         look(installation)
@@ -44,7 +44,7 @@ class TestDeadWorkers:
     def test_who_is_at_work_keeps_what_it_has(self) -> None:
         installation = Installation()
         project_id, task_ids = installation.project("good")
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
         with installation.queue.at_work("alive"):
             installation.store.claim(installation.version(project_id), project_id, task_ids, "alive")
             installation.queue.messages.clear()
@@ -55,7 +55,7 @@ class TestDeadWorkers:
         """A Redis that was emptied knows nobody for some seconds."""
         installation = Installation()
         project_id, task_ids = installation.project("good")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.store.claim(installation.version(project_id), project_id, task_ids, "alive")
         installation.queue.messages.clear()
         installation.sweeper.look()
@@ -68,7 +68,7 @@ class TestMessages:
     def test_an_emptied_redis_gets_its_messages_back_once(self) -> None:
         installation = Installation(chunk_size=2)
         project_id, _ = installation.project(*(f"text {n}" for n in range(5)))
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.queue.messages.clear()
         look(installation, 10)
         assert len([m for m in installation.queue.messages if m.work == "annotate_chunk"]) == 3
@@ -79,7 +79,7 @@ class TestMessages:
     def test_a_job_with_messages_is_left_alone(self) -> None:
         installation = Installation()
         project_id, _ = installation.project("good", "bad", "fine")
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
         before = len(installation.queue.messages)
         look(installation, 10)
         assert len([m for m in installation.queue.messages if m.work == "annotate_chunk"]) == before
@@ -88,7 +88,7 @@ class TestMessages:
     def test_a_job_that_does_not_run_is_left_alone(self, end: str) -> None:
         installation = Installation()
         project_id, _ = installation.project("good")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.queue.messages.clear()
         if end == "paused":
             installation.store.pause_job(job_id, "by hand", by="person")
@@ -111,7 +111,7 @@ class TestMessages:
     def test_a_job_that_nobody_ended_is_ended(self) -> None:
         installation = Installation()
         project_id, _ = installation.project("good")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         finish, installation.store.finish_job_if_done = installation.store.finish_job_if_done, lambda _: False  # type: ignore[method-assign]
         installation.work_off()
         installation.store.finish_job_if_done = finish  # type: ignore[method-assign]
@@ -150,7 +150,7 @@ class TestWriting:
     def test_answers_that_nobody_writes_are_written(self) -> None:
         installation = Installation()
         project_id, _ = installation.project("good", "bad")
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
         installation.labels.reachable = False
         installation.work_off()
         installation.labels.reachable = True
@@ -162,7 +162,7 @@ class TestWriting:
     def test_while_somebody_writes_nobody_else_is_asked_to(self) -> None:
         installation = Installation()
         project_id, _ = installation.project("good")
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
         with installation.queue.writer_lock(project_id):
             installation.work_off()
             installation.queue.later.clear()
@@ -172,7 +172,7 @@ class TestWriting:
     def test_a_label_studio_that_stays_away_is_tried_less_and_less_often(self) -> None:
         installation = Installation()
         project_id, _ = installation.project("good")
-        installation.jobs.start_run(project_id)
+        installation.start_run(project_id)
         installation.labels.reachable = False
         installation.queue.checked.add(project_id)
         tries = 0
@@ -197,7 +197,7 @@ class TestRefusals:
         installation = Installation(answer)
         installation.refusal = ModelUnauthorized("The key is refused.")
         project_id, _ = installation.project("good", "bad", "fine")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.work_off()
         look(installation, 10)
         installation.work_off()
@@ -218,7 +218,7 @@ class TestRefusals:
 
         object.__setattr__(installation.sweeper, "well", refused)
         project_id, _ = installation.project("good")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.store.pause_job(job_id, "The key is refused.", by="fault")
         for _ in range(150):  # ten minutes
             installation.sweeper.look()
@@ -228,7 +228,7 @@ class TestRefusals:
     def test_what_a_person_paused_stays_paused(self) -> None:
         installation = Installation()
         project_id, _ = installation.project("good")
-        job_id = installation.jobs.start_run(project_id)
+        job_id = installation.start_run(project_id)
         installation.store.pause_job(job_id, "by hand", by="person")
         look(installation, 10)
         assert state(installation, job_id) == JobState.PAUSED
@@ -308,7 +308,7 @@ def test_a_changed_config_begins_a_new_run_where_runs_begin_by_themselves() -> N
     project_id, _ = installation.project("good", "bad")
     row = installation.projects.sync(installation.labels, project_id)
     installation.store.save_project(type(row)(**{**row.__dict__, "auto_start": True}))
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.labels.edit_project(project_id, label_config=CONFIG.replace("praise", "joy"))
     installation.projects.sync(installation.labels, project_id)
     installation.work_off()
@@ -320,7 +320,7 @@ def test_a_changed_config_begins_a_new_run_where_runs_begin_by_themselves() -> N
 def test_a_worker_that_stops_leaves_the_write_back_to_others() -> None:
     installation = Installation()
     project_id, _ = installation.project("good", "bad")
-    job_id = installation.jobs.start_run(project_id)
+    job_id = installation.start_run(project_id)
     installation.stopping = True
     message = installation.queue.messages.popleft()
     installation.handle(message)
