@@ -233,9 +233,6 @@ class StoreCases(AgentStoreCases):
         assert not store.enlisted_since(job_id, began)
         store.enlist(job_id, [task(1)], absent=False)
         assert store.enlisted_since(job_id, began)
-        clock.now += timedelta(minutes=5)
-        store.enlist(job_id, [task(1)], absent=False)
-        assert store.enlisted_since(job_id, clock() - timedelta(minutes=1))
 
     def test_claims_of_a_dead_worker_are_released_and_no_others(self, store: SqlStore) -> None:
         job_id = self.enlist(store, task(1), task(2), task(3))

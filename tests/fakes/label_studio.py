@@ -75,9 +75,10 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
     @app.get("/api/tasks")
     def tasks() -> ResponseReturnValue:
         number, query = int(request.args["project"]), json.loads(request.args["query"])
-        found = list(labels.task_ids(number, **_wanted(query)))
         if _changed(query):
             found = [task.id for task in labels.changed_tasks(number, [], since=datetime.now(UTC))]
+        else:
+            found = list(labels.task_ids(number, **_wanted(query)))
         labels.project(number)
         all_data = labels.projects[number].tasks
         page = [{"id": task_id, "data": all_data[task_id]} for task_id in found]

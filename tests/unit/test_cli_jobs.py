@@ -52,7 +52,7 @@ def told(prelabel: Command, *arguments: object) -> dict[str, Any]:
 def test_a_job_from_list_to_cancel(installation: Installation, prelabel: Command) -> None:
     assert prelabel("jobs", "list")[1] == "There are no jobs yet: prelabel run --project N\n"
     project, _ = installation.project("good", "bad", "fine")
-    job = told(prelabel, "run", "--project", project)["job"]
+    job = told(prelabel, "run", "--project", project, "--sample", 3)["job"]
     (listed,) = told(prelabel, "jobs", "list", "--project", project)["jobs"]
     assert (listed["id"], listed["state"], listed["tasks"]) == (job, "queued", 3)
     assert prelabel("jobs", "pause", job)[1] == f"Job {job} is paused: 3 queued.\n"
@@ -72,7 +72,7 @@ def test_a_job_from_list_to_cancel(installation: Installation, prelabel: Command
 
 def test_a_cancelled_job_leaves_the_rest_to_the_next_run(installation: Installation, prelabel: Command) -> None:
     project, _ = installation.project("good", "bad", "fine")
-    job = told(prelabel, "run", "--project", project)["job"]
+    job = told(prelabel, "run", "--project", project, "--sample", 3)["job"]
     installation.handle(installation.queue.messages.popleft())
     assert told(prelabel, "jobs", "cancel", job)["by_state"] == {"done": 2, "queued": 1}
     code, out, _ = prelabel("run", "--project", project, "--wait")
@@ -134,7 +134,7 @@ def test_progress_as_json_lines(installation: Installation, prelabel: Command) -
     lines = [json.loads(text) for text in err.splitlines()]
     assert code == 0
     assert json.loads(out)["state"] == "done"
-    assert (lines[0]["state"], lines[0]["finished"], lines[0]["eta_s"]) == ("queued", 0, None)
+    assert (lines[0]["state"], lines[0]["finished"], lines[0]["eta_s"]) == ("enlisting", 0, None)
     assert (lines[-1]["state"], lines[-1]["finished"], lines[-1]["tasks"]) == ("done", 2, 2)
 
 
