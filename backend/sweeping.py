@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable
 
-from backend.core.errors import PrelabelError
+from backend.core.errors import PrelabelError, QueueError
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ def sweep(parts: Parts) -> None:
                 if keep is not None:
                     _looks(parts, keep, stop)
             told = ""
+        except QueueError:  # the process that watches the workers tells of a Redis that is away
+            continue
         except PrelabelError as error:
             if str(error) != told:  # each of them once
                 _log.error("the sweeper cannot look", extra={"reason": str(error)})

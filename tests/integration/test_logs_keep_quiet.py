@@ -45,7 +45,7 @@ def answer(number: int) -> tuple[int, dict[str, str], bytes]:
         (200, {}, f"{MARKER} no JSON".encode()),
         (302, {"location": f"/elsewhere?token={MARKER}"}, b""),
         (200, {}, json.dumps({**good, "choices": [{"message": MARKER}]}).encode()),
-        (404, {}, error),
+        (422, {}, error),
     ]
     return kinds[number % len(kinds)]
 

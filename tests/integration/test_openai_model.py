@@ -19,6 +19,7 @@ from backend.core.errors import (
     ModelServerError,
     ModelTimeout,
     ModelUnauthorized,
+    ModelUnknown,
     ModelUnreachable,
 )
 from backend.core.values import Message, Reply, Request, Usage
@@ -217,7 +218,7 @@ def test_a_refused_key_is_named_by_its_variable(endpoint: ScriptedModel) -> None
         ({"status": 504}, ModelTimeout),
         ({"status": 500}, ModelServerError),
         ({"status": 503, "body": "<html>busy</html>"}, ModelServerError),
-        ({"status": 404}, ModelBadRequest),
+        ({"status": 404}, ModelUnknown),
         ({"status": 422}, ModelBadRequest),
         ({"status": 0}, ModelUnreachable),
         ({"status": 200, "body": "not a completion"}, ModelServerError),
