@@ -40,7 +40,7 @@ class Cleaning:
         try:
             deleted = self._parts.store.delete_replies(unused_since=unused_since, most=BATCH)
         except StoreError as error:
-            _log.warning("old replies were not deleted", extra={"reason": str(error)})
+            _log.warning("old replies were not deleted", extra={"reason": error.for_log})
         finally:
             self._parts.store.close()  # a fork may come next, and connections do not survive one
         self._next = self._monotonic() + (BREATH_S if deleted == BATCH else EACH_S)

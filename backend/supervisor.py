@@ -124,7 +124,7 @@ class _RedisWatch:
             self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s or 1.0)
             self._next = time.monotonic() + self._pause_s
             if not away:
-                extra = {"redis": self._queue.address, "reason": str(error)}
+                extra = {"redis": self._queue.address, "reason": error.for_log}
                 _log.error("Redis is away: the workers stop until it is back", extra=extra)
             return False
         self._pause_s, self._next = 0.0, time.monotonic() + _PING_S

@@ -30,7 +30,7 @@ def sweep(parts: Parts) -> None:
             continue
         except PrelabelError as error:
             if str(error) != told:  # each of them once
-                _log.error("the sweeper cannot look", extra={"reason": str(error)})
+                _log.error("the sweeper cannot look", extra={"reason": error.for_log})
             told = str(error)
 
 

@@ -68,10 +68,10 @@ class PrelabelModel(LabelStudioMLBase):  # type: ignore[misc]  # label-studio-ml
                 try:
                     return await annotate_task(self._question, task, caller)
                 except ModelError as error:
-                    _log.error("the model cannot be asked", extra={"error": error.kind, "reason": str(error)})
+                    _log.error("the model cannot be asked", extra={"error": error.kind, "reason": error.for_log})
                     return None
                 except StoreError as error:
-                    _log.error("the database cannot be used", extra={"reason": str(error)})
+                    _log.error("the database cannot be used", extra={"reason": error.for_log})
                     return None
 
         async with self._caller() as caller:

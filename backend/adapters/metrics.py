@@ -75,7 +75,7 @@ class Metrics:
                 up.add_metric([part], 1)
                 yield from found
             except PrelabelError as error:
-                _log.warning("metrics: a part does not answer", extra={"part": part, "reason": str(error)})
+                _log.warning("metrics: a part does not answer", extra={"part": part, "reason": error.for_log})
                 up.add_metric([part], 0)
         yield up
 

@@ -61,7 +61,7 @@ class Agents:
         except (AgentUnknown, InputError) as error:
             problem = f"Label Studio's extra params are not followed: {error}"
             if problem != row.agent_problem:
-                _log.warning("extra params are not followed", extra={"project": row.id, "reason": str(error)})
+                _log.warning("extra params are not followed", extra={"project": row.id, "reason": error.for_log})
             return replace(row, agent_problem=problem)
         return replace(row, extra_agent=extra, agent_problem=None)
 

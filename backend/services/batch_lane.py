@@ -84,10 +84,10 @@ class BatchLane:
             return Again(delay_s=max(self.poll_s, error.wait_s))
         except (AgentUnknown, ConfigError, SettingsError, ModelError) as error:
             if isinstance(error, ModelError) and error.transient:
-                _log.warning("the batches are looked at later", extra={"job": job.id, "reason": str(error)})
+                _log.warning("the batches are looked at later", extra={"job": job.id, "reason": error.for_log})
                 return Again(delay_s=max(self.poll_s, error.retry_after_s or 0.0))
             if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
-                _log.error("job paused", extra={"job": job.id, "reason": str(error)})
+                _log.error("job paused", extra={"job": job.id, "reason": error.for_log})
                 self.store.pause_job(job.id, str(error), by="fault")  # the sweeper sees to it that it goes on
             else:
                 self._stop(job, str(error))

@@ -102,7 +102,7 @@ class BudgetedModel:
         try:
             self.ledger.settle_spending(reservation, tokens=tokens, usd=usd)
         except StoreError as error:
-            _log.warning("a model call could not be settled", extra={"reason": str(error)})
+            _log.warning("a model call could not be settled", extra={"reason": error.for_log})
 
 
 def most_prompt_tokens(request: Request) -> int:

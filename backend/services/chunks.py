@@ -23,7 +23,7 @@ from backend.core.errors import (
 )
 from backend.core.values import Agent, JobState, TaskState
 from backend.ports.queue import Queue
-from backend.ports.store import JobRow, ProjectRow, Record, Store
+from backend.ports.store import BATCH, JobRow, ProjectRow, Record, Store
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from backend.services.budgets import budget_reached
 from backend.services.hand import Hand
@@ -94,13 +94,13 @@ class ChunkWorker:
             if not self.stopping():
                 return self.writer.write_back(project_id)
         except (LabelStudioUnreachable, LabelStudioUnauthorized) as error:
-            _log.error("predictions wait to be written", extra={"project": project_id, "reason": str(error)})
+            _log.error("predictions wait to be written", extra={"project": project_id, "reason": error.for_log})
         self.queue.enqueue_write_back(project_id)
         return None
 
     def _halt(self, job: JobRow, row: ProjectRow, error: PrelabelError) -> None:
         """Pause the job where it may go on by itself (`services/sweeper.py` sees to it), else stop it."""
-        extra = {"job": job.id, "reason": str(error)}
+        extra = {"job": job.id, "reason": error.for_log}
         if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
             if self.store.pause_job(job.id, str(error), by="fault"):
                 _log.error("job paused", extra=extra)
@@ -123,7 +123,7 @@ class ChunkWorker:
         halted = _now_and_then(lambda: self._is_halted(job.id))
 
         async def annotate() -> PrelabelError | None:
-            go_on_s = 0.0 if self.interactive else self.go_on_s
+            go_on_s = 0.0 if self.interactive or job.lane == BATCH else self.go_on_s
             hand = Hand(
                 self.store, job, task_ids, claimant, few=self.concurrency, go_on_s=go_on_s, only=partial(self._own, job)
             )

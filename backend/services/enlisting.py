@@ -73,7 +73,7 @@ class Enlister:
         except LabelStudioUnreachable:
             raise
         except (ConfigError, LabelStudioError) as error:
-            _log.error("job stopped", extra={"job": job.id, "reason": str(error)})
+            _log.error("job stopped", extra={"job": job.id, "reason": error.for_log})
             self.store.set_job_state(job.id, JobState.STOPPED, str(error))
 
     def _read_on(self, job: JobRow) -> None:

@@ -83,7 +83,7 @@ class GovernedModel:
         try:
             await self.governor.settle(leave, end)
         except QueueError as error:
-            _log.warning("a model call could not be settled", extra={"reason": str(error)})
+            _log.warning("a model call could not be settled", extra={"reason": error.for_log})
 
 
 def _end_of(reply: Reply) -> CallEnd:

@@ -32,7 +32,7 @@ class Keeping:
                 if waited_s >= LONGEST_S:
                     raise
                 if not self._away:
-                    _log.error("answers wait to be stored", extra={"reason": str(error)})
+                    _log.error("answers wait to be stored", extra={"reason": error.for_log})
                 self._away = True
                 await self._sleep(delay_s)
                 waited_s, delay_s = waited_s + delay_s, min(_MOST_S, 2 * delay_s)

@@ -26,7 +26,7 @@ async def written_back_meanwhile(writer: Writer, project_id: int, *, each_s: flo
                 # Not for long at a time: the chunk does not end before the thread does.
                 await asyncio.to_thread(writer.write_back, project_id, longest_s=each_s)
             except PrelabelError as error:
-                _log.warning("not written back for now", extra={"project": project_id, "reason": str(error)})
+                _log.warning("not written back for now", extra={"project": project_id, "reason": error.for_log})
 
     writing = asyncio.create_task(write_back())
     try:

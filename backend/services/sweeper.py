@@ -145,7 +145,7 @@ class Sweeper:
                 continue
             error = self.well(of_version[0])
             if error is not None:
-                _log.info("jobs stay paused", extra={"jobs": len(of_version), "reason": str(error)})
+                _log.info("jobs stay paused", extra={"jobs": len(of_version), "reason": error.for_log})
                 continue
             for job in of_version:
                 if self.store.resume_job(job.id):

@@ -97,8 +97,10 @@ def test_a_tab_a_filter_and_a_sample(stack: Stack, chosen: Labeling) -> None:
     assert answered(stack, chosen) == german | more
 
 
-def test_answered_tasks_are_asked_anew_only_where_that_is_said(stack: Stack, chosen: Labeling) -> None:
-    task = min(answered(stack, chosen))
+def test_answered_tasks_are_asked_anew_only_where_that_is_said(stack: Stack) -> None:
+    chosen = stack.project("Anew", FEEDBACK, rows(4))
+    task, other = chosen.task_ids()[:2]
+    stack.answer("run", "--project", chosen.id, "--task", task, "--task", other, "--wait")
     before = stack.model_calls()
     assert stack.answer("run", "--project", chosen.id, "--task", task, "--wait")["by_state"] == {"done": 1}
     assert stack.model_calls() == before
@@ -155,7 +157,7 @@ def test_pause_resume_and_cancel_within_seconds_in_the_middle_of_a_chunk(stack: 
         return stack.model_calls() - calls
 
     eventually(lambda: stack.model_calls() >= before + in_flight, "the job runs")
-    assert counted_from("pause") <= in_flight  # those of one more look
+    assert counted_from("pause") <= in_flight + in_flight // 4  # those that are in hand
     still = stack.answer("jobs", "show", job)
     assert (still["state"], still["reason"]) == ("paused", "by `prelabel jobs pause`")
     assert still["by_state"].keys() == {"done", "queued"}
@@ -163,7 +165,7 @@ def test_pause_resume_and_cancel_within_seconds_in_the_middle_of_a_chunk(stack: 
     calls = stack.model_calls()
     stack.answer("jobs", "resume", job)
     eventually(lambda: stack.model_calls() > calls, "it goes on")
-    assert counted_from("cancel") <= in_flight
+    assert counted_from("cancel") <= in_flight + in_flight // 4
     cancelled = stack.answer("jobs", "show", job)["by_state"]
     assert cancelled["done"] > still["by_state"]["done"]
     assert cancelled["queued"] > 0
