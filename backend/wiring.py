@@ -286,12 +286,13 @@ class Parts:
         async with AsyncExitStack() as opened:
             governor = await opened.enter_async_context(self.governor(model.endpoint, agent))
             media = await opened.enter_async_context(self.media(agent))
-            metered = MeteredModel(model=model, meters=self.meters, log_content=self.settings.log_content)
+            price = partial(self.price, endpoint=model.endpoint)
+            metered = MeteredModel(model=model, meters=self.meters, price=price, log_content=self.settings.log_content)
             asked: Model = self._governed(metered, MeteredGovernor(governor=governor, meters=self.meters))
             if job is not None and job.per_minute is not None:
                 pace = await opened.enter_async_context(self._pace(job.id, job.per_minute))
                 asked = GovernedModel(model=asked, governor=pace, slots=asyncio.Semaphore(_AS_MANY_AS_ASK))
-            price, lease_s = partial(self.price, endpoint=model.endpoint), self.settings.request_timeout_s + _WAITS_S
+            lease_s = self.settings.request_timeout_s + _WAITS_S
             asked = budgeted(asked, self.store, job, price=price, lease_s=lease_s)
             yield Caller(
                 model=self._cached(asked, model.endpoint),

@@ -39,6 +39,7 @@ MODEL_TOKENS = Counter(
     "model_tokens", "Tokens of answered calls as the endpoint reports them, by `kind`: prompt, completion",
     ("model", "kind"),
 )  # fmt: skip
+MODEL_COST_USD = Counter("model_cost_usd", "US dollars for answered calls, of models whose price is known", ("model",))
 MODEL_CALL_SECONDS = Histogram("model_call_seconds", "How long answered model calls took", ("model",))
 CACHED_REPLIES = Counter("cached_replies", "Replies from the cache, for which no call was made", ("model",))
 LIMIT_WAIT_SECONDS = Counter(
@@ -61,6 +62,7 @@ COUNTERS = (
     MODEL_CALLS,
     MODEL_RETRIES,
     MODEL_TOKENS,
+    MODEL_COST_USD,
     CACHED_REPLIES,
     LIMIT_WAIT_SECONDS,
     LIMIT_PUT_OFFS,

@@ -17,6 +17,7 @@ from backend.ports.meters import (
     LIMIT_WAIT_SECONDS,
     MODEL_CALL_SECONDS,
     MODEL_CALLS,
+    MODEL_COST_USD,
     MODEL_RETRIES,
     MODEL_TOKENS,
     Meters,
@@ -26,16 +27,22 @@ from backend.ports.model import Capabilities, Model
 _log = logging.getLogger(__name__)
 
 
+def _unknown(model: str, prompt_tokens: int, completion_tokens: int) -> float | None:
+    """Where no price is known."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeteredModel:
     """`backend.ports.model.Model`, the innermost wrapper: each call that is really made is counted.
 
     The few tiny calls that find out what an endpoint accepts are not. `log_content`: prompts and replies go to the log
-    at DEBUG.
+    at DEBUG. `price`: US dollars of one call, by model and tokens; None: not known.
     """
 
     model: Model
     meters: Meters
+    price: Callable[[str, int, int], float | None] = _unknown
     log_content: bool = False
     clock: Callable[[], float] = monotonic
     _failed: set[str] = field(default_factory=set)  # keys of requests whose last call failed
@@ -60,6 +67,9 @@ class MeteredModel:
         self.meters.observe(MODEL_CALL_SECONDS, self.clock() - started, request.model)
         self.meters.add(MODEL_TOKENS, request.model, "prompt", by=reply.usage.prompt_tokens)
         self.meters.add(MODEL_TOKENS, request.model, "completion", by=reply.usage.completion_tokens)
+        cost_usd = self.price(request.model, reply.usage.prompt_tokens, reply.usage.completion_tokens)
+        if cost_usd:
+            self.meters.add(MODEL_COST_USD, request.model, by=cost_usd)
         if self.log_content:
             _log.debug("reply", extra={"reply": reply.text})
         return reply

@@ -57,6 +57,17 @@ def test_an_answer() -> None:
     }
 
 
+def test_what_an_answer_costs_where_that_is_known() -> None:
+    meters = MemoryMeters()
+    model = MeteredModel(
+        model=FunctionModel(lambda _: replying("yes")),
+        meters=meters,
+        price=lambda _, prompt, answer: prompt + answer / 10,
+    )
+    asyncio.run(model.ask(REQUEST))
+    assert meters.counted["model_cost_usd", "m"] == pytest.approx(10.3)
+
+
 def test_failures_by_class_and_what_is_asked_again() -> None:
     counted = ask(ModelRateLimited("429"), ModelRateLimited("429"), replying("yes"), replying("yes")).counted
     assert counted["model_calls", "m", "rate_limited"] == 2
