@@ -43,7 +43,9 @@ def run_command(
     tab: Annotated[str | None, typer.Option(help="Of this Data Manager tab.", metavar="ID|TITLE")] = None,
     filters: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="'data.lang = en', or Data Manager filters as JSON; several hold all."),
+        typer.Option(
+            "--filter", help="'data.lang = en', or Data Manager filters as JSON; several hold all.", metavar="FILTER"
+        ),
     ] = None,
     task: Annotated[
         list[int] | None, typer.Option(help="Only this task; may be given several times.", metavar="ID")
