@@ -9,6 +9,7 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 from backend import cli
+from backend.adapters import redis_meters
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -18,6 +19,12 @@ def no_sockets() -> Iterator[None]:
     disable_socket(allow_unix_socket=True)  # an event loop needs a socket pair
     yield
     enable_socket()
+
+
+@pytest.fixture(autouse=True)
+def no_counters_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread would do it seconds later, in the middle of another test."""
+    monkeypatch.setattr(redis_meters, "FLUSH_S", 3600.0)
 
 
 @pytest.fixture
