@@ -94,12 +94,13 @@ class ChunkRun:
     far_off: LimitFarOff | None = None  # the model's limit leaves no room for a while
     away: QueueError | None = None  # Redis, without which no call is made
     over_budget: BudgetReached | None = None
+    broken: StoreError | None = None  # the database, in which nothing can be kept
     halted: bool = False  # the job was paused or cancelled meanwhile
     released: list[int] = field(default_factory=list)  # record ids given back
 
     @property
     def over(self) -> bool:
-        return bool(self.stopped_by or self.far_off or self.away or self.over_budget or self.halted)
+        return bool(self.stopped_by or self.far_off or self.away or self.over_budget or self.broken or self.halted)
 
     def end_with(self, error: Exception) -> None:
         """Note why no further task is to be begun."""
@@ -115,7 +116,11 @@ class ChunkRun:
 
 @dataclass
 class _Supply:
-    """What is still to be annotated, while the chunk goes on."""
+    """What is still to be annotated, while the chunk goes on.
+
+    A database that is away ends it, and not by an error: that would cut off the calls that are in flight, whose
+    answers are paid for and wait for the database.
+    """
 
     run: ChunkRun
     left: deque[Record]
@@ -125,12 +130,16 @@ class _Supply:
     has_more: bool = True
 
     def next(self) -> Record | None:
-        self.run.halted = self.run.halted or self.is_halted()
+        try:
+            self.run.halted = self.run.halted or self.is_halted()
+            if not self.left and self.has_more and not self.run.over and monotonic() <= self.until:
+                self.left.extend(self.further())
+                self.has_more = bool(self.left)
+        except StoreError as error:
+            _log.error("no further task is begun", extra={"reason": error.for_log})
+            self.run.halted = True
         if self.run.over or monotonic() > self.until:
             return None
-        if not self.left and self.has_more:
-            self.left.extend(self.further())
-            self.has_more = bool(self.left)
         return self.left.popleft() if self.left else None
 
 
@@ -155,6 +164,12 @@ async def annotate_records(
     save, keeping = storing(store.save_outcomes), Keeping(caller.sleep)
 
     async def one_after_another() -> None:
+        try:
+            await each()
+        except StoreError as error:  # the others' calls are paid for, and go on to their end
+            run.broken = run.broken or error
+
+    async def each() -> None:
         while (record := supply.next()) is not None:
             add_log_fields(task=record.task_id)
             said = Said()
@@ -168,12 +183,11 @@ async def annotate_records(
                 return
             await keeping.keep(partial(save, (record.id, record.data_hash, outcome)))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(one_after_another())
-    except ExceptionGroup as failures:  # the store fails: for all of them the same way
-        raise failures.exceptions[0] from failures
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(one_after_another())
+    if run.broken is not None:
+        raise run.broken
     run.released += [record.id for record in supply.left]
     store.release(run.released)
     if run.away is not None:

@@ -141,7 +141,7 @@ class Site:
             yield
         finally:
             if "worker" in self._running:
-                self.kill("worker")
+                self.stop("worker")  # killed, it would be taken for alive by the next run, with other settings
             self.product = before
             self.start_worker()
 
