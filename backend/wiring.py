@@ -229,7 +229,7 @@ class Parts:
         asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
 
         async def look() -> dict[str, GovernorLevel]:
-            async with self.governor(endpoint_of(self.settings.openai_base_url)) as governor:
+            async with self.governor(self.endpoint()) as governor:
                 return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
 
         return asyncio.run(look())
@@ -494,7 +494,7 @@ class Parts:
             queue=self.queue,
             meters=self.meters,
             limits=self.limits,
-            endpoint=endpoint_of(self.settings.openai_base_url),
+            endpoint=self.endpoint(),
         )
 
     def _well(self, job: JobRow) -> PrelabelError | None:

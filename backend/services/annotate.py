@@ -157,7 +157,7 @@ async def annotate_records(
     """Annotate `records`, at most `concurrency` at a time, and then what `further` gives, until that is nothing.
 
     After an error that stops the job, at the end of its budget, when it is halted, where the model's limit is far off,
-    or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released.
+    or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released, and `StoreError`.
     """
     run = ChunkRun()
     supply = _Supply(run, deque(records), further, is_halted, until=monotonic() + longest_s)
