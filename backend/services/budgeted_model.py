@@ -26,8 +26,8 @@ from backend.core.errors import (
 )
 from backend.core.values import Reply, Request
 from backend.ports.ledger import Ledger, Reservation
-from backend.ports.model import Capabilities, Model
 from backend.prompting.tokens import IMAGE_TOKENS, MESSAGE_TOKENS
+from backend.services.wrapped_model import WrappedModel
 
 _log = logging.getLogger(__name__)
 LOOK_S = 0.25  # how often a call that does not fit looks whether those in flight have left room
@@ -36,14 +36,13 @@ Price = Callable[[str, int, int], float | None]  # model, prompt tokens, tokens 
 
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetedModel:
+class BudgetedModel(WrappedModel):
     """`backend.ports.model.Model` for one job; inside the cache: a stored reply costs nothing.
 
     `price` None: the budget is of tokens only. `lease_s`: longer than a call can take, the waits for its leave
     included. Besides the model's errors it raises `BudgetReached`, before a call.
     """
 
-    model: Model
     ledger: Ledger
     job_id: int
     price: Price | None
@@ -68,12 +67,6 @@ class BudgetedModel:
             usd = self._usd(request.model, usage.prompt_tokens, usage.completion_tokens)
             self._settle(reservation, usage.prompt_tokens + usage.completion_tokens, usd)
         return reply
-
-    async def capabilities(self, model: str) -> Capabilities:
-        return await self.model.capabilities(model)
-
-    async def takes_images(self, model: str) -> bool:
-        return await self.model.takes_images(model)
 
     async def _reserve(self, tokens: int, usd: float) -> Reservation:
         """Waits while calls are in flight that may turn out to cost less than is reserved for them."""

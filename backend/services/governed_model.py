@@ -11,8 +11,8 @@ from typing import TypeVar
 from backend.core.errors import LimitFarOff, ModelError, ModelServerError, ModelTimeout, ModelUnreachable, QueueError
 from backend.core.values import Reply, Request
 from backend.ports.governor import CallEnd, Governor, Leave
-from backend.ports.model import Capabilities, Model
 from backend.prompting.tokens import IMAGE_TOKENS, estimated_tokens
+from backend.services.wrapped_model import WrappedModel
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -22,14 +22,13 @@ _IMAGE_QUESTION_TOKENS, _IMAGE_ANSWER_TOKENS = 64 + IMAGE_TOKENS, 64  # whether 
 
 
 @dataclass(frozen=True, kw_only=True)
-class GovernedModel:
+class GovernedModel(WrappedModel):
     """`backend.ports.model.Model`: each call waits for leave, and is settled however it ends.
 
     Besides the model's errors it raises `LimitFarOff`, and `QueueError` before a call: stop rather than spend. The
     few tiny calls that find out what an endpoint accepts, once for each model, are not counted.
     """
 
-    model: Model
     governor: Governor
     slots: asyncio.Semaphore  # as many calls may be in flight here
 
@@ -39,9 +38,6 @@ class GovernedModel:
             request.model, prompt_tokens, request.max_tokens, lambda: self.model.ask(request), _end_of
         )
         return replace(reply, limits=None)
-
-    async def capabilities(self, model: str) -> Capabilities:
-        return await self.model.capabilities(model)
 
     async def takes_images(self, model: str) -> bool:
         if (await self.model.capabilities(model)).images is not None:  # remembered: no call

@@ -22,7 +22,7 @@ from backend.ports.meters import (
     MODEL_TOKENS,
     Meters,
 )
-from backend.ports.model import Capabilities, Model
+from backend.services.wrapped_model import WrappedModel
 
 _log = logging.getLogger(__name__)
 
@@ -33,14 +33,13 @@ def _unknown(model: str, prompt_tokens: int, completion_tokens: int) -> float | 
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeteredModel:
+class MeteredModel(WrappedModel):
     """`backend.ports.model.Model`, the innermost wrapper: each call that is really made is counted.
 
     The few tiny calls that find out what an endpoint accepts are not. `log_content`: prompts and replies go to the log
     at DEBUG. `price`: US dollars of one call, by model and tokens; None: not known.
     """
 
-    model: Model
     meters: Meters
     price: Callable[[str, int, int], float | None] = _unknown
     log_content: bool = False
@@ -74,18 +73,11 @@ class MeteredModel:
             _log.debug("reply", extra={"reply": reply.text})
         return reply
 
-    async def capabilities(self, model: str) -> Capabilities:
-        return await self.model.capabilities(model)
-
-    async def takes_images(self, model: str) -> bool:
-        return await self.model.takes_images(model)
-
 
 @dataclass(frozen=True, kw_only=True)
-class MeteredReplies:
+class MeteredReplies(WrappedModel):
     """`backend.ports.model.Model`, the outermost wrapper: what the cache answers is counted."""
 
-    model: Model
     meters: Meters
 
     async def ask(self, request: Request) -> Reply:
@@ -93,12 +85,6 @@ class MeteredReplies:
         if reply.cached:
             self.meters.add(CACHED_REPLIES, request.model)
         return reply
-
-    async def capabilities(self, model: str) -> Capabilities:
-        return await self.model.capabilities(model)
-
-    async def takes_images(self, model: str) -> bool:
-        return await self.model.takes_images(model)
 
 
 @dataclass(frozen=True, kw_only=True)
