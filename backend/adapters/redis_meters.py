@@ -36,6 +36,7 @@ class RedisMeters:
         self._unshared: Sums[tuple[str, ...]] = Sums()
         self._lock = threading.Lock()
         self._sharing: threading.Thread | None = None
+        self._closed = threading.Event()
 
     def add(self, counter: Counter, *labels: str, by: float = 1.0) -> None:
         if len(labels) != len(counter.labels):
@@ -85,10 +86,10 @@ class RedisMeters:
         return {tuple(json.loads(key)): float(value) for key, value in stored.items()}
 
     def close(self) -> None:
+        self._closed.set()
         self.flush()
         self._connection.close()
 
     def _share(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(FLUSH_S):
+        while not self._closed.wait(FLUSH_S):
             self.flush()

@@ -9,7 +9,7 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 from backend import cli
-from backend.adapters import redis_meters
+from backend.adapters.redis_meters import RedisMeters
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -23,8 +23,8 @@ def no_sockets() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_counters_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread would do it seconds later, in the middle of another test."""
-    monkeypatch.setattr(redis_meters, "FLUSH_S", 3600.0)
+    """A thread would do it seconds later, in the middle of another test; also one that a test of another tier left."""
+    monkeypatch.setattr(RedisMeters, "flush", lambda meters: None)
 
 
 @pytest.fixture
