@@ -6,7 +6,6 @@ into a new project, connects, pre-annotates, and stays up until Ctrl-C - or, wit
 
 import argparse
 import os
-import re
 import shutil
 import signal
 import sys
@@ -21,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from scripts import places
 from scripts.demo_check import CheckFailed, check
@@ -176,9 +176,9 @@ def answered(product: Product) -> int:
         text = httpx.get(f"{product.url}/metrics", auth=product.auth, timeout=5, trust_env=False).text
     except httpx.HTTPError:
         return 0
-    return sum(
-        int(float(count)) for count in re.findall(r'^prelabel_tasks\{state="(?:done|empty)"\} (\S+)', text, re.M)
-    )
+    samples = (one for family in text_string_to_metric_families(text) for one in family.samples)
+    finished = (one for one in samples if one.name == "prelabel_tasks" and one.labels["state"] in ("done", "empty"))
+    return round(sum(one.value for one in finished))
 
 
 def invitation(demo: Demo) -> str:
