@@ -80,6 +80,8 @@ def show_counts(told: Mapping[str, Any]) -> None:
     """Everything of one scope, a job or a version; what is counted over all versions says so."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("tasks", _numbers(dict(sorted(told["by_state"].items()))) or "none yet")
+    if told["withheld"]:
+        table.add_row("withheld", f"{told['withheld']} for the blind audit: not shown before they are annotated")
     table.add_row("written", f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else ""))
     empty = {state: n for state in _WRITTEN_EMPTY if (n := told["by_state"].get(state))}
     if empty:

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.core.audit import AuditRule
 from backend.core.errors import SettingsError
 from backend.core.values import Agent, canonical_hash
 
@@ -160,6 +161,26 @@ class Settings(BaseSettings):
         alias="PRELABEL_PREDICT_DEADLINE_S",
         description="How long `/predict` waits for the one or two tasks that somebody has opened, in seconds.",
     )
+    audit: bool = Field(
+        True,
+        alias="PRELABEL_AUDIT",
+        description="Draw a random slice of each larger project, of which nobody sees a prediction before it is "
+        "annotated: what labels are worth is told from it (docs/verification.md).",
+    )
+    audit_first: int = Field(
+        50,
+        ge=1,
+        le=100_000,
+        alias="PRELABEL_AUDIT_FIRST",
+        description="About so many tasks of a project's first batch, at least; one of fewer than five times as many "
+        "begins no audit by itself.",
+    )
+    audit_share: float = Field(
+        0.05, ge=0, le=1, alias="PRELABEL_AUDIT_SHARE", description="The least share of the first batch."
+    )
+    audit_later: float = Field(
+        0.10, ge=0, le=1, alias="PRELABEL_AUDIT_LATER", description="The share of what is imported later."
+    )
     media_root: Path | None = Field(
         None, alias="PRELABEL_MEDIA_ROOT", description="Folder below which `file:` and relative paths are read."
     )
@@ -245,6 +266,15 @@ class Settings(BaseSettings):
                 f"The agent takes its key from {variable}, which is not set: set it for `prelabel worker` too."
             )
         return key
+
+    def to_audit_rule(self) -> AuditRule:
+        return AuditRule(
+            on=self.audit,
+            first=self.audit_first,
+            first_share=self.audit_share,
+            later_share=self.audit_later,
+            fewest_tasks=5 * self.audit_first,
+        )
 
     def to_agent(self) -> Agent:
         return Agent(

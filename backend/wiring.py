@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
+from secrets import token_hex
 from tempfile import TemporaryFile
 
 from backend.adapters.clock import utc_now
@@ -44,6 +45,7 @@ from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
+from backend.services.auditing import Auditing
 from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
@@ -138,7 +140,19 @@ class Parts:
             labels=self.labels,
             queue=self.queue,
             projects=self.projects,
+            auditing=self.auditing,
             chunk_size=self.settings.chunk_size,
+        )
+
+    @cached_property
+    def auditing(self) -> Auditing:
+        return Auditing(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            rule=self.settings.to_audit_rule(),
+            clock=utc_now,
+            secret=partial(token_hex, 32),
         )
 
     @cached_property
@@ -384,7 +398,7 @@ class Parts:
     def connect(self, project_id: int, backend_url: str, *, auto_start: bool | None) -> Connection:
         self.need_key()
         self.same_settings.need([backend_url])
-        return connect(
+        connection = connect(
             self.labels,
             self.projects,
             self.store,
@@ -394,6 +408,8 @@ class Parts:
             webhook_secret=self.settings.effective_webhook_secret,
             auto_start=auto_start,
         )
+        self.auditing.begin(project_id)  # before Label Studio asks for the prediction of a task
+        return connection
 
     def start_run(
         self,

@@ -199,6 +199,14 @@ class LabelStudioApi:
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return {task.id for task in self.tasks(project_id, (), ids=ids)} if ids else set()
 
+    def untouched(self, project_id: int) -> tuple[int, int]:
+        none = [_filter(name, "equal", "Number", 0) for name in ("total_annotations", "total_predictions")]
+        query = {"filters": {"conjunction": "and", "items": none}, "ordering": ["-tasks:id"]}
+        first = {"page": 1, "page_size": 1, "fields": "task_only", "include": "id", "query": json.dumps(query)}
+        answer = self._get("/api/tasks", project=project_id, **first)
+        tasks = answer.get("tasks", [])
+        return (int(answer.get("total", len(tasks))), int(tasks[0]["id"])) if tasks else (0, 0)
+
     def version_counts(self, project_id: int) -> Mapping[str, int]:
         found = self._get(f"/api/projects/{project_id}/model-versions")
         return {version: n for version, n in found.items() if isinstance(n, int)}

@@ -110,6 +110,10 @@ class Labels(Protocol):
         is no change."""
         ...
 
+    def untouched(self, project_id: int) -> tuple[int, int]:
+        """How many tasks have neither an annotation nor a prediction, and the highest id among them (0: none)."""
+        ...
+
     def version_counts(self, project_id: int) -> Mapping[str, int]:
         """How many predictions of each version there are."""
         ...

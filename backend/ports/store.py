@@ -9,6 +9,7 @@ from typing import Protocol
 
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.agents import RegisteredAgents
+from backend.ports.audits import Audits
 from backend.ports.batches import Batches
 from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
@@ -49,7 +50,9 @@ class Record:
     data_hash: str
     result: tuple[Mapping[str, JSON], ...]
     score: float | None
-    delivery: str  # "none", "pending", "claimed" (a writer has it), "handed" (in a /predict answer), "written"
+    # "none", "pending", "claimed" (a writer has it), "handed" (in a /predict answer), "written", or "withheld": made for
+    # the blind audit, and not shown
+    delivery: str
     delivered_at: datetime | None
     rewrite: bool  # Label Studio may hold an older prediction of this version: replace it
     error: str | None
@@ -132,7 +135,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

@@ -12,6 +12,7 @@ from backend.core.values import JobState, Task, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, JobLimits, ProjectRow, Store
+from backend.services.auditing import Auditing
 from backend.services.enlisting import is_streamed
 from backend.services.projects import Projects, answerable
 from backend.services.selection import ALL, Selection, selected_tasks
@@ -25,6 +26,7 @@ class Jobs:
     labels: Labels
     queue: Queue
     projects: Projects
+    auditing: Auditing
     chunk_size: int
 
     def start_run(
@@ -54,6 +56,7 @@ class Jobs:
         if lane == BATCH and limits is not None:
             raise InputError("The batch lane keeps no budget and no pace: leave out --lane batch or the limit.")
         self._need_tasks(project_id, selection)
+        self.auditing.begin(project_id)
         streamed = selection.to_json() if is_streamed(selection) else None
         job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=streamed)
         if limits is not None:
@@ -99,6 +102,7 @@ class Jobs:
         if row.version is None or not row.auto_start:
             return None
         variables = answerable(row.label_config).variables
+        self.auditing.begin(project_id)
         tasks = self.labels.tasks(project_id, variables, ids=task_ids)
         return self.start(project_id, row.version, "webhook", tasks)
 

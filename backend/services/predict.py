@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from backend.core.errors import ConfigError, QueueError
 from backend.core.values import JSON, JobState, Task, TaskState
 from backend.labeling.parsing import parse_config
+from backend.ports.audits import WITHHELD
 from backend.ports.clock import Clock
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Record, Store
@@ -61,7 +62,8 @@ class Predictor:
         records = self.store.records(row.id, row.version, [t.id for t in known])
         usable = {t.id: r for t in known if (r := records.get(t.id)) is not None and _is_usable(r, t)}
         shown = _ids_shown_with(tasks, row.version)
-        offered = [r for r in usable.values() if interactive or r.task_id not in shown]
+        answered = [r for r in usable.values() if r.delivery != WITHHELD]  # nobody sees it: `core/audit.py`
+        offered = [r for r in answered if interactive or r.task_id not in shown]
         answers = self._hand_over(offered, interactive=interactive)
         missing = [t for t in known if t.id not in usable and (interactive or t.id not in shown)]
         if missing:

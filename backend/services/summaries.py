@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backend.core.values import Usage
+from backend.ports.audits import WITHHELD
 from backend.ports.meters import (
     CACHED_REPLIES,
     LIMIT_WAIT_SECONDS,
@@ -78,6 +79,7 @@ def in_words(counts: Counts) -> dict[str, Any]:
         "invalid_replies": counts.states.get("invalid", 0),
         "written": counts.deliveries.get("written", 0) + counts.deliveries.get("handed", 0),
         "undelivered": counts.undelivered,
+        "withheld": counts.deliveries.get(WITHHELD, 0),  # by the blind audit
         "labels": {control: dict(n) for control, n in counts.labels.items()},
         "rejected_answers": dict(counts.rejected),
         "scores_from": dict(counts.methods),

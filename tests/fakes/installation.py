@@ -14,12 +14,14 @@ from typing import Any
 
 from backend.adapters.sql.store import SqlStore
 from backend.adapters.templates import read_template
+from backend.core.audit import AuditRule
 from backend.core.errors import ModelError, PrelabelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.ports.governor import GovernorLevel
 from backend.ports.model import Model
 from backend.ports.store import JobRow
 from backend.services.annotate import Caller
+from backend.services.auditing import Auditing
 from backend.services.batch_lane import BatchLane
 from backend.services.budgeted_model import Price
 from backend.services.budgets import budgeted
@@ -111,8 +113,21 @@ class Installation:
         self.service = MemoryService()
         here = fingerprints(agent, template_source=source, database=self.store.place)
         self.same_settings = SameSettings(queue=self.queue, service=self.service, here=here)
+        self.auditing = Auditing(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            rule=AuditRule(),
+            clock=self.clock,
+            secret=lambda: "secret",
+        )
         self.jobs = Jobs(
-            store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            auditing=self.auditing,
+            chunk_size=chunk_size,
         )
         self.enlister = Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=chunk_size)
         self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)

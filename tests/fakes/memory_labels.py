@@ -77,6 +77,11 @@ class MemoryLabels(MemoryProjects):
         wanted = set(found.tasks) - has if ids is None else (set(ids) & set(found.tasks)) - has
         yield from sorted(number for number in wanted if shown(view or {}, number, found.tasks[number]))
 
+    def untouched(self, project_id: int) -> tuple[int, int]:
+        found = self._get(project_id)
+        free = set(found.tasks) - {p.task_id for p in found.predictions.values()}
+        return len(free), max(free, default=0)
+
     def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
         """Whatever stands in `changed`: this Label Studio has no clock."""
         return self.tasks(project_id, variables, ids=sorted(self.changed))

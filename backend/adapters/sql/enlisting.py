@@ -9,11 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from backend.adapters.sql.audits import blind_of
 from backend.adapters.sql.database import Database, batches, utc
 from backend.adapters.sql.deliveries import DELIVERED
 from backend.adapters.sql.records import select_records
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import JobState, Task, TaskState
+from backend.ports.audits import WITHHELD
 from backend.ports.store import Record
 
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
@@ -51,6 +53,8 @@ class SqlEnlisting(Database):
         task_ids = [row["task_id"] for row in rows]
         existing = {r.task_id: r for r in select_records(connection, project_id, version, task_ids)}
         new = [row for row in rows if row["task_id"] not in existing]
+        blind = blind_of(connection, project_id, [row["task_id"] for row in new])
+        new = [{**row, "delivery": WITHHELD} if row["task_id"] in blind else row for row in new]
         if new:  # another process may have been first: then its record stands
             key = ["project_id", "task_id", "version"]
             connection.execute(self._insert(records).on_conflict_do_nothing(index_elements=key), new)
@@ -111,7 +115,7 @@ def _changes(
             "state": TaskState.QUEUED.value,
             "data": row["data"],
             "data_hash": row["data_hash"],
-            "delivery": "none",
+            "delivery": WITHHELD if record.delivery == WITHHELD else "none",
             "rewrite": record.rewrite or (record.delivery in DELIVERED and not surely_absent),
             "take": record.take + 1 if anew else record.take,
         }

@@ -11,7 +11,7 @@ from sqlalchemy.engine import RowMapping
 
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.deliveries import DELIVERED
-from backend.adapters.sql.records import LEASE
+from backend.adapters.sql.records import LEASE, unless_withheld
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import JSON, JobState, TaskState
 from backend.ports.store import READING, JobLimits, JobRow
@@ -89,7 +89,7 @@ class SqlJobs(Database):
         values = {
             "state": TaskState.QUEUED.value,
             "rewrite": sa.or_(records.c.rewrite, records.c.delivery.in_(DELIVERED)),
-            "delivery": "none",
+            "delivery": unless_withheld("none"),
             "claimed_by": None,
             "updated_at": self._clock(),
         }

@@ -14,6 +14,7 @@ from backend.adapters.sql.schema import jobs, records
 from backend.core.errors import ContextTooLong
 from backend.core.text import storable
 from backend.core.values import JobState, Outcome, TaskState, Usage
+from backend.ports.audits import WITHHELD
 from backend.ports.store import Record
 
 LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
@@ -26,6 +27,11 @@ RECORD_COLUMNS = tuple(
         *("delivery", "delivered_at", "rewrite", "error", "take"),
     )
 )
+
+
+def unless_withheld(delivery: str) -> sa.ColumnElement[str]:
+    """What becomes of a record's delivery: this, but what the blind audit withholds stays withheld."""
+    return sa.case((records.c.delivery == WITHHELD, WITHHELD), else_=delivery)
 
 
 _SPENT = ("prompt_tokens", "completion_tokens", "calls", "from_cache", "latency_s")
@@ -48,7 +54,7 @@ _ANSWER = (
     )
     .values(
         {name: sa.bindparam(f"new_{name}", type_=records.c[name].type) for name in _ANSWERED}
-        | {"delivery": "pending", "claimed_by": None, "updated_at": sa.bindparam("now")}
+        | {"delivery": unless_withheld("pending"), "claimed_by": None, "updated_at": sa.bindparam("now")}
     )
 )
 

@@ -230,3 +230,14 @@ batch_requests = Table(
     Column("logprobs", Boolean, nullable=False),
     Index(None, "batch_id"),
 )
+
+audit_plans = Table(
+    "audit_plans",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("secret", String(64), nullable=False),  # together with a task's id it says whether the task is audited
+    Column("up_to", BigInteger, nullable=False),  # the highest task id of the first batch
+    Column("first_share", Float, nullable=False),
+    Column("later_share", Float, nullable=False),
+    Column("begun_at", DateTime(timezone=True), nullable=False),
+)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 
 from backend.adapters.sql.agents import SqlAgents
+from backend.adapters.sql.audits import SqlAudits
 from backend.adapters.sql.batches import SqlBatches
 from backend.adapters.sql.capabilities import SqlCapabilities
 from backend.adapters.sql.deliveries import SqlDeliveries
@@ -44,6 +45,7 @@ class SqlStore(
     SqlLedger,
     SqlSelecting,
     SqlUpkeep,
+    SqlAudits,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 

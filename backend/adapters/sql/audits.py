@@ -1,0 +1,103 @@
+"""Plans of blind audits, and the predictions that they withhold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from backend.adapters.sql.database import Database, batches, utc
+from backend.adapters.sql.deliveries import DELIVERED
+from backend.adapters.sql.schema import audit_plans, records, verifications
+from backend.core.audit import AuditPlan
+from backend.core.values import TaskState
+from backend.core.verifications import VerificationOutcome
+from backend.ports.audits import WITHHELD
+
+_FINISHED = [state.value for state in TaskState if state.finished and state is not TaskState.DELETED]
+
+
+class SqlAudits(Database):
+    def audit_plan(self, project_id: int) -> AuditPlan | None:
+        with self.begin(read_only=True) as connection:
+            return plan_of(connection, project_id)
+
+    def save_audit_plan(self, project_id: int, plan: AuditPlan) -> AuditPlan:
+        values = {
+            "project_id": project_id,
+            "secret": plan.secret,
+            "up_to": plan.up_to,
+            "first_share": plan.first_share,
+            "later_share": plan.later_share,
+            "begun_at": plan.begun_at,
+        }
+        with self.begin() as connection:
+            insert = self._insert(audit_plans).values(values)
+            connection.execute(insert.on_conflict_do_nothing(index_elements=["project_id"]))
+            found = plan_of(connection, project_id)
+            assert found is not None  # it was written in this transaction, or before
+            return found
+
+    def end_audit(self, project_id: int) -> None:
+        with self.begin() as connection:
+            connection.execute(sa.delete(audit_plans).where(audit_plans.c.project_id == project_id))
+            self._release(connection, records.c.project_id == project_id)
+
+    def release_withheld(self, project_id: int, task_ids: Iterable[int]) -> int:
+        released = 0
+        for ids in batches(task_ids):
+            with self.begin() as connection:
+                released += self._release(connection, records.c.project_id == project_id, records.c.task_id.in_(ids))
+        return released
+
+    def _release(self, connection: Connection, *conditions: sa.ColumnElement[bool]) -> int:
+        finished = records.c.state.in_(_FINISHED)
+        release = sa.update(records).where(*conditions, records.c.delivery == WITHHELD)
+        due = connection.execute(release.where(finished).values(delivery="pending", updated_at=self._clock())).rowcount
+        connection.execute(release.where(sa.not_(finished)).values(delivery="none", updated_at=self._clock()))
+        return due
+
+    def withheld(self, project_id: int, version: str) -> int:
+        query = sa.select(sa.func.count()).select_from(records)
+        query = query.where(
+            records.c.project_id == project_id,
+            records.c.version == version,
+            records.c.delivery == WITHHELD,
+            records.c.state.in_(_FINISHED),
+        )
+        with self.begin(read_only=True) as connection:
+            return int(connection.execute(query).scalar_one())
+
+
+def plan_of(connection: Connection, project_id: int) -> AuditPlan | None:
+    row = connection.execute(sa.select(audit_plans).where(audit_plans.c.project_id == project_id)).one_or_none()
+    if row is None:
+        return None
+    return AuditPlan(
+        secret=row.secret,
+        up_to=row.up_to,
+        first_share=row.first_share,
+        later_share=row.later_share,
+        begun_at=utc(row.begun_at),
+    )
+
+
+def blind_of(connection: Connection, project_id: int, task_ids: Sequence[int]) -> frozenset[int]:
+    """Of these tasks those whose predictions are withheld: the plan holds them, nobody has annotated them, and no
+    version's prediction of them was ever shown."""
+    plan = plan_of(connection, project_id)
+    held = [task_id for task_id in task_ids if plan is not None and plan.holds(task_id)]
+    if not held:
+        return frozenset()
+    shown = sa.select(records.c.task_id).where(
+        records.c.project_id == project_id, records.c.task_id.in_(held), records.c.delivery.in_(DELIVERED)
+    )
+    annotated = sa.select(verifications.c.task_id).where(
+        verifications.c.project_id == project_id,
+        verifications.c.task_id.in_(held),
+        verifications.c.deleted_at.is_(None),
+        verifications.c.outcome != VerificationOutcome.SKIPPED.value,
+    )
+    seen = set(connection.execute(sa.union(shown, annotated)).scalars())
+    return frozenset(held) - seen

@@ -1,0 +1,58 @@
+"""The blind audit: which tasks of a project are a random slice that people label without seeing a prediction.
+
+People who are shown a suggestion tend to take it (arXiv 2507.15821), and tasks that were chosen by their score stand
+for nothing but themselves. What labels are worth is told only from tasks that were drawn at random and annotated
+unseen. Which these are follows from a secret of the project and the task's id alone: it does not depend on score,
+label, agent or version, is the same in every process, and cannot be guessed by who knows the ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+_STEPS = 2**64
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRule:
+    """How large the slice is. Shares are of the tasks, in [0, 1]."""
+
+    on: bool = True
+    first: int = 50  # of the first batch at least about so many tasks
+    first_share: float = 0.05
+    later_share: float = 0.10  # of what comes later
+    fewest_tasks: int = 250  # a smaller first batch begins no audit by itself: too much of it would be blind
+
+    def begin(self, *, tasks: int, up_to: int, secret: str, now: datetime) -> AuditPlan | None:
+        """The plan of a project whose first batch has `tasks` tasks with ids up to `up_to`; None: too few."""
+        if not self.on or tasks < self.fewest_tasks:
+            return None
+        share = max(self.first / tasks, self.first_share)
+        return AuditPlan(
+            secret=secret,
+            up_to=up_to,
+            first_share=min(1.0, share),
+            later_share=self.later_share,
+            begun_at=now,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditPlan:
+    """Which tasks of one project are audited: each by chance of its own, so that their number is about the share."""
+
+    secret: str
+    up_to: int  # the highest id of a task of the first batch
+    first_share: float
+    later_share: float
+    begun_at: datetime
+
+    def share_of(self, task_id: int) -> float:
+        """The probability with which the task was drawn: what an estimate weights it by."""
+        return self.first_share if task_id <= self.up_to else self.later_share
+
+    def holds(self, task_id: int) -> bool:
+        digest = hashlib.sha256(f"{self.secret}:{task_id}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") < self.share_of(task_id) * _STEPS
