@@ -39,8 +39,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("annotation_id", name=op.f("pk_verifications")),
     )
     with op.batch_alter_table("verifications", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_verifications_project_id"), ["project_id", "annotation_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_verifications_task_id"), ["task_id"], unique=False)
+        batch_op.create_index("ix_verifications_project_id_annotation_id", ["project_id", "annotation_id"])
+        batch_op.create_index("ix_verifications_task_id", ["task_id"])
     op.create_table(
         "caught_up",
         sa.Column("project_id", sa.Integer(), autoincrement=False, nullable=False),
