@@ -16,6 +16,7 @@ from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
 from backend.ports.replies import Replies
 from backend.ports.upkeep import Upkeep
+from backend.ports.verifications import Verifications
 
 READING = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING)  # states of a job in which its tasks are read
 BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
@@ -135,7 +136,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

@@ -231,6 +231,41 @@ batch_requests = Table(
     Index(None, "batch_id"),
 )
 
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("annotation_id", BigInteger, primary_key=True, autoincrement=False),  # Label Studio's own id
+    Column("project_id", Integer, nullable=False),
+    Column("task_id", BigInteger, nullable=False),
+    Column("annotator_id", BigInteger),
+    Column("outcome", String(10), nullable=False),
+    Column("version", String(200)),  # of the prediction that it is compared with
+    Column("controls", JSON, nullable=False),
+    Column("shown", Boolean, nullable=False),
+    Column("lead_time_s", Float),
+    Column("created_at", DateTime(timezone=True), nullable=False),  # both as Label Studio says it
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("ground_truth", Boolean, nullable=False),
+    Column("data_hash", String(64), nullable=False),
+    Column("config_fingerprint", String(64), nullable=False),
+    Column("regions", JSON, nullable=False),
+    Column("predicted", JSON, nullable=False),
+    Column("slices", JSON, nullable=False),
+    Column("stale", Boolean, nullable=False),
+    Column("problem", String(200)),
+    Column("deleted_at", DateTime(timezone=True)),  # set: left out of everything
+    Index(None, "project_id", "annotation_id"),
+    Index(None, "task_id"),
+)
+
+caught_up = Table(
+    "caught_up",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("config_fingerprint", String(64), nullable=False),
+)
+
 audit_plans = Table(
     "audit_plans",
     metadata,

@@ -26,6 +26,7 @@ from backend.adapters.sql.schema import projects
 from backend.adapters.sql.selecting import SqlSelecting
 from backend.adapters.sql.sums import SqlSums
 from backend.adapters.sql.upkeep import SqlUpkeep
+from backend.adapters.sql.verifications import SqlVerifications
 from backend.core.errors import StoreError
 
 
@@ -46,6 +47,7 @@ class SqlStore(
     SqlSelecting,
     SqlUpkeep,
     SqlAudits,
+    SqlVerifications,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 

@@ -1,0 +1,200 @@
+"""What people did with predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from backend.adapters.sql.database import Database, batches, utc, utc_or_none
+from backend.adapters.sql.schema import caught_up, projects, records, verifications
+from backend.core.text import storable
+from backend.core.values import TaskState
+from backend.core.verifications import ControlVerification, Verification, VerificationOutcome
+from backend.ports.verifications import Answered, CaughtUp
+
+_table = verifications
+_PAGE = 200  # rows that are held at a time: each may hold two results of hundreds of regions
+_PROBLEM_CHARS = 200
+_FINISHED = [state.value for state in TaskState if state.finished and state != TaskState.DELETED]
+_LABELLED = [o.value for o in VerificationOutcome if o != VerificationOutcome.SKIPPED]
+
+
+class SqlVerifications(Database):
+    def save_verifications(self, verifications: Sequence[Verification]) -> int:
+        changed = 0
+        for batch in batches(verifications):
+            # Of one annotation the newest: one statement may not write a row twice.
+            newest = {v.annotation_id: v for v in sorted(batch, key=lambda v: v.updated_at)}
+            # By id, so that two who save the same rows wait for each other instead of failing.
+            rows = [_row(newest[annotation_id]) for annotation_id in sorted(newest)]
+            with self.begin() as connection:
+                known = {row.annotation_id: row for row in connection.execute(_rows_of(list(newest)))}
+                news = [row for row in rows if _differs(known.get(row["annotation_id"]), row)]
+                for row in news:
+                    connection.execute(self._save_verification(row))
+            changed += len(news)
+        return changed
+
+    def _save_verification(self, row: Mapping[str, Any]) -> sa.Executable:
+        insert = self._insert(_table).values(dict(row))
+        rest = {name: insert.excluded[name] for name in row if name != "annotation_id"}
+        return insert.on_conflict_do_update(
+            index_elements=["annotation_id"], set_=rest, where=_table.c.updated_at <= insert.excluded.updated_at
+        )
+
+    def delete_verifications(self, project_id: int, annotation_ids: Collection[int]) -> int:
+        deleted = 0
+        for ids in batches(sorted(annotation_ids)):
+            query = sa.update(_table).where(*_live(project_id), _table.c.annotation_id.in_(ids))
+            with self.begin() as connection:
+                deleted += connection.execute(query.values(deleted_at=self._clock())).rowcount
+        return deleted
+
+    def verifications(
+        self, project_id: int, *, after: int = 0, task_ids: Sequence[int] | None = None
+    ) -> Iterator[Verification]:
+        if task_ids is None:
+            yield from self._verification_pages(after, _live(project_id))
+            return
+        found = [
+            v
+            for ids in batches(dict.fromkeys(task_ids))
+            for v in self._verification_pages(after, (*_live(project_id), _table.c.task_id.in_(ids)))
+        ]
+        yield from sorted(found, key=lambda v: v.annotation_id)
+
+    def _verification_pages(self, after: int, conditions: Sequence[sa.ColumnElement[bool]]) -> Iterator[Verification]:
+        """No transaction is open while the caller is at a page."""
+        while True:
+            query = sa.select(_table).where(*conditions, _table.c.annotation_id > after)
+            query = query.order_by(_table.c.annotation_id).limit(_PAGE)
+            with self.begin(read_only=True) as connection:
+                page = [_to_verification(row) for row in connection.execute(query).mappings()]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].annotation_id
+
+    def latest_verifications(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Verification]:
+        found = self.verifications(project_id, task_ids=task_ids)
+        return {v.task_id: v for v in sorted(found, key=lambda v: (v.updated_at, v.annotation_id))}
+
+    def verified_task_ids(self, project_id: int) -> list[int]:
+        query = sa.select(_table.c.task_id).distinct().order_by(_table.c.task_id)
+        query = query.where(*_live(project_id), _table.c.outcome.in_(_LABELLED), _table.c.stale.is_(False))
+        with self.begin(read_only=True) as connection:
+            return list(connection.execute(query).scalars())
+
+    def verification_counts(self, project_id: int) -> Mapping[str, int]:
+        t = _table
+        gone, broken = t.c.deleted_at.is_not(None), t.c.problem.is_not(None)
+        query = sa.select(t.c.outcome, t.c.stale, broken, gone, sa.func.count()).where(t.c.project_id == project_id)
+        counts: dict[str, int] = {}
+        with self.begin(read_only=True) as connection:
+            for outcome, stale, has_problem, deleted, n in connection.execute(
+                query.group_by(t.c.outcome, t.c.stale, broken, gone)
+            ):
+                told = {"deleted": deleted} if deleted else {outcome: True, "stale": stale, "problem": has_problem}
+                for name in (name for name, holds in told.items() if holds):
+                    counts[name] = counts.get(name, 0) + n
+        return counts
+
+    def annotations_known(self, project_id: int, task_ids: Sequence[int] | None = None) -> Mapping[int, int]:
+        query = sa.select(_table.c.task_id, sa.func.count()).where(*_live(project_id)).group_by(_table.c.task_id)
+        queries = [query] if task_ids is None else [query.where(_table.c.task_id.in_(ids)) for ids in batches(task_ids)]
+        with self.begin(read_only=True) as connection:
+            return {task_id: n for each in queries for task_id, n in connection.execute(each)}
+
+    def tasks_annotated(self, project_id: int, annotation_ids: Sequence[int]) -> list[int]:
+        found: set[int] = set()
+        for ids in batches(annotation_ids):
+            query = sa.select(_table.c.task_id).where(_table.c.project_id == project_id)
+            with self.begin(read_only=True) as connection:
+                found.update(connection.execute(query.where(_table.c.annotation_id.in_(ids))).scalars())
+        return sorted(found)
+
+    def answers_of(self, project_id: int, task_ids: Sequence[int]) -> dict[int, list[Answered]]:
+        names = ("task_id", "version", "state", "result", "data_hash", "delivered_at")
+        found: dict[int, list[Answered]] = {}
+        for ids in batches(task_ids):
+            query = sa.select(*(records.c[name] for name in names)).order_by(records.c.updated_at.desc(), records.c.id)
+            query = query.where(records.c.project_id == project_id, records.c.task_id.in_(ids))
+            with self.begin(read_only=True) as connection:
+                for row in connection.execute(query.where(records.c.state.in_(_FINISHED))).mappings():
+                    found.setdefault(row["task_id"], []).append(_to_answered(row))
+        return found
+
+    def caught_up(self, project_id: int) -> CaughtUp | None:
+        with self.begin(read_only=True) as connection:
+            row = connection.execute(sa.select(caught_up).where(caught_up.c.project_id == project_id)).first()
+        return CaughtUp(since=utc(row.since), config_fingerprint=row.config_fingerprint) if row is not None else None
+
+    def set_caught_up(self, project_id: int, caught_up_: CaughtUp) -> None:
+        self._upsert(caught_up, {"project_id": project_id, **asdict(caught_up_)}, ["project_id"])
+
+    def projects_to_catch_up(self) -> list[int]:
+        """By each project, so that the indexes are used."""
+        given = sa.exists().where(records.c.project_id == projects.c.id, records.c.delivery.in_(("handed", "written")))
+        known = sa.exists().where(_table.c.project_id == projects.c.id)
+        query = sa.select(projects.c.id).where(projects.c.version.is_not(None), sa.or_(given, known))
+        with self.begin(read_only=True) as connection:
+            return list(connection.execute(query.order_by(projects.c.id)).scalars())
+
+
+def _live(project_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_table.c.project_id == project_id, _table.c.deleted_at.is_(None))
+
+
+def _rows_of(annotation_ids: Sequence[int]) -> sa.Select[Any]:
+    return sa.select(_table).where(_table.c.annotation_id.in_(annotation_ids))
+
+
+def _differs(known: sa.Row[Any] | None, row: Mapping[str, Any]) -> bool:
+    """Whether to save a row changes anything: it is new, newer, or compared anew."""
+    if known is None:
+        return True
+    stored = {name: utc_or_none(value) if name.endswith("_at") else value for name, value in known._mapping.items()}
+    return bool(stored["updated_at"] <= row["updated_at"] and stored != dict(row))
+
+
+def _row(v: Verification) -> dict[str, Any]:
+    values = asdict(v) | {
+        "outcome": v.outcome.value,
+        "controls": [asdict(control) for control in v.controls],
+        "regions": [dict(region) for region in v.regions],
+        "predicted": [dict(region) for region in v.predicted],
+        "slices": dict(v.slices),
+        "problem": v.problem[:_PROBLEM_CHARS] if v.problem else None,
+        "created_at": v.created_at.astimezone(UTC),  # SQLite forgets the zone
+        "updated_at": v.updated_at.astimezone(UTC),
+    }
+    return {name: storable(value) for name, value in values.items()}
+
+
+def _to_verification(row: RowMapping) -> Verification:
+    values = dict(row) | {
+        "outcome": VerificationOutcome(row["outcome"]),
+        "controls": tuple(ControlVerification(**control) for control in row["controls"]),
+        "regions": tuple(row["regions"]),
+        "predicted": tuple(row["predicted"]),
+        "created_at": utc(row["created_at"]),
+        "updated_at": utc(row["updated_at"]),
+        "deleted_at": utc_or_none(row["deleted_at"]),
+    }
+    return Verification(**values)
+
+
+def _to_answered(row: RowMapping) -> Answered:
+    return Answered(
+        task_id=row["task_id"],
+        version=row["version"],
+        state=TaskState(row["state"]),
+        result=tuple(row["result"]),
+        data_hash=row["data_hash"],
+        delivered_at=utc_or_none(row["delivered_at"]),
+    )

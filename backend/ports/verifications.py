@@ -1,0 +1,86 @@
+"""What people did with predictions, as the store keeps it; and what is known of a project's catching-up read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from backend.core.values import JSON, TaskState
+from backend.core.verifications import Verification
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A version's answer to a task, to compare an annotation with."""
+
+    task_id: int
+    version: str
+    state: TaskState
+    result: tuple[Mapping[str, JSON], ...]
+    data_hash: str
+    delivered_at: datetime | None  # when Label Studio was given it; None: it was not, so that nobody has seen it
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaughtUp:
+    """How far a project's annotations have been read."""
+
+    since: datetime  # when the last reading that came to its end began
+    config_fingerprint: str  # of the labeling config under which it compared
+
+
+class Verifications(Protocol):
+    """Part of the store. "Live" are those that are not deleted; stale ones are among them. Raises `StoreError`."""
+
+    def save_verifications(self, verifications: Sequence[Verification]) -> int:
+        """Keep each under its annotation's id; how many changed anything. One that is older than what is stored, by
+        `updated_at`, is not taken; one of the same moment is: it may be compared anew. A deleted one stays deleted,
+        unless the annotation is given again, without `deleted_at`."""
+        ...
+
+    def delete_verifications(self, project_id: int, annotation_ids: Collection[int]) -> int:
+        """Their annotations are gone: kept with the time, left out of everything. How many were live."""
+        ...
+
+    def verifications(
+        self, project_id: int, *, after: int = 0, task_ids: Sequence[int] | None = None
+    ) -> Iterator[Verification]:
+        """The live ones with an annotation id above `after`, ascending by that id, read in pages; of `task_ids` where
+        given. What is stored meanwhile with a higher id may be among them."""
+        ...
+
+    def latest_verifications(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Verification]:
+        """Of each task the live one that was updated last, whatever its outcome."""
+        ...
+
+    def verified_task_ids(self, project_id: int) -> list[int]:
+        """Tasks with a live verification that is not skipped or stale. Ascending."""
+        ...
+
+    def verification_counts(self, project_id: int) -> Mapping[str, int]:
+        """Live ones by outcome; of them "stale" and "problem"; and "deleted"."""
+        ...
+
+    def annotations_known(self, project_id: int, task_ids: Sequence[int] | None = None) -> Mapping[int, int]:
+        """Task -> its live verifications, of all tasks that have any, or of `task_ids`."""
+        ...
+
+    def tasks_annotated(self, project_id: int, annotation_ids: Sequence[int]) -> list[int]:
+        """The tasks of these annotations, as far as they are known. Ascending."""
+        ...
+
+    def answers_of(self, project_id: int, task_ids: Sequence[int]) -> dict[int, list[Answered]]:
+        """The finished answers of every version to these tasks, the newest first."""
+        ...
+
+    def caught_up(self, project_id: int) -> CaughtUp | None:
+        """None: the project's annotations were never read."""
+        ...
+
+    def set_caught_up(self, project_id: int, caught_up: CaughtUp) -> None: ...
+
+    def projects_to_catch_up(self) -> list[int]:
+        """Projects of which Label Studio holds predictions, or annotations are known."""
+        ...
