@@ -62,8 +62,8 @@ def _tell(parts: Parts, project: int, plan: AuditPlan | None, *, as_json: bool) 
         print_json(told)
     elif plan is None:
         line(
-            f"Project {project} has no blind audit: begin one with `prelabel audit begin --project {project} -n COUNT`, "
-            "or what its labels are worth cannot be told."
+            f"Project {project} has no blind audit, so that nobody can tell what its labels are worth: begin one with "
+            f"`prelabel audit begin --project {project} -n COUNT`."
         )
     else:
         line(

@@ -76,13 +76,17 @@ def show_status(told: Mapping[str, Any], label_config: str) -> None:
         line(f"Queues and limits are not known: {told['problem']}")
 
 
+def _written(told: Mapping[str, Any]) -> str:
+    to_go = f", {told['undelivered']} to go" if told["undelivered"] else ""
+    withheld = f"; {told['withheld']} withheld for the blind audit until they are annotated" if told["withheld"] else ""
+    return f"{told['written']}{to_go}{withheld}"
+
+
 def show_counts(told: Mapping[str, Any]) -> None:
     """Everything of one scope, a job or a version; what is counted over all versions says so."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("tasks", _numbers(dict(sorted(told["by_state"].items()))) or "none yet")
-    if told["withheld"]:
-        table.add_row("withheld", f"{told['withheld']} for the blind audit: not shown before they are annotated")
-    table.add_row("written", f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else ""))
+    table.add_row("written", _written(told))
     empty = {state: n for state in _WRITTEN_EMPTY if (n := told["by_state"].get(state))}
     if empty:
         table.add_row("", f"{_numbers(empty)}: written empty with score 0, so that they come first")

@@ -92,6 +92,7 @@ def endpoint_settings(model: LocalModel | None) -> dict[str, str]:
         "PRELABEL_MODEL": model.model,
         "PRELABEL_CONTEXT_TOKENS": "2048",
         "PRELABEL_CONCURRENCY": "4",
+        "PRELABEL_AUDIT": "true",
         "PRELABEL_REQUEST_TIMEOUT_S": "120",
     }
     return given | local

@@ -100,6 +100,7 @@ class Installation:
         chunk_size: int = 2,
         deadline_s: float = 1.0,
         cached: bool = False,
+        audit: AuditRule = AuditRule(on=False),  # noqa: B008  - frozen
     ) -> None:
         self.cached = cached
         self.price: Price = lambda model, prompt, answer: None
@@ -117,7 +118,7 @@ class Installation:
             store=self.store,
             labels=self.labels,
             queue=self.queue,
-            rule=AuditRule(),
+            rule=audit,
             clock=self.clock,
             secret=lambda: "secret",
         )

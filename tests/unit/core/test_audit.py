@@ -1,0 +1,56 @@
+"""Which tasks a plan holds: about the share, by chance, the same for everyone, and only for who knows the secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import sqrt
+
+import pytest
+
+from backend.core.audit import AuditPlan, AuditRule
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PLAN = AuditPlan(secret="s" * 64, up_to=20_000, first_share=0.05, later_share=0.10, begun_at=NOW)
+
+
+def held(plan: AuditPlan, first: int, last: int) -> list[int]:
+    return [number for number in range(first, last + 1) if plan.holds(number)]
+
+
+@pytest.mark.parametrize(("first", "last", "share"), [(1, 20_000, 0.05), (20_001, 40_000, 0.10)])
+def test_as_many_are_held_as_the_share_says(first: int, last: int, share: float) -> None:
+    n = last - first + 1
+    assert abs(len(held(PLAN, first, last)) - n * share) < 4 * sqrt(n * share * (1 - share))
+    assert PLAN.share_of(first) == PLAN.share_of(last) == share
+
+
+def test_they_are_spread_and_another_secret_holds_others() -> None:
+    ours, others = set(held(PLAN, 1, 20_000)), set(held(replace(PLAN, secret="t" * 64), 1, 20_000))
+    assert set(held(PLAN, 1, 20_000)) == ours
+    assert len(ours & others) < 150  # 50 by chance
+    for parity in (0, 1):
+        assert abs(sum(number % 2 == parity for number in ours) - len(ours) / 2) < 70
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (1.0, 1_000)])
+def test_none_and_all(share: float, expected: int) -> None:
+    assert len(held(replace(PLAN, first_share=share), 1, 1_000)) == expected
+
+
+@pytest.mark.parametrize(
+    ("tasks", "share"), [(0, None), (249, None), (250, 0.2), (400, 0.125), (1_000, 0.05), (10_000, 0.05)]
+)
+def test_the_first_batch_gives_fifty_or_a_twentieth(tasks: int, share: float | None) -> None:
+    plan = AuditRule().begin(tasks=tasks, up_to=7, secret="s", now=NOW)
+    assert (None if plan is None else plan.first_share) == share
+
+
+def test_a_rule_that_is_off_begins_none() -> None:
+    assert AuditRule(on=False).begin(tasks=10_000, up_to=7, secret="s", now=NOW) is None
+
+
+def test_all_of_a_batch_is_the_most() -> None:
+    plan = AuditRule(first=500, fewest_tasks=0).begin(tasks=300, up_to=7, secret="s", now=NOW)
+    assert plan is not None
+    assert plan.first_share == 1.0

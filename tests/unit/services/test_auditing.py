@@ -1,0 +1,87 @@
+"""The blind audit over the whole way: nobody sees what it withholds, in any way, before the task is annotated."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend.core.audit import AuditRule
+from backend.core.errors import InputError
+from tests.fakes.installation import CONFIG, Installation
+
+SMALL = AuditRule(first=10, first_share=0.0, fewest_tasks=20)
+TEXTS = [f"good number {n}" for n in range(40)]
+
+
+def held(installation: Installation, project_id: int, task_ids: list[int]) -> list[int]:
+    plan = installation.store.audit_plan(project_id)
+    assert plan is not None
+    return [task_id for task_id in task_ids if plan.holds(task_id)]
+
+
+def shown(installation: Installation, project_id: int) -> set[int]:
+    """Tasks with a prediction in Label Studio."""
+    return {task_id for task_id, choices in installation.choices(project_id).items() if choices}
+
+
+def test_a_run_begins_it_and_writes_everything_else() -> None:
+    installation = Installation(audit=SMALL)
+    project_id, task_ids = installation.project(*TEXTS)
+    job_id = installation.run(project_id)
+    blind = held(installation, project_id, task_ids)
+    assert 2 < len(blind) < 20
+    assert shown(installation, project_id) == set(task_ids) - set(blind)
+    job = installation.store.job(job_id)
+    assert job is not None
+    assert job.state == "done"
+    installation.run(project_id)  # they lack a prediction still, and are not asked again
+    assert shown(installation, project_id) == set(task_ids) - set(blind)
+    assert len(installation.model.requests) == len(task_ids)
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+def test_who_opens_one_sees_nothing_before_and_after_it_was_answered(interactive: bool) -> None:
+    installation = Installation(audit=SMALL)
+    project_id, task_ids = installation.project(*TEXTS)
+    installation.auditing.begin(project_id)
+    blind = held(installation, project_id, task_ids)[:2]
+    installation.projects.sync(installation.labels, project_id)
+    for _ in range(2):
+        asked = installation.raw_tasks(project_id, blind)
+        assert installation.predictor.answer(project_id, asked, CONFIG, interactive=interactive) == [[], []]
+        installation.work_off()
+    assert shown(installation, project_id) == set()
+    assert len(installation.model.requests) == 2
+
+
+def test_an_annotated_task_gets_its_prediction() -> None:
+    installation = Installation(audit=SMALL)
+    project_id, task_ids = installation.project(*TEXTS)
+    installation.run(project_id)
+    first, *others = held(installation, project_id, task_ids)
+    installation.auditing.release(project_id, [first])
+    installation.work_off()
+    assert shown(installation, project_id) == set(task_ids) - set(others)
+    installation.auditing.end(project_id)
+    installation.work_off()
+    assert shown(installation, project_id) == set(task_ids)
+
+
+def test_a_small_project_has_one_only_where_somebody_draws_it() -> None:
+    installation = Installation(audit=AuditRule())
+    project_id, task_ids = installation.project(*TEXTS)
+    assert installation.auditing.begin(project_id) is None
+    with pytest.raises(InputError, match="Fewer than 41 tasks"):
+        installation.auditing.draw(project_id, 41)
+    plan = installation.auditing.draw(project_id, 20)
+    assert (plan.first_share, plan.up_to) == (0.5, max(task_ids))
+    with pytest.raises(InputError, match="prelabel audit end"):
+        installation.auditing.draw(project_id, 20)
+    assert installation.auditing.begin(project_id) == plan
+
+
+def test_what_is_shown_already_is_not_counted() -> None:
+    installation = Installation(audit=AuditRule(on=False))
+    project_id, _ = installation.project(*TEXTS)
+    installation.run(project_id)
+    with pytest.raises(InputError, match="Fewer than 5 tasks"):
+        installation.auditing.draw(project_id, 5)
