@@ -11,12 +11,14 @@ from xml.etree.ElementTree import Element
 from backend.core.values import JSON
 from backend.labeling.controls.base import Control, Decoded, Option, clip, joined_steps
 from backend.labeling.controls.number import as_number
+from backend.labeling.controls.reading_back import UNKNOWN_LABEL, Region, overlap_of_sets
 from backend.labeling.schema import strict_object
 from backend.labeling.shown import Shown
 
 MAX_REGIONS = 200  # with more the question is longer than what it is about
 _MAX_QUOTE_CHARS = 200
 _SIDES = ("x", "y", "width", "height")
+_PLACE = ("start", "end", "startOffset", "endOffset", *_SIDES, "item_index")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +39,23 @@ class Related:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tie:
+    """A relation as it is read back: between what two regions mark, whatever their ids are."""
+
+    start: str
+    end: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Relations(Control):
     """Asked by itself, after the regions of a task are known. A value is a tuple of `Related` over `marks`.
 
     All relations go from the first region to the second. The editor keeps one of a pair; where `choice` is not
-    "single", that one may have several labels.
+    "single", that one may have several labels. Read back, a value is a tuple of `Tie`s.
+
+    Agreement is the Jaccard index over the relations, each with its direction and labels; confirmed are exactly the
+    same.
     """
 
     tag: ClassVar[str] = "Relations"
@@ -130,6 +144,38 @@ class Relations(Control):
             for related in value
         ]
 
+    def value_of(self, result: JSON) -> Decoded:
+        if not isinstance(result, list | tuple):
+            return Decoded(value=None, problem="is no list of regions")
+        return self.read_back([region for region in result if isinstance(region, Mapping)])
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        places = {r["id"]: _place(r) for r in regions if isinstance(r.get("id"), str) and "from_name" in r}
+        ties: dict[Tie, None] = {}
+        for region in (r for r in regions if r.get("type") == "relation"):
+            ends = [region.get(key) for key in ("from_id", "to_id")]
+            labels = region.get("labels") or []
+            if not all(isinstance(end, str) and end in places for end in ends):
+                return Decoded(value=None, problem="has a relation between regions that are not there")
+            if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+                return Decoded(value=None, problem=UNKNOWN_LABEL)
+            start, end = (places[end] for end in ends)
+            direction = region.get("direction")
+            if direction != "left":
+                ties[Tie(start=start, end=end, labels=tuple(sorted(set(labels))))] = None
+            if direction in ("left", "bi"):
+                ties[Tie(start=end, end=start, labels=tuple(sorted(set(labels))))] = None
+        return Decoded(value=tuple(ties) or None)
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        return overlap_of_sets(one, other)
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        return set(one) == set(other)
+
+    def as_json(self, value: JSON | None) -> JSON | None:
+        return None if value is None else [{"from": t.start, "to": t.end, "labels": list(t.labels)} for t in value]
+
     def _pair(self, item: JSON) -> tuple[int, int] | None:
         """The numbers of two different marks; None for anything else."""
         if not isinstance(item, dict):
@@ -137,6 +183,15 @@ class Relations(Control):
         numbers = [as_number(item.get(key)) for key in ("from", "to")]
         start, end = (int(n) if n is not None and n in range(1, len(self.marks) + 1) else 0 for n in numbers)
         return (start, end) if start and end and start != end else None
+
+
+def _place(region: Region) -> str:
+    """What a region marks, as one line that is the same for the same place."""
+    value = region.get("value")
+    told = {**value, "item_index": region.get("item_index")} if isinstance(value, Mapping) else {}
+    parts = [f"{key} {told[key]}" for key in _PLACE if isinstance(told.get(key), str | int | float)]
+    name = region.get("from_name")
+    return ", ".join([name if isinstance(name, str) else "", *parts])
 
 
 def marks_of(

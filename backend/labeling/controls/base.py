@@ -11,6 +11,8 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.conditions import Condition
+from backend.labeling.controls.reading_back import Decoded as Decoded
+from backend.labeling.controls.reading_back import Region, own_regions
 from backend.labeling.data_values import is_template, variables_in
 from backend.labeling.refused import Refused as Refused
 from backend.labeling.shown import Shown
@@ -41,18 +43,6 @@ class Option:
     @property
     def spelled(self) -> Spelled:
         return Spelled(value=self.value, name=self.name, description=self.description)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """A control's reading of one answer. `value` None with no `problem`: rightly empty."""
-
-    value: JSON | None
-    step: str | None = None
-    problem: str | None = None
-    rejected: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    usable: float = 1.0  # share of the answer's items that could be used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +113,40 @@ class Control(ABC):
     @abstractmethod
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         """Label Studio regions of a decoded value, without ids."""
+
+    def value_of(self, result: JSON) -> Decoded:
+        """What the regions of an annotation or a prediction say of this control: the value that `decode` gives for
+        such an answer. Never raises; what cannot be read is None with a problem, no region of the control is None."""
+        own = own_regions(result, self.name)
+        return own if isinstance(own, Decoded) else self.read_back(own)
+
+    @abstractmethod
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        """The value of the control's own regions, of which there may be none. Never raises."""
+
+    def agreement(self, one: JSON | None, other: JSON | None) -> float:
+        """How alike two values are, in [0, 1]; 1 for the same, whichever comes first. Two empty answers agree."""
+        if one is None or other is None:
+            return float(one is None and other is None)
+        return self.likeness(one, other)
+
+    def agree(self, one: JSON | None, other: JSON | None) -> bool:
+        """Whether a person who turned the one into the other has confirmed it."""
+        if one is None or other is None:
+            return one is None and other is None
+        return self.same(one, other)
+
+    @abstractmethod
+    def likeness(self, one: JSON, other: JSON) -> float:
+        """`agreement` of two values."""
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        """`agree` of two values: no difference at all, where the control does not say otherwise."""
+        return bool(one == other)
+
+    def as_json(self, value: JSON | None) -> JSON | None:
+        """A value as JSON, to be stored and shown."""
+        return [self.as_json(item) for item in value] if isinstance(value, tuple) else value
 
     def grouped(self, value: JSON) -> list[list[dict[str, JSON]]]:
         """The regions of a decoded value; those in one list are about one place and share an id."""

@@ -19,6 +19,7 @@ class BoxLabels(Choices):
 
     tag: ClassVar[str] = "Labels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
+    value_key: ClassVar[str] = "labels"
 
     @classmethod
     def parse(cls, element: Element, question: str | None) -> Self:
@@ -32,6 +33,3 @@ class BoxLabels(Choices):
 
     def chosen(self, value: JSON) -> frozenset[str]:
         return frozenset()  # a label is no choice that another control waits for
-
-    def regions(self, value: JSON) -> list[dict[str, JSON]]:
-        return [self.region({"labels": list(value)})]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -22,6 +22,7 @@ from backend.labeling.controls.base import (
     preselected,
 )
 from backend.labeling.controls.dynamic import bound_options, variable_of
+from backend.labeling.controls.reading_back import UNKNOWN_LABEL, Region, listed_in, overlap_of_sets
 from backend.labeling.shown import Shown
 
 
@@ -29,11 +30,13 @@ from backend.labeling.shown import Shown
 class Choices(Control):
     """`choice="single"` (the default), `"single-radio"` and `"multiple"`. A value is a tuple of option values.
 
+    Agreement of one choice is 1 or 0, of several the Jaccard index; confirmed are exactly the same choices.
     Choices inside a Choice are left out, as the editor leaves them out unless `allowNested` is set.
     """
 
     tag: ClassVar[str] = "Choices"
     object_tags: ClassVar[frozenset[str]] = READABLE
+    value_key: ClassVar[str] = "choices"  # of a region's value
 
     multiple: bool = False
 
@@ -113,4 +116,20 @@ class Choices(Control):
         return Decoded(value=self.in_order(found), step=joined_steps(steps))
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
-        return [self.region({"choices": list(value)})]
+        return [self.region({self.value_key: list(value)})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = listed_in(regions, self.value_key)
+        by_name = {text: o.value for o in self.options for text in (o.name, o.value)}
+        known = [by_name[item] for item in given if isinstance(item, str) and item in by_name]
+        if len(known) < len(given):
+            return Decoded(value=None, problem=UNKNOWN_LABEL)
+        if len(set(known)) > 1 and not self.multiple:
+            return Decoded(value=None, problem="holds more than one label")
+        return Decoded(value=self.in_order(known) or None)
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        return overlap_of_sets(one, other)
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        return set(one) == set(other)

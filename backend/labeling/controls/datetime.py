@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar, Self
@@ -11,8 +11,10 @@ from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, clip, common
+from backend.labeling.controls.reading_back import Region, sole_in
 from backend.labeling.shown import Shown
 
+_MAX_CHARS = 100  # of a moment, however it is written
 _PARTS = frozenset({"date", "time", "month", "year"})
 _DIRECTIVES = frozenset("YymdHIMSpbBaAj%")  # those that the editor and Python understand alike
 _FORMS = {  # parts -> what the model is asked for, how it writes that, and how that is read
@@ -26,7 +28,10 @@ _FORMS = {  # parts -> what the model is asked for, how it writes that, and how 
 
 @dataclass(frozen=True, kw_only=True)
 class DateTime(Control):
-    """A value is the text that the editor stores: in `format`, by default ISO. A year alone is its first of January."""
+    """A value is the text that the editor stores: in `format`, by default ISO. A year alone is its first of January.
+
+    Agreement is 1 for the same moment, in whatever form it is written, and 0 for any other; confirmed likewise.
+    """
 
     tag: ClassVar[str] = "DateTime"
     object_tags: ClassVar[frozenset[str]] = READABLE
@@ -91,6 +96,20 @@ class DateTime(Control):
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"datetime": value})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = sole_in(regions, "datetime")
+        if given is None or isinstance(given, Decoded):
+            return given or Decoded(value=None)
+        text = str(given).strip()[:_MAX_CHARS]
+        try:
+            moment: datetime | None = datetime.strptime(text, self.format)
+        except ValueError:
+            moment, _ = _read(text, self.parts)
+        return Decoded(value=_written(moment, self.format)) if moment else Decoded(value=None, problem="is no date")
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        return float(one == other)
 
 
 def _parts(only: str) -> str:

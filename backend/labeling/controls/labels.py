@@ -12,15 +12,9 @@ from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import (
-    Decoded,
-    clip,
-    common,
-    joined_steps,
-    option_of,
-    options_of,
-)
+from backend.labeling.controls.base import Decoded, clip, common, joined_steps, option_of, options_of
 from backend.labeling.controls.dynamic import variable_of
+from backend.labeling.controls.reading_back import UNKNOWN_LABEL, Region, listed_in
 from backend.labeling.controls.regions import Answer, RegionControl
 from backend.labeling.shown import Position, Shown
 from backend.labeling.spans import find_quotes
@@ -56,6 +50,9 @@ class Labels(RegionControl):
 
     `choice="multiple"` asks for a list of labels a passage. `maxUsages`, of the control or of one label, drops what
     comes after. `granularity` only guides the mouse in the editor: a passage is placed as it was quoted.
+
+    Agreement is the F1 of exact spans: a passage counts when it begins and ends at the same characters and has the same
+    labels. Confirmed are exactly the same spans with the same answers of the attached controls.
     """
 
     tag: ClassVar[str] = "Labels"
@@ -136,6 +133,30 @@ class Labels(RegionControl):
         key = self.tag.lower()
         return [self.region({**s.position.keys(), "text": s.text, key: list(s.labels)}) for s in value]
 
+    def marked(self, region: Region) -> Span | str:
+        given = listed_in([region], self.tag.lower())
+        values = {text: o.value for o in self.options for text in (o.name, o.value)}
+        labels = [values[label] for label in given if isinstance(label, str) and label in values]
+        if not given or len(labels) < len(given):
+            return UNKNOWN_LABEL if given else "has a region without a label"
+        position = _position(region["value"])
+        if position is None:
+            return "has a region that stands nowhere"
+        text = region["value"].get("text")
+        in_order = self.in_order(labels) if self.multiple else tuple(dict.fromkeys(labels))
+        return Span(position=position, text=text if isinstance(text, str) else "", labels=in_order)
+
+    def matched(self, one: JSON, other: JSON) -> list[tuple[Span, Span]]:
+        by_page = all(span.position.global_start is not None for span in (*one, *other))
+        free: dict[JSON, list[Span]] = {}
+        for span in other:
+            free.setdefault(_mark(span, by_page=by_page), []).append(span)
+        return [(span, like.pop()) for span in one if (like := free.get(_mark(span, by_page=by_page)))]
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        count = len(one) + len(other)
+        return 2 * len(self.matched(one, other)) / count if count else 1.0
+
     def _quotes(self, raw: Sequence[JSON], shown: Mapping[str, Shown]) -> tuple[list[_Quote], list[str], list[str]]:
         """The items that can be looked for, how their labels were read, and what was no label."""
         quotes: list[_Quote] = []
@@ -184,6 +205,33 @@ class ParagraphLabels(Labels):
     tag: ClassVar[str] = "ParagraphLabels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Paragraphs"})
     within: ClassVar[str] = ", each within one turn and without the speaker's name"
+
+
+def _position(value: Mapping[str, JSON]) -> Position | None:
+    """Where a region's value says that it stands; None where that is no place."""
+    page = value.get("globalOffsets")
+    page = page if isinstance(page, Mapping) else {}
+    ends = (value.get("start"), value.get("end"))
+    offsets = (value.get("startOffset"), value.get("endOffset"), page.get("start"), page.get("end"))
+    if not all(isinstance(end, str | int) for end in ends):
+        return None
+    if not all(offset is None or isinstance(offset, int) for offset in offsets):
+        return None
+    return Position(
+        start=ends[0],
+        end=ends[1],
+        start_offset=offsets[0],
+        end_offset=offsets[1],
+        global_start=offsets[2],
+        global_end=offsets[3],
+    )
+
+
+def _mark(span: Span, *, by_page: bool) -> JSON:
+    """What makes two spans the same. Offsets over the page where all have them: one place has several xpaths."""
+    p = span.position
+    place = (p.global_start, p.global_end) if by_page else (str(p.start), str(p.end), p.start_offset, p.end_offset)
+    return (*place, frozenset(span.labels))
 
 
 _Placed = tuple[int, int, Span]

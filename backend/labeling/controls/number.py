@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, Refused, clip, common
+from backend.labeling.controls.reading_back import Region, sole_in
 from backend.labeling.shown import Shown
 
 _EXACT = 2.0**53  # above it a float says nothing about its last digits
+_SAME = 1e-6  # share of the larger one that two numbers may differ by and be the same
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Control):
-    """A value is an int where it is whole, else a float. Not required: the model may say that there is none."""
+    """A value is an int where it is whole, else a float. Not required: the model may say that there is none.
+
+    Two numbers are the same, and confirmed, within half a step, or without steps within a millionth of the larger one.
+    The agreement of others falls with their distance, measured by the span from `min` to `max`, or without both bounds
+    by the larger one.
+    """
 
     tag: ClassVar[str] = "Number"
     object_tags: ClassVar[frozenset[str]] = READABLE
@@ -80,6 +87,23 @@ class Number(Control):
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"number": value})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = sole_in(regions, "number")
+        return given if isinstance(given, Decoded) else Decoded(value=None) if given is None else self.decode(given, {})
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        if self.same(one, other):
+            return 1.0
+        bounded = self.minimum is not None and self.maximum is not None
+        whole = self.maximum - self.minimum if bounded else max(abs(one), abs(other))  # type: ignore[operator]
+        return max(0.0, 1.0 - abs(one - other) / whole) if whole else 0.0
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        if one == other:
+            return True
+        tolerance = self.step / 2 if self.step else _SAME * max(abs(one), abs(other))
+        return bool(abs(one - other) < tolerance)
 
 
 def exact(number: float) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, clip, to_names
+from backend.labeling.controls.reading_back import Region, sole_in
 from backend.labeling.shown import Shown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pairwise(Control):
-    """A value is "left" (the first name of `toName`) or "right"."""
+    """A value is "left" (the first name of `toName`) or "right". Agreement is 1 or 0."""
 
     tag: ClassVar[str] = "Pairwise"
     object_tags: ClassVar[frozenset[str]] = READABLE
@@ -58,3 +59,14 @@ class Pairwise(Control):
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         # The editor itself writes to_name == from_name; the server's validator only accepts an object's name.
         return [self.region({"selected": value})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = sole_in(regions, "selected")
+        if isinstance(given, Decoded):
+            return given
+        sides = [o.value for o in self.options]
+        known = given is None or given in sides
+        return Decoded(value=given) if known else Decoded(value=None, problem="is not left or right")
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        return float(one == other)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
 from backend.labeling.controls.base import Control, Decoded, Option, clip, joined_steps
+from backend.labeling.controls.reading_back import MAX_REGIONS, Region
 from backend.labeling.schema import nullable
 from backend.labeling.shown import Shown
 
@@ -17,6 +19,9 @@ from backend.labeling.shown import Shown
 class PerItem(Control):
     """Another control over the images of its object. A value is a tuple with that control's value for each image, in
     their order; None where there is none. On a single image (`listed` False) the question is the other control's own.
+
+    Read back, it ends with the last image that has an answer. Agreement is the mean over the images; confirmed are
+    those of which each image is.
     """
 
     inner: Control
@@ -118,3 +123,26 @@ class PerItem(Control):
             if one is not None
             for region in self.inner.regions(one)
         ]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        by_image: dict[int, list[Region]] = {}
+        for region in regions:
+            index = region.get("item_index", 0)
+            if not isinstance(index, int) or not 0 <= index < MAX_REGIONS:
+                return Decoded(value=None, problem="has a region on no image")
+            by_image.setdefault(index, []).append(region)
+        read = [self.inner.read_back(by_image.get(index, ())) for index in range(max(by_image, default=-1) + 1)]
+        problem = next((one.problem for one in read if one.problem), None)
+        if problem or all(one.value is None for one in read):
+            return Decoded(value=None, problem=problem)
+        return Decoded(value=tuple(one.value for one in read))
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        pairs = list(zip_longest(one, other))
+        return sum(self.inner.agreement(a, b) for a, b in pairs) / len(pairs) if pairs else 1.0
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        return all(self.inner.agree(a, b) for a, b in zip_longest(one, other))
+
+    def as_json(self, value: JSON | None) -> JSON | None:
+        return None if value is None else [self.inner.as_json(one) for one in value]

@@ -21,6 +21,7 @@ from backend.labeling.controls.base import (
     joined_steps,
     to_names,
 )
+from backend.labeling.controls.reading_back import Region
 from backend.labeling.data_values import in_javascript, look_up
 from backend.labeling.objects.page import text_of_html
 from backend.labeling.schema import strict_object
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from backend.labeling.objects.base import ObjectTag
 
 MAX_ITEMS = 1_000
+_UNSORTED = "_"  # where the editor keeps what is in no bucket
 
 Ranking = tuple[tuple[str, tuple[str, ...]], ...]  # each bucket with the ids in it; without buckets: one, the control's
 
@@ -54,6 +56,9 @@ class Ranker(Control):
 
     Without buckets every item comes exactly once. With buckets an item is in one of them or in none; a bucket with
     `default="true"` also takes what is in none, for the editor would leave that out of sight.
+
+    Agreement is the share of pairs of items that stand alike: in the same buckets, and where they share one in the same
+    order. Confirmed is exactly the same ranking.
     """
 
     tag: ClassVar[str] = "Ranker"
@@ -169,6 +174,41 @@ class Ranker(Control):
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"ranker": {bucket: list(items) for bucket, items in value}})]
 
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = regions[-1]["value"].get("ranker") if regions else {}
+        if not self.buckets:
+            lists = list(given.values()) if isinstance(given, Mapping) else [given]
+            given = {self.name: lists[0] if len(lists) == 1 else None} if regions else {}
+        names = [bucket.name for bucket in self.buckets] or [self.name]
+        if not isinstance(given, Mapping) or not {*names, _UNSORTED}.issuperset(given):
+            return Decoded(value=None, problem="names a bucket that is not there")
+        known, placed = {o.value for o in self.options}, list[str]()
+        ranking: dict[str, tuple[str, ...]] = {}
+        for name in names if given else ():
+            items = given.get(name) or []
+            if not isinstance(items, list):
+                return Decoded(value=None, problem="holds no list of items")
+            ranking[name] = tuple(in_javascript(item) if _is_id(item) else "" for item in items[: MAX_ITEMS + 1])
+            placed += ranking[name]
+        if not known.issuperset(placed) or len(set(placed)) < len(placed):
+            return Decoded(value=None, problem="names an item that is not in the list, or one twice")
+        return Decoded(value=tuple(ranking.items()) if placed else None)
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        first, second = _places(one), _places(other)
+        items = sorted({o.value for o in self.options} | first.keys() | second.keys())
+        nowhere = (None, 0)
+        if len(items) == 1:
+            return float(first.get(items[0]) == second.get(items[0]))
+        pairs = alike = 0
+        for at, item in enumerate(items):
+            for later in items[at + 1 :]:
+                pairs += 1
+                alike += _relation(first.get(item, nowhere), first.get(later, nowhere)) == _relation(
+                    second.get(item, nowhere), second.get(later, nowhere)
+                )
+        return alike / pairs if pairs else 1.0
+
     def _given(self, raw: JSON) -> dict[str, list[JSON]] | Decoded:
         """The answered items by bucket, in the config's order of buckets; or what is wrong with the answer's form."""
         if not self.buckets:
@@ -187,6 +227,18 @@ class Ranker(Control):
                 return Decoded(value=None, problem="is not an object of lists", rejected=(clip(items),))
             given[match.value] += items or []
         return given
+
+
+_Place = tuple[str | None, int]  # bucket, None for an item that is in none; and the place in it
+
+
+def _places(ranking: Ranking) -> dict[str, _Place]:
+    return {item: (bucket, place) for bucket, items in ranking for place, item in enumerate(items)}
+
+
+def _relation(one: _Place, other: _Place) -> tuple[JSON, ...]:
+    """Where two items stand, and in one bucket which comes first."""
+    return (one[0], other[0], one[0] == other[0] and one[1] < other[1])
 
 
 def _is_id(item: JSON) -> bool:

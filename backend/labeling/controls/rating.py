@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, Option, Refused, clip, common
 from backend.labeling.controls.number import as_number
+from backend.labeling.controls.reading_back import Region, sole_in
 from backend.labeling.shown import Shown
 
 DEFAULT_MAX_RATING = 5  # Label Studio's own default
@@ -18,7 +19,10 @@ MOST_LISTED = 20  # stars whose probabilities can all stand in the list of alter
 
 @dataclass(frozen=True, kw_only=True)
 class Rating(Control):
-    """A value is a whole number from 1 to `max_rating`."""
+    """A value is a whole number from 1 to `max_rating`.
+
+    Agreement falls evenly with the distance, to 0 between the lowest and the highest; confirmed is the same number.
+    """
 
     tag: ClassVar[str] = "Rating"
     object_tags: ClassVar[frozenset[str]] = READABLE
@@ -66,3 +70,10 @@ class Rating(Control):
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"rating": value})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = sole_in(regions, "rating")
+        return given if isinstance(given, Decoded) else Decoded(value=None) if given is None else self.decode(given, {})
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        return 1.0 - abs(one - other) / (self.max_rating - 1) if one != other else 1.0

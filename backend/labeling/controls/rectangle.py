@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 from xml.etree.ElementTree import Element
 
 from backend.core.values import JSON
-from backend.labeling.controls.base import (
-    Decoded,
-    Option,
-    clip,
-    common,
-    joined_steps,
-    options_of,
-)
+from backend.labeling.controls.base import Decoded, Option, clip, common, joined_steps, options_of
 from backend.labeling.controls.box_labels import BoxLabels
+from backend.labeling.controls.boxes import KEPT_BOX, SAME_BOX, Box, overlap, paired
 from backend.labeling.controls.dynamic import variable_of
 from backend.labeling.controls.labels import max_usages_of, usages_in
 from backend.labeling.controls.number import as_number
-from backend.labeling.controls.regions import Answer, RegionControl
+from backend.labeling.controls.reading_back import UNKNOWN_LABEL, Region, listed_in
+from backend.labeling.controls.regions import RegionControl
 from backend.labeling.shown import Shown, ShownImage
 
 if TYPE_CHECKING:
@@ -30,29 +25,18 @@ if TYPE_CHECKING:
 _DIGITS = 4  # of a per cent: below a pixel on the largest images
 _SIDES = ("x", "y", "width", "height")
 _FULL = 100.0
-SAME_BOX = 0.5  # intersection over union from which two boxes are around the same thing, as in PASCAL VOC
+_FAR = 1e9  # per cent: no box reaches so far
 _LEAST_INSIDE = 0.5  # of a box's area: of one that lies further outside it is not known what was meant
 
 
 @dataclass(frozen=True, kw_only=True)
-class Box:
-    """A rectangle in per cent of its image. It stands on no edge outside 0 and 100."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    original_width: int  # of the image, in pixels
-    original_height: int
-    item: int | None = None  # which image of a list
-    label: str | None = None
-    answers: tuple[Answer, ...] = ()  # of the attached controls
-    origin: int = field(default=0, compare=False)  # which item of the model's answer it was read from
-
-
-@dataclass(frozen=True, kw_only=True)
 class RectangleLabels(RegionControl):
-    """A value is a tuple of `Box`es in the model's order. What sticks out of the image is cut off and told."""
+    """A value is a tuple of `Box`es in the model's order. What sticks out of the image is cut off and told.
+
+    Agreement pairs boxes of one label on one image, the best overlap first, from `SAME_BOX` on: twice the sum of their
+    intersections over union, by the number of all boxes. Confirmed are boxes that are all paired, each at `KEPT_BOX` or
+    more, with the same answers of the attached controls.
+    """
 
     tag: ClassVar[str] = "RectangleLabels"
     object_tags: ClassVar[frozenset[str]] = frozenset({"Image"})
@@ -196,6 +180,42 @@ class RectangleLabels(RegionControl):
         }
         return region if box.item is None else region | {"item_index": box.item}
 
+    def marked(self, region: Region) -> Box | str:
+        value = region["value"]
+        numbers = [as_number(value.get(side)) for side in _SIDES]
+        x, y, width, height = (number if number is not None and abs(number) < _FAR else 0.0 for number in numbers)
+        if None in numbers or width <= 0 or height <= 0:
+            return "has a box without a place"
+        if as_number(value.get("rotation") or 0) != 0:
+            return "has a turned box, which cannot be compared"
+        label, given = None, listed_in([region], self.tag.lower())
+        if self.options:
+            label = {text: o.value for o in self.options for text in (o.name, o.value)}.get(_sole_text(given))
+            if label is None:
+                return UNKNOWN_LABEL if given else "has a region without a label"
+        sizes = [region.get(key) for key in ("original_width", "original_height")]
+        item = region.get("item_index")
+        return Box(
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+            original_width=sizes[0] if isinstance(sizes[0], int) else 0,
+            original_height=sizes[1] if isinstance(sizes[1], int) else 0,
+            item=item if isinstance(item, int) else None,
+            label=label,
+        )
+
+    def matched(self, one: JSON, other: JSON) -> list[tuple[Box, Box]]:
+        return [(a, b) for _, a, b in paired(one, other, self._labels)]
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        count = len(one) + len(other)
+        return 2 * sum(share for share, _, _ in paired(one, other, self._labels)) / count if count else 1.0
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        return super().same(one, other) and all(share >= KEPT_BOX for share, _, _ in paired(one, other, self._labels))
+
     def _within_usages(self, boxes: Sequence[Box]) -> tuple[Box, ...]:
         limits, used = dict(self.max_usages), Counter[str | None]()
         kept: list[Box] = []
@@ -262,17 +282,14 @@ class Rectangle(RectangleLabels):
         return None
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union, in [0, 1]."""
-    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    both = max(0.0, width) * max(0.0, height)
-    return both / (one.width * one.height + other.width * other.height - both)
+def _sole_text(given: Sequence[JSON]) -> str:
+    """The one text of a list; empty where it holds none, or anything else."""
+    return given[0] if len(given) == 1 and isinstance(given[0], str) else ""
 
 
 def _number(raw: JSON) -> float | None:
     number = as_number(raw.strip().removesuffix("%") if isinstance(raw, str) else raw)
-    return None if number is None or abs(number) > 1e9 else float(number)
+    return None if number is None or abs(number) > _FAR else float(number)
 
 
 def _inside(box: Box) -> Box | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from backend.core.values import JSON
 from backend.labeling.conditions import BY_REGION, visible
-from backend.labeling.controls.base import Control
+from backend.labeling.controls.base import Control, Decoded
 from backend.labeling.controls.box_labels import BoxLabels
 from backend.labeling.controls.dynamic import bound_options
+from backend.labeling.controls.reading_back import Region, own_regions
 from backend.labeling.schema import nullable, strict_object
 from backend.labeling.shown import Shown
 from backend.reading.match import normalised
@@ -165,6 +167,60 @@ class RegionControl(Control):
     def attached_rejected(self, value: Iterable[Any]) -> tuple[str, ...]:
         return tuple(text for region in value for answer in region.answers for text in answer.rejected)
 
+    def value_of(self, result: JSON) -> Decoded:
+        """The attached controls' regions are found by the id that they share with their region."""
+        following: dict[JSON, dict[str, list[Region]]] = {}
+        for control in self.attached:
+            regions = own_regions(result, control.name)
+            if isinstance(regions, Decoded):
+                return Decoded(value=None, problem=regions.problem)
+            for region in regions:
+                if isinstance(region.get("id"), str):
+                    following.setdefault(region["id"], {}).setdefault(control.name, []).append(region)
+        own = own_regions(result, self.name)
+        if isinstance(own, Decoded):
+            return own
+        found: list[Any] = []
+        for region in own:
+            read = self.marked(region)
+            if isinstance(read, str):
+                return Decoded(value=None, problem=read)
+            identity = region.get("id")
+            answers = following.get(identity, {}) if isinstance(identity, str) else {}
+            found.append(replace(read, answers=tuple(_answer_in(c, answers.get(c.name, ())) for c in self.attached)))
+        return Decoded(value=tuple(found) or None)
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        return self.value_of(regions)
+
+    @abstractmethod
+    def marked(self, region: Region) -> Any:
+        """What one region marks, without the attached controls' answers; a phrase where it cannot be read."""
+
+    @abstractmethod
+    def matched(self, one: JSON, other: JSON) -> list[tuple[Any, Any]]:
+        """Pairs of regions of two values that mark the same; each region is in one pair at most."""
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        """Every region has its like on the other side, with the same answers of the attached controls."""
+        pairs = self.matched(one, other)
+        if 2 * len(pairs) != len(one) + len(other):
+            return False
+        return all(c.agree(a, b) for c in self.attached for a, b in self.attached_pairs(pairs, c))
+
+    def attached_pairs(self, pairs: Iterable[tuple[Any, Any]], control: Control) -> Iterator[tuple[JSON, JSON]]:
+        """What an attached control says in the regions of each pair."""
+        for pair in pairs:
+            first, second = ({a.control: a.value for a in region.answers}.get(control.name) for region in pair)
+            yield first, second
+
+    def as_json(self, value: JSON | None) -> JSON | None:
+        """A list with each region's place and labels, as Label Studio writes them."""
+        if value is None:
+            return None
+        items = (({"item_index": r["item_index"]} if "item_index" in r else {}, r) for r in self.regions(value))
+        return [{**r["value"], **item} for item, r in items]
+
     def grouped(self, value: JSON) -> list[list[dict[str, JSON]]]:
         by_name = {control.name: control for control in self.attached}
         groups: list[list[dict[str, JSON]]] = []
@@ -213,6 +269,12 @@ def _read(control: Control, raw: JSON, shown: Mapping[str, Shown]) -> Answer:
     decoded = control.decode(raw, shown)
     problem = decoded.problem
     return Answer(control=control.name, value=decoded.value, problem=problem, rejected=decoded.rejected)
+
+
+def _answer_in(control: Control, regions: Sequence[Region]) -> Answer:
+    """What the regions of one id say of an attached control."""
+    read = control.read_back(regions)
+    return Answer(control=control.name, value=read.value, problem=read.problem)
 
 
 def _unseen(answer: Answer) -> Answer:

@@ -22,6 +22,7 @@ from backend.labeling.controls.base import (
     preselected,
 )
 from backend.labeling.controls.dynamic import Given, given_options, variable_of
+from backend.labeling.controls.reading_back import UNKNOWN_LABEL, Region, listed_in, overlap_of_sets
 from backend.labeling.shown import Shown
 
 SEPARATOR = " > "
@@ -37,7 +38,11 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Taxonomy(Control):
-    """A value is a tuple of paths, each a tuple of node values from the root down."""
+    """A value is a tuple of paths, each a tuple of node values from the root down.
+
+    Agreement is the Jaccard index over the nodes on the paths, so that a sibling counts for what is above both;
+    confirmed are exactly the same paths.
+    """
 
     tag: ClassVar[str] = "Taxonomy"
     object_tags: ClassVar[frozenset[str]] = READABLE
@@ -137,6 +142,26 @@ class Taxonomy(Control):
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"taxonomy": [list(path) for path in value]})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        known = {node.path for node in self.nodes}
+        found: list[tuple[str, ...]] = []
+        for given in listed_in(regions, "taxonomy"):
+            texts = isinstance(given, list) and all(isinstance(part, str) for part in given)
+            if not texts or tuple(given) not in known:
+                return Decoded(value=None, problem=UNKNOWN_LABEL)
+            found.append(tuple(given))
+        return Decoded(value=tuple(dict.fromkeys(found)) or None)
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        return overlap_of_sets(_with_those_above(one), _with_those_above(other))
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        return set(one) == set(other)
+
+
+def _with_those_above(paths: JSON) -> set[tuple[str, ...]]:
+    return {path[:depth] for path in paths for depth in range(1, len(path) + 1)}
 
 
 def _listed(element: Element) -> tuple[Given, ...]:

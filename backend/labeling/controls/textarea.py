@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 from xml.etree.ElementTree import Element
 
+from rapidfuzz.distance import Indel
+
 from backend.core.values import JSON
 from backend.labeling.controls.base import READABLE, Control, Decoded, clip, common
+from backend.labeling.controls.reading_back import Region, listed_in
 from backend.labeling.shown import Shown
 
 MAX_TEXTS = 100
+_COMPARED_CHARS = 10_000  # of a text, for its similarity: the effort grows with the square
 _TRANSCRIBE = re.compile(r"transcri|subtitle|\basr\b", re.IGNORECASE)
 
 
@@ -21,6 +26,9 @@ class TextArea(Control):
     """A value is a tuple of strings: Label Studio keeps a list even for one.
 
     The model is asked for one text, or for a list where `maxSubmissions` allows more than one.
+
+    Agreement is the share of characters that can stay when the one is edited into the other (rapidfuzz's normalised
+    indel similarity); confirmed is the same text but for white space and for how Unicode composes a letter.
     """
 
     tag: ClassVar[str] = "TextArea"
@@ -79,6 +87,26 @@ class TextArea(Control):
 
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"text": list(value)})]
+
+    def read_back(self, regions: Sequence[Region]) -> Decoded:
+        given = listed_in(regions, "text")
+        if not all(isinstance(text, str) for text in given):
+            return Decoded(value=None, problem="is not text")
+        return Decoded(value=tuple(text.strip() for text in given if text.strip()) or None)
+
+    def likeness(self, one: JSON, other: JSON) -> float:
+        first, second = _plain(one), _plain(other)
+        if first == second:
+            return 1.0
+        return Indel.normalized_similarity(first[:_COMPARED_CHARS], second[:_COMPARED_CHARS])
+
+    def same(self, one: JSON, other: JSON) -> bool:
+        return _plain(one) == _plain(other)
+
+
+def _plain(texts: JSON) -> str:
+    """The texts, a line each, without what confirming does not look at."""
+    return "\n".join(" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
 
 
 def _most(given: str) -> int:
