@@ -1,0 +1,256 @@
+"""Which predictions may be accepted unseen, so that at most a given share of the labels is wrong.
+
+**What is promised.** With probability `confidence`, over the chance of the audit's draw, the share of wrong labels is
+at most `max_error` when the predictions from the threshold on are accepted unseen and people check the others. What a
+person has labelled counts as right. The share is one of two:
+
+- `ALL` (the default): wrong labels among all tasks of the project. This is what a data set is delivered with, and the
+  final error of PAC labels (arXiv 2506.10908). Among the accepted alone the share may be higher: `wrong_of_accepted`
+  says how high at most.
+- `ACCEPTED`: wrong labels among the tasks from the threshold on. Stricter: the work of people does not make up for it.
+
+**Why it holds.** The audit is a random sample of all tasks, drawn without regard to score or label. For each threshold
+the Clopper-Pearson upper bound, from the wrong predictions that the audit found from that threshold on (of the whole
+audit, or of its part from there on), is below the true share with probability at most 1 - `confidence`; drawing
+without replacement only makes it safer. Thresholds are tried in a fixed order, the highest score first, and the first
+that fails ends the walk: to accept too much it must pass the first threshold in the order at which the promise is
+broken, so that trying many costs nothing (fixed-sequence testing). Which thresholds are tried depends on no label.
+Under `ALL` each score is one. Under `ACCEPTED`, where one early error would end the walk, they are the scores at every
+twentieth of the tasks, from the first that is expected to leave enough of the audit above it for one error. Tasks of
+one score are accepted or left together.
+
+**What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell),
+whose tasks did not all have the same chance, or whose people saw the prediction. Scores fitted on the audit's labels,
+unless each audited task was scored by a fit without its own (cross-fitting): with `cross_fitted` that is trusted, at
+half the risk.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Literal
+
+from backend.confidence.intervals import checked_share, sample_size, upper_bound
+from backend.confidence.random_draw import can_be_random
+
+_PARTS = 20  # of the tasks, each a threshold under ACCEPTED
+_MOST_LABELS = 100_000  # more are nothing to ask for
+
+
+class ErrorOf(Enum):
+    """What the wrong labels are a share of."""
+
+    ALL = "all"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audited:
+    """A task of the random audit that a person has labelled blind."""
+
+    score: float | None  # in [0, 1]; None: not known, and never accepted
+    right: bool  # the prediction was what the person said
+    fitted: bool = False  # its label was used in fitting the scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What may be accepted. Counts are tasks; those that people labelled, for the audit or otherwise, are not asked."""
+
+    threshold: float  # accepted is what has this score or a higher one
+    tasks: int
+    accepted: int  # unseen
+    to_check: int  # by a person
+    audited: int
+    audited_above: int  # from the threshold on
+    errors: int  # wrong predictions among `audited_above`
+    bound: float  # Clopper-Pearson at the threshold, at most `max_error`, which is what is promised
+    wrong_of_accepted: float | None  # at most this share of the accepted alone, as promised; None: none is accepted
+    expected_errors: float  # sum of 1 - score over the accepted: so many are wrong if the scores are calibrated
+
+    @property
+    def saved(self) -> float:
+        """The share of all tasks that no person looks at."""
+        return self.accepted / self.tasks
+
+
+Why = Literal["no audit", "labels used in fitting", "no scores", "not random", "too few labels", "too many errors"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Nothing may be accepted, and how many more audit labels would change that, where more would."""
+
+    why: Why
+    tasks: int
+    audited: int
+    errors: int  # wrong predictions among `audited`
+    at_least: int | None = None  # so many, all of them right, before anything is certified
+    for_half: int | None = None  # so many, with errors as so far, before half of the tasks are; None: unknown or never
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Goal:
+    max_error: float
+    confidence: float
+    error_of: ErrorOf
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What the audit found from a threshold on."""
+
+    threshold: float
+    errors: int
+    of: int  # the audit labels that the errors are a share of,
+    share: float  # and the share of all tasks that these stand for
+
+
+def certify(
+    audit: Sequence[Audited],
+    unseen: Sequence[float | None],
+    *,
+    checked: Sequence[float | None] = (),
+    max_error: float = 0.05,
+    confidence: float = 0.95,
+    error_of: ErrorOf = ErrorOf.ALL,
+    cross_fitted: bool = False,
+) -> Certificate | Refusal:
+    """Find the lowest threshold that can be certified.
+
+    `audit` are the random draws with a label, `unseen` the scores of the tasks that nobody has looked at, `checked`
+    those of tasks that people labelled and that were not drawn at random: they prove nothing. Together they are the
+    project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit without its own. Raises
+    `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
+    """
+    risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
+    goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
+    project = _Project(audit, [*unseen, *checked])
+    why = _unusable(audit, project, cross_fitted=cross_fitted)
+    if why is not None:
+        at_least = sample_size(0, max_error, goal.confidence) if why == "no audit" else None
+        return Refusal(why=why, **project.counts(), at_least=at_least)
+    passed = _last_passed(project, goal)
+    if passed is None:
+        return _refused(project, goal)
+    accepted = [score for score in unseen if score is not None and score >= passed.threshold]
+    wrong = max_error * project.tasks * passed.share - passed.errors  # at most so many of the accepted, as promised
+    return Certificate(
+        threshold=passed.threshold,
+        tasks=project.tasks,
+        accepted=len(accepted),
+        to_check=len(unseen) - len(accepted),
+        audited=len(audit),
+        audited_above=_from(project.audited, passed.threshold),
+        errors=passed.errors,
+        bound=upper_bound(passed.errors, passed.of, goal.confidence),
+        wrong_of_accepted=min(1.0, wrong / len(accepted)) if accepted else None,
+        expected_errors=math.fsum(1 - score for score in accepted),
+    )
+
+
+class _Project:
+    """The scores that are known, each list lowest first, and how many tasks there are with or without one."""
+
+    def __init__(self, audit: Sequence[Audited], others: Sequence[float | None]) -> None:
+        self.tasks = len(audit) + len(others)
+        self.labels = len(audit)
+        self.errors = sum(not row.right for row in audit)
+        self.audited = _sorted(row.score for row in audit)
+        self.wrong = _sorted(row.score for row in audit if not row.right)
+        self.scores = sorted([*self.audited, *_sorted(others)])
+        self.random = can_be_random([row.score for row in audit], others)
+
+    def counts(self) -> dict[str, int]:
+        return {"tasks": self.tasks, "audited": self.labels, "errors": self.errors}
+
+    def seen(self, threshold: float, error_of: ErrorOf) -> _Seen:
+        whole = error_of is ErrorOf.ALL
+        return _Seen(
+            threshold=threshold,
+            errors=_from(self.wrong, threshold),
+            of=self.labels if whole else _from(self.audited, threshold),
+            share=1.0 if whole else _from(self.scores, threshold) / self.tasks,
+        )
+
+
+def _unusable(audit: Sequence[Audited], project: _Project, *, cross_fitted: bool) -> Why | None:
+    if not audit:
+        return "no audit"
+    if not cross_fitted and any(row.fitted for row in audit):
+        return "labels used in fitting"
+    if not project.scores:
+        return "no scores"
+    return None if project.random else "not random"
+
+
+def _last_passed(project: _Project, goal: _Goal) -> _Seen | None:
+    """The end of the walk; None where its first threshold fails."""
+    passed = None
+    for threshold in _thresholds(project, goal):
+        seen = project.seen(threshold, goal.error_of)
+        if not seen.of or upper_bound(seen.errors, seen.of, goal.confidence) > goal.max_error:
+            break
+        passed = seen
+    return passed
+
+
+def _thresholds(project: _Project, goal: _Goal) -> Iterator[float]:
+    """In the order of the walk. Under ALL, of those between two errors of the audit, which pass together, the last."""
+    scores = project.scores
+    if goal.error_of is ErrorOf.ALL:
+        above = (bisect_right(scores, wrong) for wrong in sorted(set(project.wrong), reverse=True))
+        yield from (scores[place] for place in above if place < len(scores))
+        yield scores[0]
+        return
+    enough = sample_size(1, goal.max_error, goal.confidence)
+    sizes = [math.ceil(len(scores) * part / _PARTS) for part in range(1, _PARTS + 1)]
+    begun = [size for size in sizes if size / project.tasks * project.labels >= enough] or sizes[-1:]
+    yield from dict.fromkeys(scores[-size] for size in begun)
+
+
+def _refused(project: _Project, goal: _Goal) -> Refusal:
+    few = project.labels < sample_size(0, goal.max_error, goal.confidence)
+    first = project.seen(next(_thresholds(project, goal)), goal.error_of)
+    at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
+    half = math.ceil(project.tasks / 2)
+    seen = project.seen(project.scores[-half], goal.error_of) if half <= len(project.scores) else None
+    enough = _labels_at_rate(seen, goal) if seen else None
+    return Refusal(
+        why="too few labels" if few else "too many errors",
+        **project.counts(),
+        at_least=at_least,
+        for_half=max(at_least, _further(seen, enough)) if seen and enough else None,
+    )
+
+
+def _labels_at_rate(seen: _Seen, goal: _Goal) -> int | None:
+    """The smallest sample that certifies if it has errors at the rate that was `seen`."""
+    if not seen.of:
+        return None
+    most = int(_MOST_LABELS * goal.max_error)
+    sizes = partial(sample_size, max_rate=goal.max_error, confidence=goal.confidence)
+    errors = bisect_left(range(most), True, key=lambda errors: sizes(errors) * seen.errors <= errors * seen.of)
+    return sizes(errors) if errors < most else None
+
+
+def _further(seen: _Seen, labels: int) -> int:
+    """How many more tasks the audit must draw until `labels` of them are among those that count."""
+    return max(1, math.ceil((labels - seen.of) / seen.share))
+
+
+def _sorted(scores: Iterable[float | None]) -> list[float]:
+    known = sorted(score for score in scores if score is not None)
+    if any(not 0 <= score <= 1 for score in known):  # also refuses NaN
+        raise ValueError("every score lies between 0 and 1, or is None")
+    return known
+
+
+def _from(scores: Sequence[float], threshold: float) -> int:
+    """How many of the ascending `scores` are at least `threshold`."""
+    return len(scores) - bisect_left(scores, threshold)
