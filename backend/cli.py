@@ -16,6 +16,7 @@ from backend.cli_common import JsonOption, ProjectOption, number, open_parts, wa
 from backend.cli_config import config_command
 from backend.cli_jobs import jobs_app
 from backend.cli_read import read_command
+from backend.cli_report import report_command
 from backend.cli_run import run_command, status_command
 from backend.cli_score import score_command
 from backend.cli_show import (
@@ -45,6 +46,7 @@ app.command("read", short_help="Read recorded replies as the service does.")(rea
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)
 app.command("run", short_help="Pre-annotate tasks.")(run_command)
 app.add_typer(jobs_app, name="jobs", short_help="List, show, pause, resume, cancel jobs.")
+app.command("report", short_help="What the labels are worth.")(report_command)
 app.command("status", short_help="Tell where a project stands.")(status_command)
 
 

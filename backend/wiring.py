@@ -62,6 +62,7 @@ from backend.services.metered_model import MeteredGovernor, MeteredModel, Metere
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
+from backend.services.report import Reports
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
@@ -478,6 +479,19 @@ class Parts:
         """A job in numbers, with what it cost."""
         agent = self.agent_of(self.store.project(job.project_id), job.agent)
         return summary(self.store, job, lambda usage: self.cost(agent.model, usage, agent))
+
+    @cached_property
+    def reports(self) -> Reports:
+        return Reports(store=self.store, cost=self._cost_of_version)
+
+    def _cost_of_version(self, project_id: int, version: str, usage: Usage) -> float | None:
+        """None where it is not known which agent made it, or at what price."""
+        made_by = {one.version: one.agent for one in self.store.project_versions(project_id=project_id)}
+        try:
+            agent = self.projects.agents.find(made_by.get(version, ""))
+        except AgentUnknown:
+            return None
+        return self.cost(agent.agent.model, usage, agent.agent)
 
     def cost(self, model: str, usage: Usage, agent: Agent | None = None) -> float | None:
         """US dollars, by the price of an average call: some prices depend on how long a prompt is."""

@@ -64,7 +64,9 @@ class Marked:
     more_traps: int  # how many of them are traps
 
 
-def smallest_exam(poor: float = POOR, good: float = GOOD, *, mistake: float = MISTAKE, power: float = POWER) -> PassMark:
+def smallest_exam(
+    poor: float = POOR, good: float = GOOD, *, mistake: float = MISTAKE, power: float = POWER
+) -> PassMark:
     """The fewest questions that tell a `poor` annotator from a `good` one, and the pass mark.
 
     Raises `ValueError` where `poor` is not below `good`, or no practical number tells them apart.

@@ -51,8 +51,8 @@ class Record:
     data_hash: str
     result: tuple[Mapping[str, JSON], ...]
     score: float | None
-    # "none", "pending", "claimed" (a writer has it), "handed" (in a /predict answer), "written"; or "withheld": made for
-    # the blind audit
+    # "none", "pending", "claimed" (a writer has it), "handed" (in a /predict answer), "written"; or "withheld", which a
+    # prediction of the blind audit is
     delivery: str
     delivered_at: datetime | None
     rewrite: bool  # Label Studio may hold an older prediction of this version: replace it

@@ -1,0 +1,163 @@
+"""`prelabel report`: what people made of the predictions, and what the labels are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from backend.cli_common import JsonOption, ProjectOption, open_parts
+from backend.cli_show import line, out, print_json
+from backend.core.errors import InputError
+from backend.report_page import page
+
+_MOST_LABELS, _MOST_VALUES, _MOST_PEOPLE, _MOST_PAIRS = 10, 10, 20, 5
+
+
+def report_command(
+    project: ProjectOption,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option("--agent", help="NAME or NAME@HASH; all versions of a name, side by side. May be repeated."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page to this file.", metavar="FILE")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how much is verified, how often it is confirmed, and, from the blind audit, how good the labels are."""
+    report = open_parts().reports.report(project, agents=tuple(agent or ()))
+    if html is not None:
+        try:
+            html.write_text(page(report), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{html} cannot be written ({error.strerror}): name another file.") from error
+    if as_json:
+        print_json(report)
+        return
+    _show(report)
+    if html is not None:
+        line(f"The page: {html}")
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    audit = report["audit"]
+    for figures in report["versions"]:
+        _show_version(figures)
+    if audit is not None:
+        shown = f"; {audit['annotated_shown']} more had been shown before" if audit["annotated_shown"] else ""
+        line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.")
+    annotations = {name: n for name, n in report["annotations"].items() if n}
+    if annotations:
+        line(f"Annotations: {', '.join(f'{n} {name}' for name, n in annotations.items())}")
+    _show_people(report["people"])
+
+
+def _show_version(figures: Mapping[str, Any]) -> None:
+    line("")
+    line(f"{figures['version']}{' (current)' if figures['current'] else ''}")
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 2))
+    table.add_row("accuracy", with_interval(figures["accuracy"]) or "not known")
+    if figures["warning"]:
+        table.add_row("", Text(figures["warning"], style="yellow"))
+    table.add_row("confirmed as shown", with_interval(figures["confirmed"]) or "nothing verified yet")
+    share = figures["verified_share"]
+    of_all = "" if share is None else f" of {figures['answered']:,} ({share:.1%})"
+    table.add_row("verified", f"{figures['verified']:,}{of_all}")
+    calibration = figures["calibration"]
+    if calibration is not None:
+        ece, auroc = number(calibration["ece"]), number(calibration["auroc"])
+        table.add_row("scores, on the audit", f"ECE {ece}, AUROC {auroc}, {calibration['n']} tasks")
+    cost = figures["cost"]
+    dollars = "" if cost["usd"] is None else f", {money(cost['usd'])}"
+    each = [
+        f"{money(cost[name])} a {what} task"
+        for name, what in (("usd_per_verified", "verified"), ("usd_per_confirmed", "confirmed"))
+        if cost[name] is not None
+    ]
+    table.add_row("cost", f"{cost['tokens']:,} tokens{dollars}" + (f" ({', '.join(each)})" if each else ""))
+    out.print(table)
+    _show_controls(figures["controls"])
+    _show_slices(figures["slices"])
+
+
+def _show_controls(controls: Mapping[str, Any]) -> None:
+    if not controls:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 2))
+    for name in ("control", "confirmed as shown", "accuracy (audit)", "agreement", "kappa", "most often changed"):
+        table.add_column(name)
+    for name, told in controls.items():
+        changed = ", ".join(
+            f"{one['predicted'] or '(nothing)'} to {one['final'] or '(nothing)'} {one['n']}"
+            for one in told["confusion"][:_MOST_PAIRS]
+        )
+        table.add_row(
+            Text(name),
+            with_interval(told["confirmed"]),
+            with_interval(told["accuracy"]),
+            number(told["agreement"]),
+            number(told["kappa"]),
+            Text(changed),
+        )
+    out.print(table)
+    for name, told in controls.items():
+        labels = list(told["labels"].items())
+        if len(labels) > 1:
+            shown = ", ".join(f"{label} {rate['share']:.0%} of {rate['n']}" for label, rate in labels[:_MOST_LABELS])
+            line(f"  {name} confirmed by label: {shown}{', ...' if len(labels) > _MOST_LABELS else ''}")
+
+
+def _show_slices(slices: Mapping[str, Any]) -> None:
+    for column, values in slices.items():
+        told = [
+            f"{value} {with_interval(rates['accuracy']) or with_interval(rates['confirmed']) + ' confirmed'}"
+            for value, rates in list(values.items())[:_MOST_VALUES]
+        ]
+        line(f"  by {column}: {'; '.join(told)}{'; ...' if len(values) > _MOST_VALUES else ''}")
+
+
+def _show_people(people: Mapping[str, Any]) -> None:
+    if not people["annotators"]:
+        return
+    line("")
+    table = Table(box=None, padding=(0, 2, 0, 2))
+    for name in ("annotator", "annotations", "confirmed", "median seconds"):
+        table.add_column(name)
+    for person in people["annotators"][:_MOST_PEOPLE]:
+        seconds = person["median_lead_time_s"]
+        table.add_row(
+            "unknown" if person["annotator"] is None else str(person["annotator"]),
+            str(person["annotations"]),
+            with_interval(person["confirmed"]),
+            "" if seconds is None else f"{seconds:.1f}",
+        )
+    out.print(table)
+    lead = people["lead_time"]
+    with_, without = lead["with_prediction"], lead["without"]
+    if with_["median_s"] is not None and without["median_s"] is not None:
+        line(
+            f"Seconds a task: {with_['median_s']:.1f} with a prediction shown, {without['median_s']:.1f} without "
+            f"(medians of {with_['n']} and {without['n']})."
+        )
+    for control, told in people["agreement"].items():
+        if told["tasks"]:
+            several = f"{told['tasks']} tasks with several annotators, {told['disagreed']} disagreed"
+            line(f"{control}: {several}; alpha {number(told['alpha'])}.")
+
+
+def with_interval(rate: Mapping[str, Any] | None) -> str:
+    """A share with its interval and its number; empty where it is not known."""
+    if rate is None:
+        return ""
+    return f"{rate['share']:.1%} ({rate['low']:.1%} to {rate['high']:.1%}, {rate['n']})"
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def money(usd: float) -> str:
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.2g}"

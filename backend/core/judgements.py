@@ -1,0 +1,36 @@
+"""A version's answer beside what a person said of the task: the rows that reports and scores are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from backend.core.verifications import ControlVerification, VerificationOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """One annotation and one version's answer to the same task and data."""
+
+    task_id: int
+    annotation_id: int
+    annotator_id: int | None
+    outcome: VerificationOutcome
+    version: str
+    drawn: float | None  # the probability with which the blind audit drew the task; None: it did not draw it
+    shown: bool  # whether the annotator saw a prediction, of whichever version
+    score: float | None  # of the version's answer, as it was written
+    controls: tuple[ControlVerification, ...]
+    lead_time_s: float | None = None
+    slices: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def audit(self) -> bool:
+        """Drawn at random and annotated unseen: only these tell what the labels are worth."""
+        return self.drawn is not None and not self.shown
+
+    @property
+    def right(self) -> bool | None:
+        """Whether all that can be compared agrees; None where nothing can."""
+        told = [control.agrees for control in self.controls if control.agrees is not None]
+        return all(told) if told else None

@@ -1,0 +1,136 @@
+"""What the people of a project have made of its predictions: judged version by version, reported, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backend.core.audit import AuditPlan
+from backend.core.errors import ConfigError
+from backend.core.judgements import Judgement
+from backend.core.values import TaskState, Usage
+from backend.core.verifications import Verification, VerificationOutcome
+from backend.labeling.comparison import compare
+from backend.labeling.config import LabelingConfig
+from backend.labeling.refused import Refused
+from backend.learning.report import costs, people_figures, version_figures
+from backend.ports.store import ProjectRow, Record, Store
+from backend.services.projects import answerable
+
+_AT_ONCE = 500  # tasks that are compared at a time
+_ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
+
+Cost = Callable[[int, str, Usage], "float | None"]  # of a project's version's calls, in US dollars; None: not known
+
+
+def judgements(store: Store, row: ProjectRow, version: str, verified: Sequence[Verification]) -> Iterator[Judgement]:
+    """Each of these annotations beside the version's answer, where it answered the same data.
+
+    What was compared when the annotation came in stands; with any other version it is compared now, so that an audit
+    judges every version that answered its tasks.
+    """
+    config, plan = answerable(row.label_config), store.audit_plan(row.id)
+    usable = [v for v in verified if v.is_label and v.config_fingerprint == config.fingerprint]
+    for start in range(0, len(usable), _AT_ONCE):
+        some = usable[start : start + _AT_ONCE]
+        records = store.records(row.id, version, sorted({v.task_id for v in some}))
+        for one in some:
+            record = records.get(one.task_id)
+            if record is not None and record.state in _ANSWERED and record.data_hash == one.data_hash:
+                yield _judgement(config, plan, version, record, one)
+
+
+def _judgement(
+    config: LabelingConfig, plan: AuditPlan | None, version: str, record: Record, one: Verification
+) -> Judgement:
+    controls = one.controls
+    if one.version != version or not controls:
+        controls = compare(_bound(config, record), record.result, one.regions).controls
+    drawn = plan is not None and plan.holds(one.task_id)
+    return Judgement(
+        task_id=one.task_id,
+        annotation_id=one.annotation_id,
+        annotator_id=one.annotator_id,
+        outcome=one.outcome if one.version == version else VerificationOutcome.BLIND,
+        version=version,
+        drawn=plan.share_of(one.task_id) if plan is not None and drawn else None,
+        shown=one.shown,
+        score=record.score,
+        controls=controls,
+        lead_time_s=one.lead_time_s,
+        slices=one.slices,
+    )
+
+
+def _bound(config: LabelingConfig, record: Record) -> LabelingConfig:
+    """With the options that the task brings along; without them where it brings none that can be used."""
+    try:
+        return config.bind(record.data)
+    except Refused:
+        return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reports:
+    """The reports of an installation."""
+
+    store: Store
+    cost: Cost
+
+    def report(self, project_id: int, *, agents: Sequence[str] = ()) -> dict[str, Any]:
+        """Everything in numbers, as a JSON object: of the current version, or of all versions of these agents (NAME or
+        NAME@HASH), side by side. Raises `ConfigError` for a project that is not known here."""
+        row = self.store.project(project_id)
+        if row is None or row.version is None:
+            raise ConfigError(
+                f"Project {project_id} is not known here: run `prelabel connect` or `prelabel run` first."
+            )
+        verified = list(self.store.verifications(project_id))
+        versions = self._versions(row, row.version, agents)
+        seen: list[Judgement] = []
+        told = []
+        for version in versions:
+            found = list(judgements(self.store, row, version, verified))
+            seen += found
+            told.append({"version": version, "current": version == row.version, **self._figures(row, version, found)})
+        plan = self.store.audit_plan(project_id)
+        return {
+            "project": project_id,
+            "annotations": dict(self.store.verification_counts(project_id)),
+            "audit": None if plan is None else _audit(plan, verified),
+            "versions": told,
+            "people": people_figures(seen),
+        }
+
+    def _versions(self, row: ProjectRow, current: str, agents: Sequence[str]) -> list[str]:
+        """The newest first; a name stands for all versions of that agent."""
+        if not agents:
+            return [current]
+        answered = self.store.answered_versions(row.id)
+        chosen = [v for v in answered if v in agents or v.partition("@")[0] in agents]
+        missing = [name for name in agents if not any(name in (v, v.partition("@")[0]) for v in chosen)]
+        if missing:
+            known = ", ".join(answered) or "none"
+            raise ConfigError(
+                f"No task of project {row.id} was answered by {missing[0]!r}: answered it was by {known}."
+            )
+        return chosen
+
+    def _figures(self, row: ProjectRow, version: str, found: Sequence[Judgement]) -> dict[str, Any]:
+        counts = self.store.counts(row.id, version=version)
+        figures = version_figures(found, answered=sum(counts.states.get(state.value, 0) for state in _ANSWERED))
+        tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens
+        return {**figures, "cost": costs(self.cost(row.id, version, counts.usage), tokens, figures)}
+
+
+def _audit(plan: AuditPlan, verified: Sequence[Verification]) -> Mapping[str, Any]:
+    """How large the audit is, and how many of its tasks have been annotated, blind and not."""
+    drawn = {v.task_id: v for v in verified if v.is_label and plan.holds(v.task_id)}
+    return {
+        "begun_at": plan.begun_at.isoformat(),
+        "first_share": plan.first_share,
+        "later_share": plan.later_share,
+        "annotated_blind": sum(not v.shown for v in drawn.values()),
+        "annotated_shown": sum(v.shown for v in drawn.values()),
+    }
