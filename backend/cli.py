@@ -26,6 +26,7 @@ from backend.cli_show import (
     show_check,
     show_refusals,
 )
+from backend.cli_verifications import verifications_command
 from backend.core.errors import PrelabelError
 from backend.logs import configure_logging
 from backend.settings import load_settings
@@ -46,6 +47,7 @@ app.command("read", short_help="Read recorded replies as the service does.")(rea
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)
 app.command("run", short_help="Pre-annotate tasks.")(run_command)
 app.add_typer(jobs_app, name="jobs", short_help="List, show, pause, resume, cancel jobs.")
+app.command("verifications", short_help="Read what people did with predictions.")(verifications_command)
 app.command("report", short_help="What the labels are worth.")(report_command)
 app.command("status", short_help="Tell where a project stands.")(status_command)
 

@@ -218,6 +218,12 @@ class Settings(BaseSettings):
         alias="PRELABEL_WEBHOOK_SECRET",
         description="Secret header of `/webhook`; unset with Basic auth on: derived from its password.",
     )
+    slice_columns: str = Field(
+        "language,lang",
+        alias="PRELABEL_SLICE_COLUMNS",
+        description="Columns of the tasks' data by which verifications are told apart, with commas between them; "
+        "values of at most 80 characters are kept (docs/verification.md).",
+    )
     host: str = Field("0.0.0.0", alias="PRELABEL_HOST", description="Address that `serve` listens on.")  # noqa: S104
     port: int = Field(9090, ge=0, le=65535, alias="PRELABEL_PORT", description="Port that `serve` listens on.")
     web_threads: int = Field(
@@ -237,6 +243,11 @@ class Settings(BaseSettings):
         alias="PRELABEL_LOG_CONTENT",
         description="Prompts and replies go to the log too, at DEBUG: for a search on test data only.",
     )
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The columns of `slice_columns`, each once."""
+        return tuple(dict.fromkeys(name.strip() for name in self.slice_columns.split(",") if name.strip()))
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:

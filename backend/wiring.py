@@ -69,6 +69,7 @@ from backend.services.steering import Steering
 from backend.services.summaries import summary
 from backend.services.sweeper import Sweeper
 from backend.services.truth import Truth
+from backend.services.verifying import Verifier
 from backend.services.writeback import Writer
 from backend.settings import Settings
 
@@ -181,6 +182,17 @@ class Parts:
     @cached_property
     def truth(self) -> Truth:
         return Truth(store=self.store, labels=self.labels, queue=self.queue, clock=utc_now, jobs=self.jobs)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        columns = self.settings.slices
+        return Verifier(
+            store=self.store,
+            labels=self.labels,
+            clock=utc_now,
+            annotated=self.auditing.release,
+            slice_columns=columns,
+        )
 
     @cached_property
     def sweeper(self) -> Sweeper:

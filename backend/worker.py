@@ -63,6 +63,20 @@ def check_project(project_id: int) -> None:
         parts.truth.check(project_id)
 
 
+def look_at_annotations(project_id: int, task_ids: list[int], annotation_ids: list[int]) -> None:
+    """Compare what was submitted for these tasks. Safe to run twice."""
+    with _parts("look_at_annotations", project=project_id) as parts:
+        parts.need_key()
+        parts.verifier.look(project_id, task_ids, annotation_ids)
+
+
+def catch_up(project_id: int) -> None:
+    """Read what changed among a project's annotations. Safe to run twice."""
+    with _parts("catch_up", project=project_id) as parts:
+        parts.need_key()
+        parts.verifier.catch_up(project_id)
+
+
 def sync_project(project_id: int) -> None:
     """Read a project again and align its version everywhere."""
     with _parts("sync_project", project=project_id) as parts:

@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from backend.adapters.task_views import unique, view_queries
+from backend.adapters.label_studio_annotations import AnnotationReading
+from backend.adapters.task_views import task_filter, unique, view_queries
 from backend.core.errors import (
     LabelStudioError,
     LabelStudioNotFound,
@@ -30,7 +31,7 @@ _NO_PROJECT = 2_000_000_000  # an id that no project has
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
-class LabelStudioApi:
+class LabelStudioApi(AnnotationReading):
     """`backend.ports.labels.Labels` over HTTP, with a legacy token or a personal access token."""
 
     def __init__(
@@ -108,14 +109,14 @@ class LabelStudioApi:
 
     def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:
         moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        return self._filtered(project_id, variables, [_filter("updated_at", "greater", "Datetime", moment)])
+        return self._filtered(project_id, variables, [task_filter("updated_at", "greater", "Datetime", moment)])
 
     def _filtered(
         self, project_id: int, variables: Sequence[str], items: Sequence[Mapping[str, JSON]], after: int = 0
     ) -> Iterator[Task]:
         last = after
         while True:
-            both = [_filter("id", "greater", "Number", last), *items]
+            both = [task_filter("id", "greater", "Number", last), *items]
             query = {"filters": {"conjunction": "and", "items": both}, "ordering": ["tasks:id"]}
             page = self._task_page(project_id, variables, query)
             yield from page
@@ -170,7 +171,7 @@ class LabelStudioApi:
         """Pages are read by id: tasks that leave the view meanwhile do not shift the ones behind them out of sight."""
         last = 0
         while True:
-            items = [*query["items"], *more, _filter("id", "greater", "Number", last)]
+            items = [*query["items"], *more, task_filter("id", "greater", "Number", last)]
             page = self._id_page(
                 project_id,
                 {
@@ -200,7 +201,7 @@ class LabelStudioApi:
         return {task.id for task in self.tasks(project_id, (), ids=ids)} if ids else set()
 
     def untouched(self, project_id: int) -> tuple[int, int]:
-        none = [_filter(name, "equal", "Number", 0) for name in ("total_annotations", "total_predictions")]
+        none = [task_filter(name, "equal", "Number", 0) for name in ("total_annotations", "total_predictions")]
         query = {"filters": {"conjunction": "and", "items": none}, "ordering": ["-tasks:id"]}
         first = {"page": 1, "page_size": 1, "fields": "task_only", "include": "id", "query": json.dumps(query)}
         answer = self._get("/api/tasks", project=project_id, **first)
@@ -449,12 +450,8 @@ def _is_jwt(key: str) -> bool:
         return False
 
 
-def _filter(column: str, operator: str, kind: str, value: JSON) -> dict[str, JSON]:
-    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
-
-
 def _lacking(version: str) -> dict[str, JSON]:
-    return _filter("predictions_model_versions", "not_contains", "List", [version])
+    return task_filter("predictions_model_versions", "not_contains", "List", [version])
 
 
 def _backend(raw: Mapping[str, Any]) -> Backend:

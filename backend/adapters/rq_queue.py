@@ -45,6 +45,7 @@ _WRITE_BACK_ONCE_S = 60  # the same
 _BATCH_STEP_ONCE_S = 60  # the same, after the time that the message waits
 _AHEAD = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.STARTED)  # messages that are still to have an effect
 _CHECK_S = 45  # between two comparisons of a project with Label Studio
+_CATCH_UP_S = 180  # between two readings of what changed among a project's annotations
 _CHECKED_S = 7 * 24 * 3600  # so long it is remembered when that was
 _RETRY_S = (2, 5, *[10] * 30)  # for a message that failed as a whole: the database or Redis was away
 
@@ -128,6 +129,15 @@ class RedisQueue:
         with self._translated():
             if self.connection.set(f"prelabel:check:{project_id}", 1, nx=True, ex=_CHECK_S):
                 self._enqueue_bulk("backend.worker.check_project", project_id, at_front=True)
+
+    def enqueue_annotations(self, project_id: int, task_ids: Sequence[int], annotation_ids: Sequence[int]) -> None:
+        with self._translated():
+            self._enqueue_small("backend.worker.look_at_annotations", project_id, list(task_ids), list(annotation_ids))
+
+    def enqueue_catch_up(self, project_id: int) -> None:
+        with self._translated():
+            if self.connection.set(f"prelabel:catch-up:{project_id}", 1, nx=True, ex=_CATCH_UP_S):
+                self._enqueue_bulk("backend.worker.catch_up", project_id, at_front=True)
 
     def checked_at(self, project_id: int) -> datetime | None:
         with self._translated():

@@ -27,3 +27,8 @@ def unique(ordered: Iterable[int]) -> Iterator[int]:
         if number != last:
             yield number
         last = number
+
+
+def task_filter(column: str, operator: str, kind: str, value: JSON) -> dict[str, JSON]:
+    """One condition of a view on a column of its tasks."""
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}

@@ -44,8 +44,8 @@ class Verification:
     annotation_id: int
     annotator_id: int | None  # Label Studio's user; None: the account is gone, or the annotation was imported
     outcome: VerificationOutcome
-    version: str | None  # of the prediction that it is compared with; None: there was none
-    controls: tuple[ControlVerification, ...]  # in the labeling config's order; empty where nothing was compared
+    version: str | None  # of the prediction that it is compared with; None: there was none. "": it named none
+    controls: tuple[ControlVerification, ...]  # all, in the labeling config's order; none of a skipped task
     shown: bool  # whether a prediction was visible to the annotator
     lead_time_s: float | None
     created_at: datetime

@@ -61,6 +61,42 @@ class WrittenPrediction:
     model_version: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """A submitted annotation, or a skipped task; drafts are none."""
+
+    id: int
+    result: JSON  # whatever was submitted
+    annotator_id: int | None
+    updated_by: int | None  # None: nobody but Label Studio itself, by an import or one of its actions
+    lead_time_s: float | None
+    parent_prediction: int | None  # that it was started from; None also when that one is deleted
+    was_cancelled: bool  # the task was skipped
+    ground_truth: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldPrediction:
+    """A prediction that Label Studio holds, with what it says."""
+
+    id: int
+    version: str | None
+    result: JSON
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotatedTask:
+    """A task with everything that was said of it."""
+
+    id: int
+    data: Mapping[str, JSON]  # all columns
+    annotations: tuple[Annotation, ...]
+    predictions: tuple[HeldPrediction, ...]
+
+
 class Labels(Protocol):
     """Label Studio's API. Every method raises a `LabelStudioError` whose message names the next step."""
 
@@ -112,6 +148,19 @@ class Labels(Protocol):
 
     def untouched(self, project_id: int) -> tuple[int, int]:
         """How many tasks have neither an annotation nor a prediction, and the highest id among them (0: none)."""
+        ...
+
+    def annotated_tasks(self, project_id: int, ids: Sequence[int]) -> Iterator[AnnotatedTask]:
+        """Those of these tasks that exist, in ascending order, page by page, with their annotations and predictions."""
+        ...
+
+    def annotation_counts(self, project_id: int, *, since: datetime | None = None) -> Iterator[tuple[int, int]]:
+        """(task, its annotations with the skipped ones), ascending: of the tasks that somebody changed after `since`,
+        also those without any; or of all tasks that have any."""
+        ...
+
+    def annotation_total(self, project_id: int) -> int:
+        """How many annotations the project has, with the skipped ones."""
         ...
 
     def version_counts(self, project_id: int) -> Mapping[str, int]:

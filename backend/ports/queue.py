@@ -62,6 +62,15 @@ class Queue(Protocol):
         """Ask for the project to be compared with Label Studio. Nothing is added for a while after one such."""
         ...
 
+    def enqueue_annotations(self, project_id: int, task_ids: Sequence[int], annotation_ids: Sequence[int]) -> None:
+        """Ask for the annotations of these tasks, and of the tasks of these annotations, to be compared."""
+        ...
+
+    def enqueue_catch_up(self, project_id: int) -> None:
+        """Ask for what changed among the project's annotations to be read. Nothing is added for a while after one
+        such."""
+        ...
+
     def checked_at(self, project_id: int) -> datetime | None:
         """When the last comparison began that came to its end; None where nobody knows."""
         ...

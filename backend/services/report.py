@@ -13,7 +13,6 @@ from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
-from backend.labeling.refused import Refused
 from backend.learning.report import costs, people_figures, version_figures
 from backend.ports.store import ProjectRow, Record, Store
 from backend.services.projects import answerable
@@ -46,7 +45,7 @@ def _judgement(
 ) -> Judgement:
     controls = one.controls
     if one.version != version or not controls:
-        controls = compare(_bound(config, record), record.result, one.regions).controls
+        controls = compare(config.bind(record.data), record.result, one.regions).controls
     drawn = plan is not None and plan.holds(one.task_id)
     return Judgement(
         task_id=one.task_id,
@@ -61,14 +60,6 @@ def _judgement(
         lead_time_s=one.lead_time_s,
         slices=one.slices,
     )
-
-
-def _bound(config: LabelingConfig, record: Record) -> LabelingConfig:
-    """With the options that the task brings along; without them where it brings none that can be used."""
-    try:
-        return config.bind(record.data)
-    except Refused:
-        return config
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,6 +88,8 @@ class Sweeper:
         self._resume([job for job in jobs if job.state == JobState.PAUSED and job.paused_by == "fault"])
         for project_id in {job.project_id for job in self.store.jobs_since(self.clock() - _CHECKED_FOR)}:
             self.queue.enqueue_check(project_id)
+        for project_id in self.store.projects_to_catch_up():  # webhooks get lost
+            self.queue.enqueue_catch_up(project_id)
 
     def _put_back(self, jobs: Sequence[JobRow]) -> None:
         """What somebody had in hand who gives no sign of life."""

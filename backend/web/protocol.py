@@ -22,6 +22,10 @@ from backend.wiring import Parts
 _log = logging.getLogger(__name__)
 protocol = Blueprint("protocol", __name__)
 MAX_EVENT_TASKS = 100_000
+MOST_LOOKED_AT = 200  # tasks and annotations of one event
+ANNOTATION_ACTIONS = frozenset(
+    {"ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED"}
+)
 
 
 @protocol.get("/")
@@ -87,7 +91,7 @@ def webhook() -> ResponseReturnValue:
     add_log_fields(project=project_id, **_told(task_ids))
     parts.store.add_event(project_id, storable(action), task_ids)
     if project_id is not None and isinstance(project, Mapping):
-        _react(parts, action, project_id, project, task_ids)
+        _react(parts, action, project_id, project, body)
     return jsonify(status="noted"), 201
 
 
@@ -102,10 +106,13 @@ def metrics() -> ResponseReturnValue:
     return Response(_parts().metrics.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any], task_ids: list[int]) -> None:
-    known = parts.store.project(project_id)
+def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """Of a project that is not known nothing is done."""
+    known, task_ids = parts.store.project(project_id), _task_ids(body)
     if known is None:
         return
+    if action in ANNOTATION_ACTIONS:
+        _look_at_annotations(parts, project_id, task_ids, _annotation_ids(body))
     if action == "TASKS_CREATED" and known.auto_start and task_ids:
         parts.queue.enqueue_auto_start(project_id, task_ids)
     config = project.get("label_config")
@@ -113,6 +120,15 @@ def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any
         _, changed = parts.projects.remember(project_id, config, str(project.get("expert_instruction") or ""))
         if changed:
             parts.queue.enqueue_sync(project_id)
+
+
+def _look_at_annotations(parts: Parts, project_id: int, task_ids: list[int], annotation_ids: list[int]) -> None:
+    """The worker reads them from Label Studio: what stands in the body is believed of nobody. Many are left to the
+    catching up, which reads in pages and is not cut off."""
+    if len(task_ids) + len(annotation_ids) > MOST_LOOKED_AT:
+        parts.queue.enqueue_catch_up(project_id)
+    elif task_ids or annotation_ids:
+        parts.queue.enqueue_annotations(project_id, task_ids, annotation_ids)
 
 
 def _parts() -> Parts:
@@ -152,13 +168,22 @@ def _id_of(raw: object) -> int | None:
 
 def _task_ids(body: Mapping[str, Any]) -> list[int]:
     """The ids of the tasks that an event is about, whatever its form."""
-    found = [body.get("task")]
-    for key in ("tasks", "annotations"):
-        items = body.get(key)
-        if isinstance(items, list):
-            found += [i.get("task") if key == "annotations" and isinstance(i, Mapping) else i for i in items]
-    annotation = body.get("annotation")
-    if isinstance(annotation, Mapping):
-        found.append(annotation.get("task"))
-    ids = [task_id for item in found[:MAX_EVENT_TASKS] if (task_id := _id_of(item)) is not None]
-    return list(dict.fromkeys(ids))
+    annotations = (one.get("task") for one in _items(body, "annotation") if isinstance(one, Mapping))
+    return _ids([*_items(body, "task"), *annotations])
+
+
+def _annotation_ids(body: Mapping[str, Any]) -> list[int]:
+    """The ids of the annotations that an event is about."""
+    return _ids(_items(body, "annotation"))
+
+
+def _items(body: Mapping[str, Any], name: str) -> list[Any]:
+    """What an event holds under a name or its plural: Label Studio writes one, or a list, under either."""
+    found = [body.get(name), body.get(f"{name}s")]
+    items = [item for one in found for item in (one if isinstance(one, list) else [one])]
+    return items[:MAX_EVENT_TASKS]
+
+
+def _ids(items: list[Any]) -> list[int]:
+    """The different ids among them, in their order."""
+    return list(dict.fromkeys(i for item in items if (i := _id_of(item)) is not None))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from backend.adapters import label_studio
+from backend.adapters import label_studio, label_studio_annotations
 from backend.adapters.label_studio import LabelStudioApi
 from backend.core.errors import (
     LabelStudioError,
@@ -21,6 +21,7 @@ from backend.core.values import Prediction
 from backend.ports.labels import Labels
 from tests.fakes.installation import CONFIG
 from tests.fakes.label_studio import KEY, application
+from tests.fakes.memory_annotations import EARLY
 from tests.fakes.memory_labels import MemoryLabels
 
 URL = "http://here:9090"
@@ -358,3 +359,67 @@ def test_task_ids_of_some_and_of_those_that_lack_a_version(labels: Labels, behin
     assert list(labels.task_ids(number, ids=[tasks[2], 999_999, tasks[0], tasks[1]])) == tasks[:3]
     assert list(labels.task_ids(number, ids=tasks[:3], without_version="v@1")) == [tasks[1]]
     assert list(labels.task_ids(number, ids=[])) == []
+
+
+class TestAnnotations:
+    def test_tasks_with_everything_that_was_said_of_them(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        labels.import_predictions(number, [prediction(ids[0])])
+        (made,) = behind.projects[number].predictions
+        result = [dict(region) for region in prediction(ids[0], "negative").result]
+        first = behind.annotate(ids[0], result, parent=made, by=3, lead_time_s=2.5)
+        second = behind.annotate(ids[0], [], by=None, skipped=True, lead_time_s=None)
+        tasks = list(labels.annotated_tasks(number, [ids[1], ids[0], 9999, ids[0]]))
+        assert [task.id for task in tasks] == ids[:2]
+        one, other = tasks[0].annotations
+        assert one == behind.annotations[first].annotation
+        assert other == behind.annotations[second].annotation
+        assert (one.parent_prediction, one.lead_time_s, one.annotator_id) == (made, 2.5, 3)
+        (held,) = tasks[0].predictions
+        assert (held.id, held.version, held.created_at) == (made, "v@1", EARLY)
+        assert held.result == [dict(region) for region in prediction(ids[0]).result]
+        assert dict(tasks[1].data) == {"text": "text 1", "other": 1}
+        assert (tasks[1].annotations, tasks[1].predictions) == ((), ())
+
+    def test_a_deleted_prediction_is_nobodys_parent(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        labels.import_predictions(number, [prediction(ids[0])])
+        (made,) = behind.projects[number].predictions
+        behind.annotate(ids[0], [], parent=made)
+        labels.delete_prediction(made)
+        (task,) = labels.annotated_tasks(number, [ids[0]])
+        assert [a.parent_prediction for a in task.annotations] == [None]
+
+    def test_how_many_annotations_each_task_has(self, labels: Labels, behind: MemoryLabels) -> None:
+        number, ids = project(behind)
+        assert list(labels.annotation_counts(number)) == []
+        assert labels.annotation_total(number) == 0
+        behind.annotate(ids[0], [])
+        behind.annotate(ids[0], [], skipped=True)
+        gone = behind.annotate(ids[1], [])
+        behind.delete_annotation(gone)
+        behind.annotate(ids[2], [], skipped=True)
+        assert list(labels.annotation_counts(number)) == [(ids[0], 2), (ids[2], 1)]
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        assert list(labels.annotation_counts(number, since=since)) == [(ids[0], 2), (ids[1], 0), (ids[2], 1)]
+        assert labels.annotation_total(number) == 3
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 5])
+    def test_they_are_read_in_pages(
+        self, labels: Labels, behind: MemoryLabels, monkeypatch: pytest.MonkeyPatch, count: int
+    ) -> None:
+        monkeypatch.setattr(label_studio_annotations, "ANNOTATED_PAGE", 2)
+        monkeypatch.setattr(label_studio_annotations, "COUNT_PAGE", 2)
+        number, ids = project(behind, count)
+        for task_id in ids:
+            behind.annotate(task_id, [])
+        assert list(labels.annotation_counts(number)) == [(task_id, 1) for task_id in ids]
+        assert [task.id for task in labels.annotated_tasks(number, ids)] == ids
+
+    def test_of_a_project_that_is_not_there(self, labels: Labels) -> None:
+        with pytest.raises(LabelStudioNotFound):
+            labels.annotation_total(99)
+        with pytest.raises(LabelStudioNotFound):
+            list(labels.annotation_counts(99))
+        with pytest.raises(LabelStudioNotFound):
+            list(labels.annotated_tasks(99, [1]))

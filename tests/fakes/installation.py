@@ -34,6 +34,7 @@ from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.sweeper import Sweeper
 from backend.services.truth import Truth
+from backend.services.verifying import Verifier
 from backend.services.writeback import Writer
 from backend.settings import Settings
 from backend.wiring import Parts
@@ -142,6 +143,13 @@ class Installation:
             stopping=lambda: self.stopping,
         )
         self.truth = Truth(store=self.store, labels=self.labels, queue=self.queue, clock=self.clock, jobs=self.jobs)
+        self.verifier = Verifier(
+            store=self.store,
+            labels=self.labels,
+            clock=self.clock,
+            annotated=self.auditing.release,
+            slice_columns=("language", "lang"),
+        )
         self.refusal: PrelabelError | None = None  # why the model's endpoint would not answer a probe
         self.sweeper = Sweeper(
             store=self.store,
@@ -227,6 +235,10 @@ class Installation:
             self.worker.write_back(*message.arguments)
         elif message.work == "check_project":
             self.truth.check(*message.arguments)
+        elif message.work == "look_at_annotations":
+            self.verifier.look(*message.arguments)
+        elif message.work == "catch_up":
+            self.verifier.catch_up(*message.arguments)
         else:
             self.jobs.auto_start(*message.arguments)
 
@@ -283,7 +295,17 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        for name in ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller"):
+        for name in (
+            "store",
+            "queue",
+            "labels",
+            "projects",
+            "jobs",
+            "predictor",
+            "same_settings",
+            "caller",
+            "verifier",
+        ):
             setattr(parts, name, getattr(self, name))
         vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
         return parts

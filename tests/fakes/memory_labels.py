@@ -11,13 +11,14 @@ from backend.core.errors import LabelStudioError
 from backend.core.values import JSON, Prediction, Task
 from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
-from tests.fakes.memory_projects import MemoryProject, MemoryProjects
+from tests.fakes.memory_annotations import MemoryAnnotations
+from tests.fakes.memory_projects import MemoryProject
 from tests.fakes.memory_views import shown
 
 _RESERVED = "URL resolves to a reserved network address (block: 127.0.0.0/8)"
 
 
-class MemoryLabels(MemoryProjects):
+class MemoryLabels(MemoryAnnotations):
     """`backend.ports.labels.Labels`. The switches are in `MemoryProjects`."""
 
     def version(self) -> str:
@@ -79,7 +80,8 @@ class MemoryLabels(MemoryProjects):
 
     def untouched(self, project_id: int) -> tuple[int, int]:
         found = self._get(project_id)
-        free = set(found.tasks) - {p.task_id for p in found.predictions.values()}
+        busy = {p.task_id for p in found.predictions.values()} | {s.task_id for s in self.annotations.values()}
+        free = set(found.tasks) - busy
         return len(free), max(free, default=0)
 
     def changed_tasks(self, project_id: int, variables: Sequence[str], *, since: datetime) -> Iterator[Task]:

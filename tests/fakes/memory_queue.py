@@ -19,7 +19,8 @@ class Message:
     """One queue message: the name of a work function of `backend.worker` and its arguments."""
 
     id: str
-    work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back", "batch_step", "check_project"
+    work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back", "batch_step", "check_project",
+    # "look_at_annotations", "catch_up"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -34,6 +35,7 @@ class MemoryQueue:
         self.reachable = True
         self.worker_count = 1
         self.checked: set[int] = set()  # projects that were compared with Label Studio lately
+        self.caught_up: set[int] = set()  # projects whose annotations were read lately
         self.comparisons: dict[int, datetime] = {}  # when the last of a project began
         self.working: set[str] = set()  # messages that somebody is at
         self.started_with: list[Mapping[str, str]] = []  # what each worker tells of its settings
@@ -83,6 +85,15 @@ class MemoryQueue:
         if project_id not in self.checked:
             self.checked.add(project_id)
             self._enqueue("check_project", project_id, interactive=False)
+
+    def enqueue_annotations(self, project_id: int, task_ids: Sequence[int], annotation_ids: Sequence[int]) -> None:
+        self._enqueue("look_at_annotations", project_id, list(task_ids), list(annotation_ids))
+
+    def enqueue_catch_up(self, project_id: int) -> None:
+        self.ping()
+        if project_id not in self.caught_up:
+            self.caught_up.add(project_id)
+            self._enqueue("catch_up", project_id, interactive=False)
 
     def checked_at(self, project_id: int) -> datetime | None:
         self.ping()
