@@ -76,6 +76,17 @@ class QueueCases:
             queue.enqueue_chunk(1, [1, 2], interactive=False)
         assert queue.depth()["bulk"] == 2
 
+    def test_annotations_are_looked_at_each_time_they_are_named(self, queue: Queue) -> None:
+        for _ in range(2):
+            queue.enqueue_annotations(1, [1], [])
+        queue.enqueue_annotations(1, [], [5, 6])
+        assert queue.depth() == {"interactive": 3, "bulk": 0}
+
+    def test_one_catching_up_of_a_project_in_a_while(self, queue: Queue) -> None:
+        for project_id in (1, 2, 1):
+            queue.enqueue_catch_up(project_id)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
+
     def test_one_message_for_reading_on_waits_at_a_time(self, queue: Queue) -> None:
         for _ in range(3):
             queue.enqueue_enlisting(1, None)

@@ -295,17 +295,8 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        for name in (
-            "store",
-            "queue",
-            "labels",
-            "projects",
-            "jobs",
-            "predictor",
-            "same_settings",
-            "caller",
-            "verifier",
-        ):
+        shared = ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller", "verifier")
+        for name in shared:
             setattr(parts, name, getattr(self, name))
         vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
         return parts

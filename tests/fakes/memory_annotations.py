@@ -114,4 +114,5 @@ class MemoryAnnotations(MemoryProjects):
                 yield task_id, count
 
     def annotation_total(self, project_id: int) -> int:
-        return sum(n for _, n in self.annotation_counts(project_id))
+        tasks = self._get(project_id).tasks
+        return sum(s.task_id in tasks for s in self.annotations.values())

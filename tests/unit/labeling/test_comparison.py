@@ -110,7 +110,8 @@ def test_controls_of_regions_are_compared_where_both_have_the_region() -> None:
 
 def test_relations_count_for_confirming() -> None:
     config = parse_config(
-        '<View><Text name="t" value="$t"/><Labels name="ner" toName="t"><Label value="PER"/></Labels><Relations/></View>'
+        '<View><Text name="t" value="$t"/><Labels name="ner" toName="t"><Label value="PER"/></Labels>'
+        "<Relations/></View>"
     )
     spans = [
         {"id": str(n), "from_name": "ner", "value": {"start": n, "end": n + 1, "text": "x", "labels": ["PER"]}}

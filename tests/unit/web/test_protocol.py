@@ -220,3 +220,84 @@ class TestMetrics:
         installation.queue.reachable = False
         found = self.read(client)
         assert (found["prelabel_up", "redis"], found["prelabel_up", "database"]) == (0, 1)
+
+
+class TestAnnotations:
+    def body(self, project_id: int, action: str, **content: Any) -> dict[str, Any]:
+        return {"action": action, "project": {"id": project_id, "label_config": CONFIG}, **content}
+
+    @pytest.mark.parametrize(
+        ("action", "content", "arguments"),
+        [
+            ("ANNOTATION_CREATED", {"annotation": {"id": 5, "task": 7}, "task": {"id": 7, "data": {}}}, ([7], [5])),
+            ("ANNOTATION_UPDATED", {"annotation": {"id": 5, "task": 7}}, ([7], [5])),
+            (
+                "ANNOTATIONS_CREATED",
+                {"annotation": [{"id": 5, "task": 7}, {"id": 6, "task": 8}], "task": [{"id": 7}, {"id": 8}]},
+                ([7, 8], [5, 6]),
+            ),
+            ("ANNOTATIONS_DELETED", {"annotations": [{"id": 5}, {"id": 6}]}, ([], [5, 6])),
+        ],
+    )
+    def test_ids_are_queued(
+        self,
+        client: FlaskClient,
+        installation: Installation,
+        action: str,
+        content: dict[str, Any],
+        arguments: tuple[list[int], list[int]],
+    ) -> None:
+        project_id, _ = installation.project("good")
+        installation.projects.remember(project_id, CONFIG)
+        assert client.post("/webhook", json=self.body(project_id, action, **content)).status_code == 201
+        (message,) = installation.queue.messages
+        assert (message.work, message.arguments) == ("look_at_annotations", (project_id, *arguments))
+        assert installation.store.event_counts(project_id) == {action: 1}
+
+    def test_a_submitted_annotation_is_compared(self, client: FlaskClient, installation: Installation) -> None:
+        project_id, (task_id,) = installation.project("good")
+        installation.run(project_id)
+        region = {"id": "a", "from_name": "sentiment", "to_name": "text", "type": "choices"}
+        made = installation.labels.annotate(task_id, [{**region, "value": {"choices": ["negative"]}}])
+        content = {"annotation": {"id": made, "task": task_id, "result": "of no interest"}}
+        client.post("/webhook", json=self.body(project_id, "ANNOTATION_CREATED", **content))
+        installation.work_off()
+        (found,) = installation.store.verifications(project_id)
+        assert (found.annotation_id, found.outcome) == (made, "corrected")
+        installation.labels.delete_annotation(made)
+        client.post("/webhook", json=self.body(project_id, "ANNOTATIONS_DELETED", annotations=[{"id": made}]))
+        installation.work_off()
+        assert list(installation.store.verifications(project_id)) == []
+
+    def test_many_are_left_to_the_catching_up(self, client: FlaskClient, installation: Installation) -> None:
+        project_id, _ = installation.project("good")
+        installation.projects.remember(project_id, CONFIG)
+        many = [{"id": n} for n in range(1, 50_000)]
+        client.post("/webhook", json=self.body(project_id, "ANNOTATIONS_DELETED", annotations=many))
+        assert [m.work for m in installation.queue.messages] == ["catch_up"]
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {},
+            {"annotation": None},
+            {"annotation": 1.5, "task": "7"},
+            {"annotation": {"id": "5", "task": []}},
+            {"annotations": "abc", "tasks": {"id": -1}},
+            {"annotation": [[{"id": 5}]], "task": [None, True]},
+        ],
+    )
+    def test_what_names_nothing_queues_nothing(
+        self, client: FlaskClient, installation: Installation, content: dict[str, Any]
+    ) -> None:
+        project_id, _ = installation.project("good")
+        installation.projects.remember(project_id, CONFIG)
+        body = self.body(project_id, "ANNOTATION_CREATED", **content)
+        assert client.post("/webhook", json=body).status_code == 201
+        assert not installation.queue.messages
+
+    def test_of_an_unknown_project_nothing_is_looked_at(self, client: FlaskClient, installation: Installation) -> None:
+        body = self.body(77, "ANNOTATION_CREATED", annotation={"id": 5, "task": 7})
+        assert client.post("/webhook", json=body).status_code == 201
+        assert not installation.queue.messages
+        assert installation.store.event_counts(77) == {"ANNOTATION_CREATED": 1}
