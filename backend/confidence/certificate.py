@@ -91,7 +91,9 @@ class Refusal:
     audited: int
     errors: int  # wrong predictions among `audited`
     at_least: int | None = None  # so many, all of them right, before anything is certified
-    for_half: int | None = None  # so many, with errors as so far, before half of the tasks are; None: unknown or never
+    for_half: int | None = (
+        None  # so many, with errors as so far, before half of the tasks are; None: not known, or never
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,7 @@ def certify(
     audit: Sequence[Audited],
     unseen: Sequence[float | None],
     *,
+    waiting: Sequence[float | None] = (),
     checked: Sequence[float | None] = (),
     max_error: float = 0.05,
     confidence: float = 0.95,
@@ -123,14 +126,14 @@ def certify(
 ) -> Certificate | Refusal:
     """Find the lowest threshold that can be certified.
 
-    `audit` are the random draws with a label, `unseen` the scores of the tasks that nobody has looked at, `checked`
-    those of tasks that people labelled and that were not drawn at random: they prove nothing. Together they are the
-    project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit without its own. Raises
-    `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
+    `audit` are the random draws with a label, `waiting` the scores of those that have none yet, and are left to people;
+    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `unseen` those
+    of all others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score
+    by a fit without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
     """
     risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
-    project = _Project(audit, [*unseen, *checked])
+    project = _Project(audit, [*unseen, *waiting, *checked])
     why = _unusable(audit, project, cross_fitted=cross_fitted)
     if why is not None:
         at_least = sample_size(0, max_error, goal.confidence) if why == "no audit" else None
@@ -144,7 +147,7 @@ def certify(
         threshold=passed.threshold,
         tasks=project.tasks,
         accepted=len(accepted),
-        to_check=len(unseen) - len(accepted),
+        to_check=len(unseen) + len(waiting) - len(accepted),
         audited=len(audit),
         audited_above=_from(project.audited, passed.threshold),
         errors=passed.errors,
@@ -218,15 +221,24 @@ def _refused(project: _Project, goal: _Goal) -> Refusal:
     few = project.labels < sample_size(0, goal.max_error, goal.confidence)
     first = project.seen(next(_thresholds(project, goal)), goal.error_of)
     at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
-    half = math.ceil(project.tasks / 2)
-    seen = project.seen(project.scores[-half], goal.error_of) if half <= len(project.scores) else None
-    enough = _labels_at_rate(seen, goal) if seen else None
     return Refusal(
         why="too few labels" if few else "too many errors",
         **project.counts(),
         at_least=at_least,
-        for_half=max(at_least, _further(seen, enough)) if seen and enough else None,
+        for_half=_for_half(project, goal, at_least),
     )
+
+
+def _for_half(project: _Project, goal: _Goal, at_least: int) -> int | None:
+    half = math.ceil(project.tasks / 2)
+    if half > len(project.scores):
+        return None
+    seen = project.seen(project.scores[-half], goal.error_of)
+    enough = _labels_at_rate(seen, goal)
+    if enough is None:
+        return None
+    further, left = max(at_least, _further(seen, enough)), project.tasks - project.labels
+    return further if further <= left or not left else None  # a file may hold nothing but the audit
 
 
 def _labels_at_rate(seen: _Seen, goal: _Goal) -> int | None:

@@ -64,7 +64,9 @@ class Marked:
     more_traps: int  # how many of them are traps
 
 
-def smallest_exam(poor: float = POOR, good: float = GOOD, *, mistake: float = MISTAKE, power: float = POWER) -> PassMark:
+def smallest_exam(
+    poor: float = POOR, good: float = GOOD, *, mistake: float = MISTAKE, power: float = POWER
+) -> PassMark:
     """The fewest questions that tell a `poor` annotator from a `good` one, and the pass mark.
 
     Raises `ValueError` where `poor` is not below `good`, or no practical number tells them apart.
@@ -73,7 +75,7 @@ def smallest_exam(poor: float = POOR, good: float = GOOD, *, mistake: float = MI
         raise ValueError("the poor share of right answers must be below the good one")
     checked_share(mistake)
     for questions in range(1, _MOST_QUESTIONS + 1):
-        right = _mark(questions, poor, mistake)
+        right = _pass_mark(questions, poor, mistake)
         if 1 - at_most(right - 1, questions, good) >= checked_share(power):
             return PassMark(questions=questions, right=right)
     raise ValueError(f"{_MOST_QUESTIONS:,} questions do not tell {poor} from {good}")
@@ -91,12 +93,12 @@ def exam(questions: int, traps: int) -> Exam:
     least, least_traps = smallest_exam(), smallest_exam(POOR_ON_TRAPS)
     overall = least
     if questions >= least.questions:
-        overall = PassMark(questions=questions, right=_mark(questions, POOR, MISTAKE))
+        overall = PassMark(questions=questions, right=_pass_mark(questions, POOR, MISTAKE))
     if not traps:
         return Exam(overall=overall, traps=None)
     if traps >= least_traps.questions:
-        return Exam(overall=overall, traps=PassMark(questions=traps, right=_mark(traps, POOR_ON_TRAPS, MISTAKE)))
-    right = next(right for right in range(traps, -1, -1) if at_most(right - 1, traps, GOOD) <= MISTAKE)
+        return Exam(overall=overall, traps=PassMark(questions=traps, right=_pass_mark(traps, POOR_ON_TRAPS, MISTAKE)))
+    right = next(right for right in range(traps, -1, -1) if round(at_most(right - 1, traps, GOOD), 12) <= MISTAKE)
     return Exam(overall=overall, traps=PassMark(questions=traps, right=right))
 
 
@@ -138,9 +140,9 @@ def _too_many_wrong(right: int, answered: int, passed: PassMark, poor: float) ->
     """Whether a pass is out of reach. More answers than questions were planned have a mark of their own."""
     if answered <= passed.questions:
         return answered - right > passed.questions - passed.right
-    return right < max(passed.right, _mark(answered, poor, MISTAKE))
+    return right < max(passed.right, _pass_mark(answered, poor, MISTAKE))
 
 
-def _mark(questions: int, poor: float, mistake: float) -> int:
+def _pass_mark(questions: int, poor: float, mistake: float) -> int:
     """The fewest right answers that a poor annotator gives by luck at most at `mistake`; may be above `questions`."""
     return next(right for right in range(questions + 2) if 1 - at_most(right - 1, questions, poor) <= mistake)

@@ -1,0 +1,190 @@
+"""`prelabel certify`: which predictions may be accepted unseen, and what is promised of the labels then."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from backend.audit_file import AuditFile, read_audit_file
+from backend.cli_common import JsonOption
+from backend.cli_show import line, out, print_json
+from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:  # also refuses NaN
+        raise typer.BadParameter(f"{text!r} is not a number between 0 and 1, such as 0.05 for 5 %")
+    return share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be promised."""
+
+    max_error: float
+    confidence: float
+    error_of: ErrorOf
+
+    @property
+    def in_words(self) -> str:
+        return f"at most {per_cent(self.max_error)} wrong, {per_cent(self.confidence)} sure"
+
+
+def certify_command(
+    file: Annotated[
+        Path,
+        typer.Option(
+            help="A CSV file with the columns prediction, confidence and gold, one row a task.", metavar="FILE"
+        ),
+    ],
+    max_error: Annotated[
+        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=_share)
+    ] = 0.05,
+    confidence: Annotated[
+        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=_share)
+    ] = 0.95,
+    error_of: Annotated[
+        ErrorOf, typer.Option(help="Wrong labels as a share of all tasks, or of those from the threshold on.")
+    ] = ErrorOf.ALL,
+    cross_fitted: Annotated[
+        bool,
+        typer.Option("--cross-fitted", help="Confidences were fitted on the audit, each without its own row's gold."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which predictions may be accepted unseen, and how many a person must check, with the bound.
+
+    Rows with gold count as the random audit, or those of them whose column "audit" is true. Exit code 1: nothing may
+    be accepted.
+    """
+    asked = Asked(max_error=max_error, confidence=confidence, error_of=error_of)
+    found = read_audit_file(file)
+    verdict = certify(
+        found.audit,
+        found.unseen,
+        waiting=found.waiting,
+        checked=found.checked,
+        max_error=max_error,
+        confidence=confidence,
+        error_of=error_of,
+        cross_fitted=cross_fitted,
+    )
+    notes = _notes(found)
+    if as_json:
+        print_json({"file": str(file), **verdict_as_json(verdict, asked), "notes": notes})
+    else:
+        show_verdict(verdict, asked)
+        for note in notes:
+            line(note)
+    if isinstance(verdict, Refusal):
+        raise typer.Exit(1)
+
+
+def verdict_as_json(verdict: Certificate | Refusal, asked: Asked) -> dict[str, Any]:
+    """A flat object: what was asked, and all figures; what is not known is null."""
+    given = {"max_error": asked.max_error, "confidence": asked.confidence, "error_of": asked.error_of.value}
+    if isinstance(verdict, Certificate):
+        return {"certified": True, **given, **asdict(verdict), "saved": verdict.saved}
+    return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict, asked)}
+
+
+def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
+    """The promise first, then what it rests on; or why there is none, and the next step."""
+    if isinstance(verdict, Refusal):
+        line(f"Not certified ({asked.in_words}): {reason(verdict, asked)}")
+        return
+    line(_promise(verdict, asked))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    labelled = verdict.tasks - verdict.accepted - verdict.to_check
+    table.add_row("accept unseen", f"{verdict.accepted:,}", f"confidence {verdict.threshold:.4g} or more")
+    table.add_row("people check", f"{verdict.to_check:,}", "all others")
+    table.add_row("labelled already", f"{labelled:,}", f"{verdict.audited:,} of them in the random audit")
+    table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
+    if verdict.wrong_of_accepted is not None:
+        expected = f"by their confidences {verdict.expected_errors:,.1f} of them"
+        table.add_row("wrong if accepted", "", f"at most {per_cent(verdict.wrong_of_accepted)} of these; {expected}")
+    out.print(table)
+
+
+def reason(refusal: Refusal, asked: Asked) -> str:
+    """Why, and what to do next: a sentence or two."""
+    if refusal.why == "no audit":
+        return (
+            "there is no random audit, and what people verified in another order says nothing about the tasks that "
+            f"nobody looked at. Have {refusal.at_least:,} tasks or more, drawn at random, labelled by people who do "
+            "not see the prediction."
+        )
+    if refusal.why == "labels used in fitting":
+        return (
+            "the confidences were fitted on the audit's own labels, which makes them look better than they are. Fit "
+            "without these, or say that each was left out of its own fit (cross-fitted)."
+        )
+    if refusal.why == "no scores":
+        return "no prediction has a confidence, so that nothing says which to accept. Have the tasks scored first."
+    if refusal.why == "not random":
+        return (
+            f"the {refusal.audited:,} labelled tasks cannot be a random audit, for their confidences are not spread "
+            "like those of the others. Have what was drawn at random labelled to the end, and tell it apart from what "
+            "people verified otherwise."
+        )
+    return _too_little(refusal)
+
+
+def _too_little(refusal: Refusal) -> str:
+    labels = f"{refusal.audited:,} label{'' if refusal.audited == 1 else 's'}"
+    what = "too few" if refusal.why == "too few labels" else "too few for so many errors"
+    told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction, are {what}. "
+    left = refusal.tasks - refusal.audited
+    if left and (refusal.at_least or 0) > left:
+        return f"{told}It would take {refusal.at_least:,} more at least, and {left:,} tasks are left: have people check them."
+    told += (
+        f"It takes {refusal.at_least:,} more at least, drawn at random, with no further error among the most confident"
+    )
+    if refusal.for_half is None:
+        return f"{told}; with errors as so far half of the tasks cannot be accepted, however many are labelled."
+    return f"{told}; with errors as so far about {refusal.for_half:,} more to accept half of the tasks."
+
+
+def _promise(verdict: Certificate, asked: Asked) -> str:
+    whole = f"all {verdict.tasks:,} labels" if asked.error_of is ErrorOf.ALL else "the labels from the threshold on"
+    told = f"{per_cent(asked.confidence)} sure: at most {per_cent(asked.max_error)} of {whole} are wrong"
+    if not verdict.accepted:
+        return f"{told}; but nothing is left that could be accepted unseen."
+    others = f" and people check {verdict.to_check:,}" if verdict.to_check else ""
+    return f"{told} when {verdict.accepted:,} predictions ({per_cent(verdict.saved)}) are accepted unseen{others}."
+
+
+def _evidence(verdict: Certificate, asked: Asked) -> str:
+    above = f"of {verdict.audited_above:,} audited with that confidence"
+    of = "all labels" if asked.error_of is ErrorOf.ALL else "these labels"
+    return f"{above}: by Clopper and Pearson at most {per_cent(verdict.bound)} of {of}"
+
+
+def _notes(found: AuditFile) -> list[str]:
+    notes = []
+    if found.all_gold_is_audit and found.audit:
+        notes.append(
+            f"All {len(found.audit):,} rows with gold are taken as drawn at random; the promise holds only if they "
+            'were (a column "audit", true or false, tells which).'
+        )
+    if found.waiting:
+        notes.append(
+            f"{len(found.waiting):,} rows of the audit have no gold yet; the promise takes it that any may lack it."
+        )
+    return notes
+
+
+def per_cent(share: float) -> str:
+    return f"{round(100 * share, 2 if share < 0.99 else 6):g} %"
