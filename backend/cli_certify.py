@@ -113,7 +113,7 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
     table.add_row("labelled already", f"{labelled:,}", f"{verdict.audited:,} of them in the random audit")
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
     if verdict.wrong_of_accepted is not None:
-        expected = f"by their confidences {verdict.expected_errors:,.1f} of them"
+        expected = f"{verdict.expected_errors:,.1f} by their confidences"
         table.add_row("wrong if accepted", "", f"at most {per_cent(verdict.wrong_of_accepted)} of these; {expected}")
     out.print(table)
 
@@ -148,7 +148,7 @@ def _too_little(refusal: Refusal) -> str:
     told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction, are {what}. "
     left = refusal.tasks - refusal.audited
     if left and (refusal.at_least or 0) > left:
-        return f"{told}It would take {refusal.at_least:,} more at least, and {left:,} tasks are left: have people check them."
+        return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."
     told += (
         f"It takes {refusal.at_least:,} more at least, drawn at random, with no further error among the most confident"
     )
@@ -167,9 +167,8 @@ def _promise(verdict: Certificate, asked: Asked) -> str:
 
 
 def _evidence(verdict: Certificate, asked: Asked) -> str:
-    above = f"of {verdict.audited_above:,} audited with that confidence"
-    of = "all labels" if asked.error_of is ErrorOf.ALL else "these labels"
-    return f"{above}: by Clopper and Pearson at most {per_cent(verdict.bound)} of {of}"
+    of = "all" if asked.error_of is ErrorOf.ALL else "these"
+    return f"of {verdict.audited_above:,} audited there: at most {per_cent(verdict.bound)} of {of} labels"
 
 
 def _notes(found: AuditFile) -> list[str]:

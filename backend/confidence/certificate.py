@@ -32,14 +32,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from typing import Literal
 
-from backend.confidence.intervals import checked_share, sample_size, upper_bound
+from backend.confidence.intervals import checked_share, sample_size, sample_size_at, upper_bound
 from backend.confidence.random_draw import can_be_random
 
 _PARTS = 20  # of the tasks, each a threshold under ACCEPTED
-_MOST_LABELS = 100_000  # more are nothing to ask for
 
 
 class ErrorOf(Enum):
@@ -234,21 +232,11 @@ def _for_half(project: _Project, goal: _Goal, at_least: int) -> int | None:
     if half > len(project.scores):
         return None
     seen = project.seen(project.scores[-half], goal.error_of)
-    enough = _labels_at_rate(seen, goal)
+    enough = sample_size_at(seen.errors, seen.of, goal.max_error, goal.confidence)
     if enough is None:
         return None
     further, left = max(at_least, _further(seen, enough)), project.tasks - project.labels
     return further if further <= left or not left else None  # a file may hold nothing but the audit
-
-
-def _labels_at_rate(seen: _Seen, goal: _Goal) -> int | None:
-    """The smallest sample that certifies if it has errors at the rate that was `seen`."""
-    if not seen.of:
-        return None
-    most = int(_MOST_LABELS * goal.max_error)
-    sizes = partial(sample_size, max_rate=goal.max_error, confidence=goal.confidence)
-    errors = bisect_left(range(most), True, key=lambda errors: sizes(errors) * seen.errors <= errors * seen.of)
-    return sizes(errors) if errors < most else None
 
 
 def _further(seen: _Seen, labels: int) -> int:

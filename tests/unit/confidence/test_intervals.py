@@ -17,6 +17,7 @@ from backend.confidence.intervals import (
     compare_paired,
     lower_bound,
     sample_size,
+    sample_size_at,
     upper_bound,
     wilson,
 )
@@ -171,3 +172,12 @@ def test_the_same_answers_win_nothing() -> None:
 def test_more_labels_are_needed_for_more_errors() -> None:
     sizes = [sample_size(errors, 0.05) for errors in range(6)]
     assert all(less < more for less, more in pairwise(sizes))
+
+
+@pytest.mark.parametrize(
+    ("errors", "of", "size"),
+    [(0, 40, 59), (1, 100, 93), (2, 100, 181), (5, 100, None), (6, 100, None), (0, 0, None), (1, 1, None)],
+)
+def test_the_sample_that_is_enough_at_a_rate_of_errors(errors: int, of: int, size: int | None) -> None:
+    """At 2 % 124 and 153 labels may have 2 and 3 errors, and are to be expected to have more."""
+    assert sample_size_at(errors, of, 0.05) == size
