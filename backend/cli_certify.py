@@ -78,7 +78,7 @@ def certify_command(
         error_of=error_of,
         cross_fitted=cross_fitted,
     )
-    notes = _notes(found)
+    notes = _notes(found, cross_fitted=cross_fitted)
     if as_json:
         print_json({"file": str(file), **verdict_as_json(verdict, asked), "notes": notes})
     else:
@@ -128,16 +128,17 @@ def reason(refusal: Refusal, asked: Asked) -> str:
         )
     if refusal.why == "labels used in fitting":
         return (
-            "the confidences were fitted on the audit's own labels, which makes them look better than they are. Fit "
-            "without these, or say that each was left out of its own fit (cross-fitted)."
+            "the confidences were fitted on the audit's own labels, which makes them look better than they are. Have "
+            f"{refusal.at_least:,} more tasks or more, drawn at random, labelled and not used in fitting, or say that "
+            "each was left out of its own fit (cross-fitted)."
         )
     if refusal.why == "no scores":
         return "no prediction has a confidence, so that nothing says which to accept. Have the tasks scored first."
     if refusal.why == "not random":
         return (
             f"the {refusal.audited:,} labelled tasks cannot be a random audit, for their confidences are not spread "
-            "like those of the others. Have what was drawn at random labelled to the end, and tell it apart from what "
-            "people verified otherwise."
+            "like those of the others. Have all that was drawn at random labelled, and tell it apart from what people "
+            "verified otherwise."
         )
     return _too_little(refusal)
 
@@ -171,8 +172,11 @@ def _evidence(verdict: Certificate, asked: Asked) -> str:
     return f"of {verdict.audited_above:,} audited there: at most {per_cent(verdict.bound)} of {of} labels"
 
 
-def _notes(found: AuditFile) -> list[str]:
+def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
     notes = []
+    fitted = sum(row.fitted for row in found.audit)
+    if fitted and not cross_fitted:
+        notes.append(f"{fitted:,} rows of the audit were used in fitting and prove nothing (see --cross-fitted).")
     if found.all_gold_is_audit and found.audit:
         notes.append(
             f"All {len(found.audit):,} rows with gold are taken as drawn at random; the promise holds only if they "

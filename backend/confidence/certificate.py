@@ -20,9 +20,9 @@ twentieth of the tasks, from the first that is expected to leave enough of the a
 one score are accepted or left together.
 
 **What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell),
-whose tasks did not all have the same chance, or whose people saw the prediction. Scores fitted on the audit's labels,
-unless each audited task was scored by a fit without its own (cross-fitting): with `cross_fitted` that is trusted, at
-half the risk.
+whose tasks did not all have the same chance, or whose people saw the prediction. Labels that the scores were fitted
+on: they are left out, unless each audited task was scored by a fit without its own (cross-fitting): with `cross_fitted`
+that is trusted, at half the risk.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Audited:
 
     score: float | None  # in [0, 1]; None: not known, and never accepted
     right: bool  # the prediction was what the person said
-    fitted: bool = False  # its label was used in fitting the scores
+    fitted: bool = False  # its label was used in fitting the scores: without cross-fitting it proves nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Certificate:
     tasks: int
     accepted: int  # unseen
     to_check: int  # by a person
-    audited: int
+    audited: int  # and not left out
     audited_above: int  # from the threshold on
     errors: int  # wrong predictions among `audited_above`
     bound: float  # Clopper-Pearson at the threshold, at most `max_error`, which is what is promised
@@ -88,10 +88,8 @@ class Refusal:
     tasks: int
     audited: int
     errors: int  # wrong predictions among `audited`
-    at_least: int | None = None  # so many, all of them right, before anything is certified
-    for_half: int | None = (
-        None  # so many, with errors as so far, before half of the tasks are; None: not known, or never
-    )
+    at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
+    for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +129,12 @@ def certify(
     """
     risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
-    project = _Project(audit, [*unseen, *waiting, *checked])
-    why = _unusable(audit, project, cross_fitted=cross_fitted)
+    usable = [row for row in audit if cross_fitted or not row.fitted]
+    left_out = [row.score for row in audit if row.fitted and not cross_fitted]
+    project = _Project(usable, [*unseen, *waiting, *checked, *left_out])
+    why = _unusable(project, left_out)
     if why is not None:
-        at_least = sample_size(0, max_error, goal.confidence) if why == "no audit" else None
+        at_least = None if project.labels else sample_size(0, max_error, goal.confidence)
         return Refusal(why=why, **project.counts(), at_least=at_least)
     passed = _last_passed(project, goal)
     if passed is None:
@@ -146,7 +146,7 @@ def certify(
         tasks=project.tasks,
         accepted=len(accepted),
         to_check=len(unseen) + len(waiting) - len(accepted),
-        audited=len(audit),
+        audited=project.labels,
         audited_above=_from(project.audited, passed.threshold),
         errors=passed.errors,
         bound=upper_bound(passed.errors, passed.of, goal.confidence),
@@ -180,11 +180,9 @@ class _Project:
         )
 
 
-def _unusable(audit: Sequence[Audited], project: _Project, *, cross_fitted: bool) -> Why | None:
-    if not audit:
-        return "no audit"
-    if not cross_fitted and any(row.fitted for row in audit):
-        return "labels used in fitting"
+def _unusable(project: _Project, left_out: Sequence[float | None]) -> Why | None:
+    if not project.labels:
+        return "labels used in fitting" if left_out else "no audit"
     if not project.scores:
         return "no scores"
     return None if project.random else "not random"

@@ -106,24 +106,19 @@ def mark(answers: Sequence[GoldenAnswer], asked: Exam) -> Marked:
     """The verdict on one annotator: `answers` has each golden question once, the first answer to it."""
     on_traps = [answer.right for answer in answers if answer.trap]
     right, caught = sum(answer.right for answer in answers), sum(on_traps)
-    more = max(0, asked.overall.questions - len(answers))
-    more_traps = max(0, asked.traps.questions - len(on_traps)) if asked.traps else 0
-    more = max(more, more_traps)
     wrong = _too_many_wrong(right, len(answers), asked.overall, POOR)
     missed = asked.traps is not None and _too_many_wrong(caught, len(on_traps), asked.traps, POOR_ON_TRAPS)
+    more = more_traps = 0
+    if not wrong and not missed:
+        more_traps = max(0, asked.traps.questions - len(on_traps)) if asked.traps else 0
+        more = max(more_traps, asked.overall.questions - len(answers))
     told = [f"{right} of {len(answers)} golden questions right"]
-    if on_traps:
-        told.append(f"{caught} of {len(on_traps)} wrong predictions noticed")
-    if wrong or missed:
-        verdict: Literal["pass", "fail", "not enough yet"] = "fail"
-        told.append("accepts what is shown" if missed else "too many wrong answers")
-    elif more:
-        verdict = "not enough yet"
+    told += [f"{caught} of {len(on_traps)} wrong predictions noticed"] if on_traps else []
+    told += ["accepts what is shown"] if missed else ["too many wrong answers"] if wrong else []
+    if more:
         told.append(f"{more} more needed" + (f", {more_traps} of them with a wrong prediction" if more_traps else ""))
-    else:
-        verdict = "pass"
     return Marked(
-        verdict=verdict,
+        verdict="fail" if wrong or missed else "not enough yet" if more else "pass",
         because="; ".join(told) + ".",
         answered=len(answers),
         right=right,
@@ -131,8 +126,8 @@ def mark(answers: Sequence[GoldenAnswer], asked: Exam) -> Marked:
         traps=len(on_traps),
         caught=caught,
         catch_rate=clopper_pearson(caught, len(on_traps)) if on_traps else None,
-        more=0 if verdict == "fail" else more,
-        more_traps=0 if verdict == "fail" else more_traps,
+        more=more,
+        more_traps=more_traps,
     )
 
 

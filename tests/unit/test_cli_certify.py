@@ -118,6 +118,7 @@ def test_confidences_that_were_fitted_on_the_audit(prelabel: Run, write: Write) 
     code, out, _ = prelabel("certify", "--file", file)
     assert code == 1
     assert "fitted on the audit's own labels" in out
+    assert "100 rows of the audit were used in fitting and prove nothing" in out
     code, out, _ = prelabel("certify", "--file", file, "--cross-fitted", "--json")
     assert (code, json.loads(out)["bound"]) == (0, pytest.approx(1 - 0.025 ** (1 / 100)))
 

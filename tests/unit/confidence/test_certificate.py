@@ -127,9 +127,18 @@ def test_one_label() -> None:
     assert (wrong.at_least, wrong.for_half) == (92, None)
 
 
-def test_labels_used_in_fitting_are_refused_or_cross_fitted_at_half_the_risk() -> None:
-    rows = [Audited(score=0.9, right=True, fitted=place == 0) for place in range(71)]
-    assert refused(certify(rows, [0.9] * 500)).why == "labels used in fitting"
+def test_labels_used_in_fitting_prove_nothing() -> None:
+    rows = [Audited(score=0.9, right=True, fitted=place < 20) for place in range(79)]
+    found = granted(certify(rows, [0.9] * 500))
+    assert (found.audited, found.tasks, found.accepted, found.to_check) == (59, 579, 500, 0)
+    few = refused(certify(rows[:-1], [0.9] * 500))
+    assert (few.why, few.audited, few.at_least) == ("too few labels", 58, 1)
+    none = refused(certify(rows[:20], [0.9] * 500))
+    assert (none.why, none.audited, none.at_least) == ("labels used in fitting", 0, 59)
+
+
+def test_cross_fitted_labels_count_at_half_the_risk() -> None:
+    rows = [Audited(score=0.9, right=True, fitted=True)] * 71
     few = refused(certify(rows, [0.9] * 500, cross_fitted=True))
     assert (few.why, few.at_least) == ("too few labels", 1)  # 0.95 ** 72 is the first below 0.025
     assert granted(certify([*rows, rows[0]], [0.9] * 500, cross_fitted=True)).accepted == 500
