@@ -11,6 +11,7 @@ each answer would let the poor ones pass by luck; whoever cannot pass any more h
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -140,4 +141,4 @@ def _too_many_wrong(right: int, answered: int, passed: PassMark, poor: float) ->
 
 def _pass_mark(questions: int, poor: float, mistake: float) -> int:
     """The fewest right answers that a poor annotator gives by luck at most at `mistake`; may be above `questions`."""
-    return next(right for right in range(questions + 2) if 1 - at_most(right - 1, questions, poor) <= mistake)
+    return bisect_left(range(questions + 1), True, key=lambda right: 1 - at_most(right - 1, questions, poor) <= mistake)

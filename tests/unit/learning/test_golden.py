@@ -32,8 +32,7 @@ def test_the_poor_hardly_pass_and_the_good_mostly(poor: float, good: float) -> N
 
 
 @pytest.mark.parametrize(("poor", "good"), [(0.9, 0.9), (0.95, 0.75), (0.0, 0.9), (0.5, 1.0), (0.9, 0.9001)])
-def test_what_cannot_be_told_apart_is_refused(poor: float, good: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.learning.golden._MOST_QUESTIONS", 60)
+def test_what_cannot_be_told_apart_is_refused(poor: float, good: float) -> None:
     with pytest.raises(ValueError, match=r"below|between|tell"):
         smallest_exam(poor, good)
 
