@@ -12,6 +12,7 @@ import typer
 from backend import __version__
 from backend.cli_agents import agents_app
 from backend.cli_audit import audit_app
+from backend.cli_certify import certify_command
 from backend.cli_common import JsonOption, ProjectOption, number, open_parts, warn
 from backend.cli_config import config_command
 from backend.cli_jobs import jobs_app
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(agents_app, name="agents", short_help="Register agents, try them, choose one.")
 app.add_typer(audit_app, name="audit", short_help="The blind audit of a project.")
+app.command("certify", short_help="What may be accepted unseen.")(certify_command)
 app.command("config", short_help="What of a labeling config would be answered.")(config_command)
 app.command("read", short_help="Read recorded replies as the service does.")(read_command)
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)

@@ -49,6 +49,7 @@ from backend.services.auditing import Auditing
 from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
+from backend.services.certifying import Certifying
 from backend.services.chunks import ChunkWorker
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
@@ -491,6 +492,10 @@ class Parts:
         """A job in numbers, with what it cost."""
         agent = self.agent_of(self.store.project(job.project_id), job.agent)
         return summary(self.store, job, lambda usage: self.cost(agent.model, usage, agent))
+
+    @cached_property
+    def certifying(self) -> Certifying:
+        return Certifying(store=self.store, labels=self.labels)
 
     @cached_property
     def reports(self) -> Reports:

@@ -239,6 +239,16 @@ class LabelStudioApi(AnnotationReading):
     def delete_prediction(self, prediction_id: int) -> None:
         self._call("DELETE", f"/api/predictions/{prediction_id}")
 
+    def accept_predictions(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
+        action = {"id": "predictions_to_annotations", "project": project_id}
+        for start in range(0, len(task_ids), PAGE_SIZE):
+            included = list(task_ids[start : start + PAGE_SIZE])
+            body = {"model_version": version, "selectedItems": {"all": False, "included": included}}
+            self._call("POST", "/api/dm/actions", params=action, json=body)
+
+    def delete_annotation(self, annotation_id: int) -> None:
+        self._call("DELETE", f"/api/annotations/{annotation_id}/")
+
     def fast_import(self, project_id: int) -> bool | None:
         """Told from how the import words its refusal of a task that cannot exist; nothing is written."""
         probe = [{"task": -1, "result": [], "model_version": "probe"}]

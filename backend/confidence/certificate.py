@@ -20,9 +20,9 @@ twentieth of the tasks, from the first that is expected to leave enough of the a
 one score are accepted or left together.
 
 **What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell),
-whose tasks did not all have the same chance, or whose people saw the prediction. Scores fitted on the audit's labels,
-unless each audited task was scored by a fit without its own (cross-fitting): with `cross_fitted` that is trusted, at
-half the risk.
+whose tasks did not all have the same chance, or whose people saw the prediction. Labels that the scores were fitted
+on: they are left out, unless each audited task was scored by a fit without its own (cross-fitting): with `cross_fitted`
+that is trusted, at half the risk.
 """
 
 from __future__ import annotations
@@ -32,14 +32,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from typing import Literal
 
-from backend.confidence.intervals import checked_share, sample_size, upper_bound
+from backend.confidence.intervals import checked_share, sample_size, sample_size_at, upper_bound
 from backend.confidence.random_draw import can_be_random
 
 _PARTS = 20  # of the tasks, each a threshold under ACCEPTED
-_MOST_LABELS = 100_000  # more are nothing to ask for
 
 
 class ErrorOf(Enum):
@@ -55,7 +53,7 @@ class Audited:
 
     score: float | None  # in [0, 1]; None: not known, and never accepted
     right: bool  # the prediction was what the person said
-    fitted: bool = False  # its label was used in fitting the scores
+    fitted: bool = False  # its label was used in fitting the scores: without cross-fitting it proves nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,7 @@ class Certificate:
     tasks: int
     accepted: int  # unseen
     to_check: int  # by a person
-    audited: int
+    audited: int  # and not left out
     audited_above: int  # from the threshold on
     errors: int  # wrong predictions among `audited_above`
     bound: float  # Clopper-Pearson at the threshold, at most `max_error`, which is what is promised
@@ -90,8 +88,8 @@ class Refusal:
     tasks: int
     audited: int
     errors: int  # wrong predictions among `audited`
-    at_least: int | None = None  # so many, all of them right, before anything is certified
-    for_half: int | None = None  # so many, with errors as so far, before half of the tasks are; None: unknown or never
+    at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
+    for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +113,7 @@ def certify(
     audit: Sequence[Audited],
     unseen: Sequence[float | None],
     *,
+    waiting: Sequence[float | None] = (),
     checked: Sequence[float | None] = (),
     max_error: float = 0.05,
     confidence: float = 0.95,
@@ -123,17 +122,19 @@ def certify(
 ) -> Certificate | Refusal:
     """Find the lowest threshold that can be certified.
 
-    `audit` are the random draws with a label, `unseen` the scores of the tasks that nobody has looked at, `checked`
-    those of tasks that people labelled and that were not drawn at random: they prove nothing. Together they are the
-    project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit without its own. Raises
-    `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
+    `audit` are the random draws with a label, `waiting` the scores of those that have none yet, and are left to people;
+    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `unseen` those
+    of all others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score
+    by a fit without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
     """
     risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
-    project = _Project(audit, [*unseen, *checked])
-    why = _unusable(audit, project, cross_fitted=cross_fitted)
+    usable = [row for row in audit if cross_fitted or not row.fitted]
+    left_out = [row.score for row in audit if row.fitted and not cross_fitted]
+    project = _Project(usable, [*unseen, *waiting, *checked, *left_out])
+    why = _unusable(project, left_out)
     if why is not None:
-        at_least = sample_size(0, max_error, goal.confidence) if why == "no audit" else None
+        at_least = None if project.labels else sample_size(0, max_error, goal.confidence)
         return Refusal(why=why, **project.counts(), at_least=at_least)
     passed = _last_passed(project, goal)
     if passed is None:
@@ -144,8 +145,8 @@ def certify(
         threshold=passed.threshold,
         tasks=project.tasks,
         accepted=len(accepted),
-        to_check=len(unseen) - len(accepted),
-        audited=len(audit),
+        to_check=len(unseen) + len(waiting) - len(accepted),
+        audited=project.labels,
         audited_above=_from(project.audited, passed.threshold),
         errors=passed.errors,
         bound=upper_bound(passed.errors, passed.of, goal.confidence),
@@ -179,11 +180,9 @@ class _Project:
         )
 
 
-def _unusable(audit: Sequence[Audited], project: _Project, *, cross_fitted: bool) -> Why | None:
-    if not audit:
-        return "no audit"
-    if not cross_fitted and any(row.fitted for row in audit):
-        return "labels used in fitting"
+def _unusable(project: _Project, left_out: Sequence[float | None]) -> Why | None:
+    if not project.labels:
+        return "labels used in fitting" if left_out else "no audit"
     if not project.scores:
         return "no scores"
     return None if project.random else "not random"
@@ -218,25 +217,24 @@ def _refused(project: _Project, goal: _Goal) -> Refusal:
     few = project.labels < sample_size(0, goal.max_error, goal.confidence)
     first = project.seen(next(_thresholds(project, goal)), goal.error_of)
     at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
-    half = math.ceil(project.tasks / 2)
-    seen = project.seen(project.scores[-half], goal.error_of) if half <= len(project.scores) else None
-    enough = _labels_at_rate(seen, goal) if seen else None
     return Refusal(
         why="too few labels" if few else "too many errors",
         **project.counts(),
         at_least=at_least,
-        for_half=max(at_least, _further(seen, enough)) if seen and enough else None,
+        for_half=_for_half(project, goal, at_least),
     )
 
 
-def _labels_at_rate(seen: _Seen, goal: _Goal) -> int | None:
-    """The smallest sample that certifies if it has errors at the rate that was `seen`."""
-    if not seen.of:
+def _for_half(project: _Project, goal: _Goal, at_least: int) -> int | None:
+    half = math.ceil(project.tasks / 2)
+    if half > len(project.scores):
         return None
-    most = int(_MOST_LABELS * goal.max_error)
-    sizes = partial(sample_size, max_rate=goal.max_error, confidence=goal.confidence)
-    errors = bisect_left(range(most), True, key=lambda errors: sizes(errors) * seen.errors <= errors * seen.of)
-    return sizes(errors) if errors < most else None
+    seen = project.seen(project.scores[-half], goal.error_of)
+    enough = sample_size_at(seen.errors, seen.of, goal.max_error, goal.confidence)
+    if enough is None:
+        return None
+    further, left = max(at_least, _further(seen, enough)), project.tasks - project.labels
+    return further if further <= left or not left else None  # a file may hold nothing but the audit
 
 
 def _further(seen: _Seen, labels: int) -> int:

@@ -11,12 +11,15 @@ the same input gives the same interval.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 from typing import Any
 
 ROUNDS = 2000  # of a bootstrap
+_LARGEST_SAMPLE = 100_000
 _AT_ONCE = 2_000_000  # numbers that are drawn at a time: 16 MB
 
 
@@ -93,6 +96,17 @@ def sample_size(errors: int, max_rate: float, confidence: float = 0.95) -> int:
         middle = (least + enough) // 2
         least, enough = (least, middle) if upper_bound(errors, middle, confidence) <= max_rate else (middle, enough)
     return enough
+
+
+def sample_size_at(errors: int, of: int, max_rate: float, confidence: float = 0.95) -> int | None:
+    """The smallest sample that shows a rate of at most `max_rate` if it has errors as often as `errors` of `of`.
+
+    None where that many errors show it with no sample of a practical size, and where none was seen (`of` = 0).
+    """
+    size = partial(sample_size, max_rate=checked_share(max_rate), confidence=confidence)
+    most = int(_LARGEST_SAMPLE * max_rate)
+    found = bisect_left(range(most), True, key=lambda may_be_wrong: size(may_be_wrong) * errors <= may_be_wrong * of)
+    return size(found) if of and found < most else None
 
 
 def bootstrap_mean(

@@ -11,6 +11,7 @@ each answer would let the poor ones pass by luck; whoever cannot pass any more h
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -75,7 +76,7 @@ def smallest_exam(
         raise ValueError("the poor share of right answers must be below the good one")
     checked_share(mistake)
     for questions in range(1, _MOST_QUESTIONS + 1):
-        right = _mark(questions, poor, mistake)
+        right = _pass_mark(questions, poor, mistake)
         if 1 - at_most(right - 1, questions, good) >= checked_share(power):
             return PassMark(questions=questions, right=right)
     raise ValueError(f"{_MOST_QUESTIONS:,} questions do not tell {poor} from {good}")
@@ -93,12 +94,12 @@ def exam(questions: int, traps: int) -> Exam:
     least, least_traps = smallest_exam(), smallest_exam(POOR_ON_TRAPS)
     overall = least
     if questions >= least.questions:
-        overall = PassMark(questions=questions, right=_mark(questions, POOR, MISTAKE))
+        overall = PassMark(questions=questions, right=_pass_mark(questions, POOR, MISTAKE))
     if not traps:
         return Exam(overall=overall, traps=None)
     if traps >= least_traps.questions:
-        return Exam(overall=overall, traps=PassMark(questions=traps, right=_mark(traps, POOR_ON_TRAPS, MISTAKE)))
-    right = next(right for right in range(traps, -1, -1) if at_most(right - 1, traps, GOOD) <= MISTAKE)
+        return Exam(overall=overall, traps=PassMark(questions=traps, right=_pass_mark(traps, POOR_ON_TRAPS, MISTAKE)))
+    right = next(right for right in range(traps, -1, -1) if round(at_most(right - 1, traps, GOOD), 12) <= MISTAKE)
     return Exam(overall=overall, traps=PassMark(questions=traps, right=right))
 
 
@@ -106,24 +107,19 @@ def mark(answers: Sequence[GoldenAnswer], asked: Exam) -> Marked:
     """The verdict on one annotator: `answers` has each golden question once, the first answer to it."""
     on_traps = [answer.right for answer in answers if answer.trap]
     right, caught = sum(answer.right for answer in answers), sum(on_traps)
-    more = max(0, asked.overall.questions - len(answers))
-    more_traps = max(0, asked.traps.questions - len(on_traps)) if asked.traps else 0
-    more = max(more, more_traps)
     wrong = _too_many_wrong(right, len(answers), asked.overall, POOR)
     missed = asked.traps is not None and _too_many_wrong(caught, len(on_traps), asked.traps, POOR_ON_TRAPS)
+    more = more_traps = 0
+    if not wrong and not missed:
+        more_traps = max(0, asked.traps.questions - len(on_traps)) if asked.traps else 0
+        more = max(more_traps, asked.overall.questions - len(answers))
     told = [f"{right} of {len(answers)} golden questions right"]
-    if on_traps:
-        told.append(f"{caught} of {len(on_traps)} wrong predictions noticed")
-    if wrong or missed:
-        verdict: Literal["pass", "fail", "not enough yet"] = "fail"
-        told.append("accepts what is shown" if missed else "too many wrong answers")
-    elif more:
-        verdict = "not enough yet"
+    told += [f"{caught} of {len(on_traps)} wrong predictions noticed"] if on_traps else []
+    told += ["accepts what is shown"] if missed else ["too many wrong answers"] if wrong else []
+    if more:
         told.append(f"{more} more needed" + (f", {more_traps} of them with a wrong prediction" if more_traps else ""))
-    else:
-        verdict = "pass"
     return Marked(
-        verdict=verdict,
+        verdict="fail" if wrong or missed else "not enough yet" if more else "pass",
         because="; ".join(told) + ".",
         answered=len(answers),
         right=right,
@@ -131,8 +127,8 @@ def mark(answers: Sequence[GoldenAnswer], asked: Exam) -> Marked:
         traps=len(on_traps),
         caught=caught,
         catch_rate=clopper_pearson(caught, len(on_traps)) if on_traps else None,
-        more=0 if verdict == "fail" else more,
-        more_traps=0 if verdict == "fail" else more_traps,
+        more=more,
+        more_traps=more_traps,
     )
 
 
@@ -140,9 +136,9 @@ def _too_many_wrong(right: int, answered: int, passed: PassMark, poor: float) ->
     """Whether a pass is out of reach. More answers than questions were planned have a mark of their own."""
     if answered <= passed.questions:
         return answered - right > passed.questions - passed.right
-    return right < max(passed.right, _mark(answered, poor, MISTAKE))
+    return right < max(passed.right, _pass_mark(answered, poor, MISTAKE))
 
 
-def _mark(questions: int, poor: float, mistake: float) -> int:
+def _pass_mark(questions: int, poor: float, mistake: float) -> int:
     """The fewest right answers that a poor annotator gives by luck at most at `mistake`; may be above `questions`."""
-    return next(right for right in range(questions + 2) if 1 - at_most(right - 1, questions, poor) <= mistake)
+    return bisect_left(range(questions + 1), True, key=lambda right: 1 - at_most(right - 1, questions, poor) <= mistake)

@@ -32,7 +32,7 @@ NO_AUDIT = (
 
 def version_figures(judgements: Sequence[Judgement], *, answered: int) -> dict[str, Any]:
     """Of one version: all judgements of it, and how many tasks it answered."""
-    audit = _one_a_task([j for j in judgements if j.audit])
+    audit = one_a_task([j for j in judgements if j.audit])
     shown = [j for j in judgements if j.outcome in _DECIDED]
     verified = len({j.task_id for j in judgements})
     return {
@@ -72,7 +72,7 @@ def people_figures(judgements: Sequence[Judgement]) -> dict[str, Any]:
 _DECIDED = (VerificationOutcome.CONFIRMED, VerificationOutcome.CORRECTED)
 
 
-def _one_a_task(judgements: Iterable[Judgement]) -> list[tuple[Judgement, bool]]:
+def one_a_task(judgements: Iterable[Judgement]) -> list[tuple[Judgement, bool]]:
     """Of each task whether its answer was right: as most of its annotators say. Where as many say so as not, it is
     left out: nobody knows."""
     by_task: defaultdict[int, list[Judgement]] = defaultdict(list)

@@ -202,6 +202,13 @@ class Labels(Protocol):
 
     def save_tab(self, project_id: int, tab_id: int | None, data: Mapping[str, JSON]) -> Tab: ...
 
+    def accept_predictions(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
+        """Turn the version's predictions of these tasks into annotations, by Label Studio's own action: of those that
+        no annotation came from yet."""
+        ...
+
+    def delete_annotation(self, annotation_id: int) -> None: ...
+
     def fast_import(self, project_id: int) -> bool | None:
         """Whether the memory-efficient predictions import is on; None where it cannot be told. Writes nothing."""
         ...

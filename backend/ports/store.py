@@ -203,6 +203,11 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits
         """Finished tasks whose score under the version is lower, ascending."""
         ...
 
+    def scores(self, project_id: int, version: str) -> Iterator[tuple[int, float | None]]:
+        """Task and score of all that the version has finished, ascending; None where there is no answer that could be
+        right (failed, skipped, unreadable), and where the answer has no score."""
+        ...
+
     def answered_versions(self, project_id: int) -> list[str]:
         """The versions that answered tasks of the project, the newest first."""
         ...

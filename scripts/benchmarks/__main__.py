@@ -6,10 +6,12 @@ import sys
 import httpx
 
 from scripts.benchmarks import (
+    certificate,
     faults,
     labels,
     limits,
     operate,
+    panels,
     peers,
     service,
     shortlist,
@@ -23,10 +25,12 @@ from scripts.processes import ServiceError
 from scripts.product import CommandError
 
 BENCHMARKS = {
+    "certificate": certificate,
     "faults": faults,
     "labels": labels,
     "limits": limits,
     "operate": operate,
+    "panels": panels,
     "peers": peers,
     "service": service,
     "shortlist": shortlist,

@@ -140,6 +140,12 @@ class MemoryLabels(MemoryAnnotations):
         self._wrote("delete_prediction")
         del self._having("predictions", prediction_id).predictions[prediction_id]
 
+    def accept_predictions(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
+        found, parents = self._get(project_id), {s.annotation.parent_prediction for s in self.annotations.values()}
+        for number, prediction in found.predictions.items():
+            if prediction.task_id in task_ids and prediction.model_version == version and number not in parents:
+                self.annotate(prediction.task_id, list(prediction.result), parent=number, action=True)
+
     def fast_import(self, project_id: int) -> bool | None:
         self._get(project_id)
         return self.fast

@@ -29,6 +29,13 @@ class SqlSelecting(Database):
         for row in self._pages(query, records.c.task_id):
             yield row[0]
 
+    def scores(self, project_id: int, version: str) -> Iterator[tuple[int, float | None]]:
+        query = sa.select(
+            records.c.task_id, sa.case((records.c.state.in_(_ANSWERED), records.c.score), else_=sa.null())
+        ).where(records.c.project_id == project_id, records.c.version == version, records.c.state.in_(_FINISHED))
+        for row in self._pages(query, records.c.task_id):
+            yield row[0], row[1]
+
     def answered_versions(self, project_id: int) -> list[str]:
         query = (
             sa.select(records.c.version)

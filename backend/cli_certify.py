@@ -1,0 +1,249 @@
+"""`prelabel certify`: which predictions may be accepted unseen, and what is promised of the labels then."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from backend.audit_file import AuditFile, read_audit_file
+from backend.cli_common import PROJECT_HELP, JsonOption, number, open_parts
+from backend.cli_show import line, out, print_json
+from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify
+from backend.core.errors import InputError
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:  # also refuses NaN
+        raise typer.BadParameter(f"{text!r} is not a number between 0 and 1, such as 0.05 for 5 %")
+    return share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be promised."""
+
+    max_error: float
+    confidence: float
+    error_of: ErrorOf
+
+    @property
+    def in_words(self) -> str:
+        return f"at most {per_cent(self.max_error)} wrong, {per_cent(self.confidence)} sure"
+
+
+def certify_command(
+    project: Annotated[
+        int | None, typer.Option("--project", "-p", help=PROJECT_HELP, metavar="N", parser=number)
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead: a CSV file with the columns prediction, confidence and gold, one row a task.", metavar="FILE"
+        ),
+    ] = None,
+    max_error: Annotated[
+        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=_share)
+    ] = 0.05,
+    confidence: Annotated[
+        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=_share)
+    ] = 0.95,
+    error_of: Annotated[
+        ErrorOf, typer.Option(help="Wrong labels as a share of all tasks, or of those from the threshold on.")
+    ] = ErrorOf.ALL,
+    cross_fitted: Annotated[
+        bool,
+        typer.Option("--cross-fitted", help="Confidences were fitted on the audit, each without its own row's gold."),
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Make annotations of the predictions that may be accepted.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Delete the annotations that --accept made and nobody changed.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which predictions may be accepted unseen, and how many a person must check, with the bound.
+
+    Of a project the blind audit counts; of a file the rows with gold, or those whose column "audit" is true. Exit code
+    1: nothing may be accepted.
+    """
+    asked = Asked(max_error=max_error, confidence=confidence, error_of=error_of)
+    if (project is None) == (file is None):
+        raise InputError("Certify a project or a file: give --project N or --file FILE.")
+    if file is not None and (accept or undo):
+        raise InputError("--accept and --undo change a project: give --project N.")
+    if file is not None:
+        _certify_file(file, asked, cross_fitted=cross_fitted, as_json=as_json)
+    elif undo:
+        _undo(project or 0, as_json=as_json)
+    else:
+        _certify_project(project or 0, asked, accept=accept, as_json=as_json)
+
+
+def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool) -> None:
+    parts = open_parts()
+    parts.need_key()
+    parts.verifier.catch_up(project)
+    verdict = parts.certifying.verdict(
+        project, max_error=asked.max_error, confidence=asked.confidence, error_of=asked.error_of
+    )
+    if accept:
+        parts.certifying.accept(project, verdict)
+        parts.verifier.catch_up(project)
+    accepted = len(verdict.accepted) if accept else 0
+    if as_json:
+        told = verdict_as_json(verdict.found, asked)
+        print_json({"project": project, "version": verdict.version, **told, "accepted_now": accepted})
+    else:
+        show_verdict(verdict.found, asked)
+        if accept and not isinstance(verdict.found, Refusal):
+            line(f"{accepted:,} predictions are annotations now; `prelabel certify -p {project} --undo` takes it back.")
+    if isinstance(verdict.found, Refusal):
+        raise typer.Exit(1)
+
+
+def _undo(project: int, *, as_json: bool) -> None:
+    parts = open_parts()
+    parts.need_key()
+    parts.verifier.catch_up(project)
+    undone = parts.certifying.undo(project)
+    if as_json:
+        print_json({"project": project, "undone": undone})
+    else:
+        line(f"Project {project}: {undone:,} annotations that were accepted unseen are deleted.")
+
+
+def _certify_file(file: Path, asked: Asked, *, cross_fitted: bool, as_json: bool) -> None:
+    found = read_audit_file(file)
+    verdict = certify(
+        found.audit,
+        found.unseen,
+        waiting=found.waiting,
+        checked=found.checked,
+        max_error=asked.max_error,
+        confidence=asked.confidence,
+        error_of=asked.error_of,
+        cross_fitted=cross_fitted,
+    )
+    notes = _notes(found, cross_fitted=cross_fitted)
+    if as_json:
+        print_json({"file": str(file), **verdict_as_json(verdict, asked), "notes": notes})
+    else:
+        show_verdict(verdict, asked)
+        for note in notes:
+            line(note)
+    if isinstance(verdict, Refusal):
+        raise typer.Exit(1)
+
+
+def verdict_as_json(verdict: Certificate | Refusal, asked: Asked) -> dict[str, Any]:
+    """A flat object: what was asked, and all figures; what is not known is null."""
+    given = {"max_error": asked.max_error, "confidence": asked.confidence, "error_of": asked.error_of.value}
+    if isinstance(verdict, Certificate):
+        return {"certified": True, **given, **asdict(verdict), "saved": verdict.saved}
+    return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict, asked)}
+
+
+def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
+    """The promise first, then what it rests on; or why there is none, and the next step."""
+    if isinstance(verdict, Refusal):
+        line(f"Not certified ({asked.in_words}): {reason(verdict, asked)}")
+        return
+    line(_promise(verdict, asked))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    labelled = verdict.tasks - verdict.accepted - verdict.to_check
+    table.add_row("accept unseen", f"{verdict.accepted:,}", f"confidence {verdict.threshold:.4g} or more")
+    table.add_row("people check", f"{verdict.to_check:,}", "all others")
+    table.add_row("labelled already", f"{labelled:,}", f"{verdict.audited:,} of them in the random audit")
+    table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
+    if verdict.wrong_of_accepted is not None:
+        expected = f"{verdict.expected_errors:,.1f} by their confidences"
+        table.add_row("wrong if accepted", "", f"at most {per_cent(verdict.wrong_of_accepted)} of these; {expected}")
+    out.print(table)
+
+
+def reason(refusal: Refusal, asked: Asked) -> str:
+    """Why, and what to do next: a sentence or two."""
+    if refusal.why == "no audit":
+        return (
+            "there is no random audit, and what people verified in another order says nothing about the tasks that "
+            f"nobody looked at. Have {refusal.at_least:,} tasks or more, drawn at random, labelled by people who do "
+            "not see the prediction."
+        )
+    if refusal.why == "labels used in fitting":
+        return (
+            "the confidences were fitted on the audit's own labels, which makes them look better than they are. Have "
+            f"{refusal.at_least:,} more tasks or more, drawn at random, labelled and not used in fitting, or say that "
+            "each was left out of its own fit (cross-fitted)."
+        )
+    if refusal.why == "no scores":
+        return "no prediction has a confidence, so that nothing says which to accept. Have the tasks scored first."
+    if refusal.why == "not random":
+        return (
+            f"the {refusal.audited:,} labelled tasks cannot be a random audit, for their confidences are not spread "
+            "like those of the others. Have all that was drawn at random labelled, and tell it apart from what people "
+            "verified otherwise."
+        )
+    return _too_little(refusal)
+
+
+def _too_little(refusal: Refusal) -> str:
+    labels = f"{refusal.audited:,} label{'' if refusal.audited == 1 else 's'}"
+    what = "too few" if refusal.why == "too few labels" else "too few for so many errors"
+    told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction, are {what}. "
+    left = refusal.tasks - refusal.audited
+    if left and (refusal.at_least or 0) > left:
+        return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."
+    told += (
+        f"It takes {refusal.at_least:,} more at least, drawn at random, with no further error among the most confident"
+    )
+    if refusal.for_half is None:
+        return f"{told}; with errors as so far half of the tasks cannot be accepted, however many are labelled."
+    return f"{told}; with errors as so far about {refusal.for_half:,} more to accept half of the tasks."
+
+
+def _promise(verdict: Certificate, asked: Asked) -> str:
+    whole = f"all {verdict.tasks:,} labels" if asked.error_of is ErrorOf.ALL else "the labels from the threshold on"
+    told = f"{per_cent(asked.confidence)} sure: at most {per_cent(asked.max_error)} of {whole} are wrong"
+    if not verdict.accepted:
+        return f"{told}; but nothing is left that could be accepted unseen."
+    others = f" and people check {verdict.to_check:,}" if verdict.to_check else ""
+    return f"{told} when {verdict.accepted:,} predictions ({per_cent(verdict.saved)}) are accepted unseen{others}."
+
+
+def _evidence(verdict: Certificate, asked: Asked) -> str:
+    of = "all" if asked.error_of is ErrorOf.ALL else "these"
+    return f"of {verdict.audited_above:,} audited there: at most {per_cent(verdict.bound)} of {of} labels"
+
+
+def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
+    notes = []
+    fitted = sum(row.fitted for row in found.audit)
+    if fitted and not cross_fitted:
+        notes.append(f"{fitted:,} rows of the audit were used in fitting and prove nothing (see --cross-fitted).")
+    if found.all_gold_is_audit and found.audit:
+        notes.append(
+            f"All {len(found.audit):,} rows with gold are taken as drawn at random; the promise holds only if they "
+            'were (a column "audit", true or false, tells which).'
+        )
+    if found.waiting:
+        notes.append(
+            f"{len(found.waiting):,} rows of the audit have no gold yet; the promise takes it that any may lack it."
+        )
+    return notes
+
+
+def per_cent(share: float) -> str:
+    return f"{round(100 * share, 2 if share < 0.99 else 6):g} %"

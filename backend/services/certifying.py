@@ -1,0 +1,92 @@
+"""Which of a project's predictions may be accepted unseen; accepting them, and taking that back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.confidence.certificate import Audited, Certificate, ErrorOf, Refusal, certify
+from backend.core.errors import ConfigError, LabelStudioNotFound
+from backend.core.verifications import VerificationOutcome
+from backend.learning.report import one_a_task
+from backend.ports.labels import Labels
+from backend.ports.store import ProjectRow, Store
+from backend.services.report import judgements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What was found, and of which tasks."""
+
+    version: str
+    found: Certificate | Refusal
+    accepted: tuple[int, ...]  # tasks that may be accepted unseen, and are not annotated yet; ascending
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certifying:
+    """Raises `ConfigError` for a project that is not known, `StoreError`, and a `LabelStudioError`."""
+
+    store: Store
+    labels: Labels
+
+    def verdict(self, project_id: int, *, max_error: float, confidence: float, error_of: ErrorOf) -> Verdict:
+        """From the annotations as they were read last. Tasks that the version has not answered are no part of it."""
+        row, version = self._known(project_id)
+        verified = list(self.store.verifications(project_id))
+        judged = one_a_task([j for j in judgements(self.store, row, version, verified) if j.audit])
+        right = {judgement.task_id: ok for judgement, ok in judged}
+        plan = self.store.audit_plan(project_id)
+        looked_at = {v.task_id for v in verified if v.is_label}
+        audit, waiting, checked, unseen = [], [], [], []
+        for task_id, score in self.store.scores(project_id, version):
+            if task_id in right:
+                audit.append(Audited(score=score, right=right[task_id]))
+            elif task_id in looked_at:
+                checked.append(score)
+            elif plan is not None and plan.holds(task_id):
+                waiting.append(score)
+            else:
+                unseen.append((task_id, score))
+        found = certify(
+            audit,
+            [score for _, score in unseen],
+            waiting=waiting,
+            checked=checked,
+            max_error=max_error,
+            confidence=confidence,
+            error_of=error_of,
+        )
+        if isinstance(found, Refusal):
+            return Verdict(version=version, found=found, accepted=())
+        annotated = set(self.store.verified_task_ids(project_id))
+        accepted = [i for i, score in unseen if score is not None and score >= found.threshold and i not in annotated]
+        return Verdict(version=version, found=found, accepted=tuple(accepted))
+
+    def accept(self, project_id: int, verdict: Verdict) -> None:
+        """Make annotations of what may be accepted, by Label Studio's own action: each has the prediction as its
+        parent and nobody's time, by which they are told from what people said."""
+        if verdict.accepted:
+            self.labels.accept_predictions(project_id, verdict.version, verdict.accepted)
+
+    def undo(self, project_id: int, version: str | None = None) -> int:
+        """Delete the annotations that were accepted unseen and that nobody has changed since, of one version or of
+        all; how many. What people said stays."""
+        self._known(project_id)
+        accepted = [
+            v.annotation_id
+            for v in self.store.verifications(project_id)
+            if v.outcome is VerificationOutcome.ACCEPTED and version in (None, v.version)
+        ]
+        for annotation_id in accepted:
+            try:
+                self.labels.delete_annotation(annotation_id)
+            except LabelStudioNotFound:
+                continue  # it is gone already
+        self.store.delete_verifications(project_id, accepted)
+        return len(accepted)
+
+    def _known(self, project_id: int) -> tuple[ProjectRow, str]:
+        row = self.store.project(project_id)
+        if row is None or row.version is None:
+            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+        return row, row.version

@@ -1,0 +1,81 @@
+"""A project's certificate from its blind audit; accepting, and taking that back."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from backend.confidence.certificate import Certificate, ErrorOf, Refusal
+from backend.core.errors import ConfigError
+from backend.core.values import Outcome, TaskState
+from backend.core.verifications import VerificationOutcome
+from backend.services.certifying import Certifying, Verdict
+from tests.unit.services.test_report import Site
+
+
+def certifying(site: Site) -> Certifying:
+    return Certifying(store=site.installation.store, labels=site.installation.labels)
+
+
+def verdict(site: Site, max_error: float = 0.25) -> Verdict:
+    return certifying(site).verdict(site.project_id, max_error=max_error, confidence=0.95, error_of=ErrorOf.ALL)
+
+
+def scored(**rule: object) -> Site:
+    """Every answer has a score of its own."""
+    site, chance = Site(**rule), random.Random(0)
+    installation = site.installation
+    version = installation.version(site.project_id)
+    for record in installation.store.records(site.project_id, version, site.task_ids).values():
+        installation.store.requeue(record.job_id or 0, [TaskState.DONE])
+        break
+    for record in installation.store.claim(version, site.project_id, site.task_ids, "here"):
+        outcome = Outcome(state=TaskState.DONE, result=record.result, score=chance.random())
+        installation.store.save_outcome(record.id, record.data_hash, outcome)
+    installation.worker.write_back(site.project_id)
+    return site
+
+
+def test_nothing_is_certified_without_the_blind_audit() -> None:
+    site = scored(on=False)
+    site.annotate(site.task_ids[:40])
+    found = verdict(site)
+    assert isinstance(found.found, Refusal)
+    assert (found.found.why, found.accepted) == ("no audit", ())
+
+
+def test_what_may_be_accepted_is_accepted_and_taken_back() -> None:
+    site = scored()
+    site.annotate(site.blind)
+    others = [task_id for task_id in site.task_ids if task_id not in site.blind]
+    site.annotate(others[:5])
+    found = verdict(site)
+    assert isinstance(found.found, Certificate)
+    assert set(found.accepted) <= set(others[5:])
+    assert len(found.accepted) == found.found.accepted > 0
+    assert found.found.tasks == len(site.task_ids)
+
+    certifying(site).accept(site.project_id, found)
+    site.installation.verifier.catch_up(site.project_id, everything=True)
+    store = site.installation.store
+    accepted = [v.task_id for v in store.verifications(site.project_id) if v.outcome is VerificationOutcome.ACCEPTED]
+    assert sorted(accepted) == list(found.accepted)
+    assert verdict(site).accepted == ()  # they are annotated
+
+    assert certifying(site).undo(site.project_id) == len(accepted)
+    site.installation.verifier.catch_up(site.project_id, everything=True)
+    assert verdict(site).accepted == found.accepted
+    assert len(store.verified_task_ids(site.project_id)) == len(site.blind) + 5
+
+
+def test_too_many_errors_refuse() -> None:
+    site = scored()
+    site.annotate(site.blind, wrong=len(site.blind) // 2)
+    assert isinstance(verdict(site, max_error=0.01).found, Refusal)
+
+
+def test_an_unknown_project() -> None:
+    site = scored()
+    with pytest.raises(ConfigError, match="prelabel connect"):
+        certifying(site).verdict(99, max_error=0.05, confidence=0.95, error_of=ErrorOf.ALL)
