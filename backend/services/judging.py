@@ -49,8 +49,7 @@ def judge(
     final: Result = () if isinstance(regions, str) else regions
     changed = known is None or final != known.regions
     basis = _basis(annotation, task, known, around, seen_at=annotation.updated_at if changed and known else None)
-    predicted = None if basis.result is None else kept(basis.result, config)
-    predicted = None if isinstance(predicted, str) else predicted
+    predicted = _storable(basis.result, config)
     compared = compare(config, predicted, final)
     tells_labels = not isinstance(regions, str) and not annotation.was_cancelled
     now = _data_hash(task, around)
@@ -76,6 +75,12 @@ def judge(
         stale=stale,
         problem=regions if isinstance(regions, str) else compared.problem,
     )
+
+
+def _storable(result: JSON | None, config: LabelingConfig) -> Result | None:
+    """A prediction's regions; None where there is none, or none that could be stored."""
+    regions = None if result is None else kept(result, config)
+    return None if isinstance(regions, str) else regions
 
 
 def slices_of(data: Mapping[str, JSON], columns: Iterable[str]) -> dict[str, str]:

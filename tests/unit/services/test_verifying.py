@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backend.adapters.sql.schema import records
 from backend.core.errors import LabelStudioUnreachable, ProjectUnknown
-from backend.core.values import JSON
+from backend.core.values import JSON, Prediction
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.services.verifying import Read, in_numbers
 from tests.fakes.installation import CONFIG, Installation
@@ -84,6 +84,29 @@ class TestOutcomes:
         here.verifier.catch_up(project_id)
         (found,) = stored(here, project_id).values()
         assert (found.outcome, found.shown, found.version) == ("corrected", True, here.version(project_id))
+
+    def test_of_several_versions_the_one_that_was_started_from_counts_else_the_current(
+        self, here: Installation
+    ) -> None:
+        project_id, ids = ran(here)
+        region = {"id": "o", "from_name": "sentiment", "to_name": "text", "type": "choices"}
+        others = [
+            here.labels.create_prediction(
+                Prediction(
+                    task_id=task_id,
+                    model_version="other@1",
+                    result=({**region, "value": {"choices": ["negative"]}},),
+                    score=None,
+                )
+            )
+            for task_id in ids[:2]
+        ]
+        here.labels.annotate(ids[0], mood("negative"), parent=others[0])
+        here.labels.annotate(ids[1], mood("negative"))
+        here.verifier.catch_up(project_id)
+        versions = {task_id: v.version for task_id, v in stored(here, project_id).items()}
+        assert versions == {ids[0]: "other@1", ids[1]: here.version(project_id)}
+        assert outcomes(here, project_id) == dict.fromkeys(ids[:2], "confirmed")
 
     def test_a_prediction_that_came_later_was_not_seen(self, here: Installation) -> None:
         project_id, ids = ran(here)
