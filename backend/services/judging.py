@@ -51,6 +51,7 @@ def judge(
     basis = _basis(annotation, task, known, around, seen_at=annotation.updated_at if changed and known else None)
     predicted = _storable(basis.result, config)
     compared = compare(config, predicted, final)
+    outcome = _outcome(annotation, known, shown=basis.shown, confirmed=compared.confirmed)
     tells_labels = not isinstance(regions, str) and not annotation.was_cancelled
     now = _data_hash(task, around)
     data_hash, stale = _staleness(annotation, known, basis, now, around.config.fingerprint)
@@ -59,10 +60,10 @@ def judge(
         task_id=task.id,
         annotation_id=annotation.id,
         annotator_id=annotation.annotator_id,
-        outcome=_outcome(annotation, known, shown=basis.shown, confirmed=compared.confirmed),
+        outcome=outcome,
         version=None if predicted is None else basis.version,
         controls=compared.controls if tells_labels else (),
-        shown=basis.shown,
+        shown=basis.shown and outcome is not VerificationOutcome.BLIND,
         lead_time_s=annotation.lead_time_s,
         created_at=annotation.created_at,
         updated_at=annotation.updated_at,
@@ -98,18 +99,17 @@ def _outcome(
 ) -> VerificationOutcome:
     if annotation.was_cancelled:
         return VerificationOutcome.SKIPPED
-    if _is_accepted(annotation, known):
-        return VerificationOutcome.ACCEPTED
+    if annotation.updated_by is None and annotation.lead_time_s is None:
+        accepted = _is_accepted(annotation, known) or (shown and confirmed)
+        return VerificationOutcome.ACCEPTED if accepted else VerificationOutcome.BLIND
     if not shown:
         return VerificationOutcome.BLIND
     return VerificationOutcome.CONFIRMED if confirmed else VerificationOutcome.CORRECTED
 
 
 def _is_accepted(annotation: Annotation, known: Verification | None) -> bool:
-    """Whether Label Studio's action made it of a prediction: no user changed it, and it took no time. Once the
-    prediction is deleted only what was stored tells."""
-    if annotation.updated_by is not None or annotation.lead_time_s is not None:
-        return False
+    """Whether Label Studio's action made it of a prediction, where no user made it: else it was imported. Once the
+    prediction is deleted only what was stored tells, or that it says the same."""
     return annotation.parent_prediction is not None or (
         known is not None and known.outcome is VerificationOutcome.ACCEPTED
     )

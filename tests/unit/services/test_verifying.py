@@ -159,6 +159,23 @@ class TestOutcomes:
         here.verifier.catch_up(project_id)
         assert outcomes(here, project_id) == {ids[0]: "confirmed"}
 
+    def test_what_the_action_made_of_a_prediction_that_is_gone_by_now_is_no_confirmation(
+        self, here: Installation
+    ) -> None:
+        project_id, ids = ran(here)
+        here.labels.annotate(ids[0], mood("positive"), parent=held(here, project_id, ids[0]), action=True)
+        here.labels.projects[project_id].predictions.clear()
+        here.verifier.catch_up(project_id)
+        assert outcomes(here, project_id) == {ids[0]: "accepted"}
+
+    def test_imported_annotations_were_made_without_the_predictions(self, here: Installation) -> None:
+        project_id, ids = ran(here)
+        here.labels.annotate(ids[0], mood("negative"), by=None, action=True)
+        here.verifier.catch_up(project_id)
+        (found,) = stored(here, project_id).values()
+        assert (found.outcome, found.shown, found.is_label) == ("blind", False, True)
+        assert controls(found) == [("sentiment", ["positive"], ["negative"], 0.0, False)]
+
 
 class TestFollowing:
     def test_what_was_confirmed_outlives_its_prediction(self, here: Installation) -> None:
