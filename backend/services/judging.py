@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backend.core.text import storable
 from backend.core.values import JSON, Task
@@ -58,16 +58,10 @@ def judge(
     return Verification(
         project_id=around.project_id,
         task_id=task.id,
-        annotation_id=annotation.id,
-        annotator_id=annotation.annotator_id,
         outcome=outcome,
         version=None if predicted is None else basis.version,
         controls=compared.controls if tells_labels else (),
         shown=basis.shown and outcome is not VerificationOutcome.BLIND,
-        lead_time_s=annotation.lead_time_s,
-        created_at=annotation.created_at,
-        updated_at=annotation.updated_at,
-        ground_truth=annotation.ground_truth,
         data_hash=data_hash,
         config_fingerprint=around.config.fingerprint,
         regions=final,
@@ -75,7 +69,14 @@ def judge(
         slices=slices_of(task.data, around.slice_columns),
         stale=stale,
         problem=regions if isinstance(regions, str) else compared.problem,
+        **_told(annotation),
     )
+
+
+def _told(annotation: Annotation) -> dict[str, Any]:
+    """What is kept as Label Studio says it."""
+    names = ("annotator_id", "lead_time_s", "created_at", "updated_at", "ground_truth")
+    return {"annotation_id": annotation.id, **{name: getattr(annotation, name) for name in names}}
 
 
 def _storable(result: JSON | None, config: LabelingConfig) -> Result | None:
