@@ -315,6 +315,16 @@ class TestCatchingUp:
             here.verifier.catch_up(project_id)
         assert here.store.caught_up(project_id) is None
 
+    def test_a_label_studio_that_is_away_fails_no_message(
+        self, here: Installation, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        project_id, _ = ran(here)
+        del here.labels.projects[project_id]
+        here.verifier.keep_up(project_id)
+        here.labels.reachable = False
+        here.verifier.keep_up(project_id)
+        assert [record.levelname for record in caplog.records if "were not read" in record.message] == ["WARNING"] * 2
+
     def test_a_project_that_is_not_known(self, here: Installation) -> None:
         with pytest.raises(ProjectUnknown, match=r"run `prelabel connect` for it first"):
             here.verifier.catch_up(99)
