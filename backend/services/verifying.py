@@ -88,7 +88,7 @@ class Verifier:
         return found
 
     def keep_up(self, project_id: int) -> None:
-        """`catch_up` for who comes back anyway: a Label Studio that is away, or has the project no longer, is logged."""
+        """`catch_up` for whoever comes back anyway: a Label Studio that is away, or lost the project, is logged."""
         try:
             self.catch_up(project_id)
         except (LabelStudioError, ProjectUnknown) as error:
