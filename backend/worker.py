@@ -74,7 +74,7 @@ def catch_up(project_id: int) -> None:
     """Read what changed among a project's annotations. Safe to run twice."""
     with _parts("catch_up", project=project_id) as parts:
         parts.need_key()
-        parts.verifier.catch_up(project_id)
+        parts.verifier.keep_up(project_id)
 
 
 def sync_project(project_id: int) -> None:

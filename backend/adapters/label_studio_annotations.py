@@ -91,9 +91,10 @@ class AnnotationReading(ABC):
 
 
 def _annotated(raw: Mapping[str, Any]) -> AnnotatedTask:
+    data = raw.get("data")
     return AnnotatedTask(
         id=raw["id"],
-        data=raw.get("data") or {},
+        data=data if isinstance(data, dict) else {},
         annotations=tuple(_annotation(one) for one in raw.get("annotations") or ()),
         predictions=tuple(
             HeldPrediction(

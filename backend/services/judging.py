@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from backend.core.text import storable
 from backend.core.values import JSON, Task
@@ -49,25 +49,19 @@ def judge(
     final: Result = () if isinstance(regions, str) else regions
     changed = known is None or final != known.regions
     basis = _basis(annotation, task, known, around, seen_at=annotation.updated_at if changed and known else None)
-    predicted = None if basis.result is None else kept(basis.result, config)
-    predicted = None if isinstance(predicted, str) else predicted
+    predicted = _storable(basis.result, config)
     compared = compare(config, predicted, final)
+    outcome = _outcome(annotation, known, shown=basis.shown, confirmed=compared.confirmed)
     tells_labels = not isinstance(regions, str) and not annotation.was_cancelled
     now = _data_hash(task, around)
     data_hash, stale = _staleness(annotation, known, basis, now, around.config.fingerprint)
     return Verification(
         project_id=around.project_id,
         task_id=task.id,
-        annotation_id=annotation.id,
-        annotator_id=annotation.annotator_id,
-        outcome=_outcome(annotation, known, shown=basis.shown, confirmed=compared.confirmed),
+        outcome=outcome,
         version=None if predicted is None else basis.version,
         controls=compared.controls if tells_labels else (),
-        shown=basis.shown,
-        lead_time_s=annotation.lead_time_s,
-        created_at=annotation.created_at,
-        updated_at=annotation.updated_at,
-        ground_truth=annotation.ground_truth,
+        shown=basis.shown and outcome is not VerificationOutcome.BLIND,
         data_hash=data_hash,
         config_fingerprint=around.config.fingerprint,
         regions=final,
@@ -75,7 +69,20 @@ def judge(
         slices=slices_of(task.data, around.slice_columns),
         stale=stale,
         problem=regions if isinstance(regions, str) else compared.problem,
+        **_told(annotation),
     )
+
+
+def _told(annotation: Annotation) -> dict[str, Any]:
+    """What is kept as Label Studio says it."""
+    names = ("annotator_id", "lead_time_s", "created_at", "updated_at", "ground_truth")
+    return {"annotation_id": annotation.id, **{name: getattr(annotation, name) for name in names}}
+
+
+def _storable(result: JSON | None, config: LabelingConfig) -> Result | None:
+    """A prediction's regions; None where there is none, or none that could be stored."""
+    regions = None if result is None else kept(result, config)
+    return None if isinstance(regions, str) else regions
 
 
 def slices_of(data: Mapping[str, JSON], columns: Iterable[str]) -> dict[str, str]:
@@ -93,18 +100,17 @@ def _outcome(
 ) -> VerificationOutcome:
     if annotation.was_cancelled:
         return VerificationOutcome.SKIPPED
-    if _is_accepted(annotation, known):
-        return VerificationOutcome.ACCEPTED
+    if annotation.updated_by is None and annotation.lead_time_s is None:
+        accepted = _is_accepted(annotation, known) or (shown and confirmed)
+        return VerificationOutcome.ACCEPTED if accepted else VerificationOutcome.BLIND
     if not shown:
         return VerificationOutcome.BLIND
     return VerificationOutcome.CONFIRMED if confirmed else VerificationOutcome.CORRECTED
 
 
 def _is_accepted(annotation: Annotation, known: Verification | None) -> bool:
-    """Whether Label Studio's action made it of a prediction: no user changed it, and it took no time. Once the
-    prediction is deleted only what was stored tells."""
-    if annotation.updated_by is not None or annotation.lead_time_s is not None:
-        return False
+    """Whether Label Studio's action made it of a prediction, where no user made it: else it was imported. Once the
+    prediction is deleted only what was stored tells, or that it says the same."""
     return annotation.parent_prediction is not None or (
         known is not None and known.outcome is VerificationOutcome.ACCEPTED
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 
-from backend.core.errors import ConfigError, ProjectUnknown
+from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown
 from backend.core.values import JSON
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.config import LabelingConfig
@@ -87,6 +87,14 @@ class Verifier:
         extra = {"project": project_id, "tasks": found.tasks, "changed": found.changed, "deleted": found.deleted}
         _log.info("annotations were read", extra=extra)
         return found
+
+    def keep_up(self, project_id: int) -> None:
+        """`catch_up` for whoever comes back anyway: a Label Studio that is away, or lost the project, is logged."""
+        try:
+            self.catch_up(project_id)
+        except (LabelStudioError, ProjectUnknown) as error:
+            extra = {"project": project_id, "reason": error.for_log}
+            _log.warning("annotations were not read: tried again in a few minutes", extra=extra)
 
     def _where_counts_differ(self, row: ProjectRow, config: LabelingConfig) -> Read:
         """What no task's time of change tells: tasks that were deleted, and what clocks hid. Two counts where all is

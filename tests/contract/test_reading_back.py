@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import pytest
 
 from backend.core.values import JSON
+from backend.labeling.config import LabelingConfig
 from backend.labeling.controls import SUPPORTED, Control
 from backend.labeling.controls.base import Decoded
 from backend.labeling.parsing import parse_config
+from tests.conftest import NO_SHARED_DATA, SHARED_DATA
 from tests.contract.test_controls import (
     CASES,
     DATA,
@@ -196,3 +201,65 @@ def test_a_control_that_follows_regions_is_read_back_with_them(case: Case) -> No
     assert [[{"id": result[0]["id"], **region} for region in group] for group in groups] == [
         [{k: v for k, v in region.items() if k not in ("score", "meta")} for region in result]
     ]
+
+
+# --- regions as the real editor wrote them -------------------------------------------------------------------------
+
+_EXPORTS = Path(SHARED_DATA or ".") / "label_studio" / "exports"
+_TAGS = {  # type of a region -> its tag, what its options are called, and an object that it may point to
+    "choices": ("Choices", "Choice", "Text"),
+    "datetime": ("DateTime", "", "Text"),
+    "hypertextlabels": ("HyperTextLabels", "Label", "HyperText"),
+    "labels": ("Labels", "Label", "Text"),
+    "number": ("Number", "", "Text"),
+    "pairwise": ("Pairwise", "", "Text"),
+    "paragraphlabels": ("ParagraphLabels", "Label", "Paragraphs"),
+    "rating": ("Rating", "", "Text"),
+    "rectanglelabels": ("RectangleLabels", "Label", "Image"),
+    "taxonomy": ("Taxonomy", "Choice", "Text"),
+    "textarea": ("TextArea", "", "Text"),
+}
+
+
+def regions_in(value: JSON) -> Iterator[Mapping[str, JSON]]:
+    if isinstance(value, dict) and {"from_name", "type", "value"} <= value.keys():
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from regions_in(inner)
+
+
+def config_for(region: Mapping[str, JSON]) -> LabelingConfig:
+    """A labeling config in which the region could have been made."""
+    tag, child, target = _TAGS[region["type"]]
+    given = region["value"].get(region["type"], [])
+    paths = [path if isinstance(path, list) else [path] for path in given] if child else []
+    nested = "".join(_nested(child, path) for path in paths)
+    to_name = "o,p" if tag == "Pairwise" else "o"
+    multiple = ' choice="multiple"' if child and len(given) > 1 else ""
+    return parse_config(
+        f'<View><{target} name="o" value="$o"/><{target} name="p" value="$p"/>'
+        f"<{tag} name={quoteattr(region['from_name'])} toName={quoteattr(to_name)}{multiple}>{nested}</{tag}></View>"
+    )
+
+
+def _nested(tag: str, path: list[str]) -> str:
+    inside = ""
+    for name in reversed(path):
+        inside = f"<{tag} value={quoteattr(name)}>{inside}</{tag}>"
+    return inside
+
+
+@pytest.mark.skipif(SHARED_DATA is None, reason=NO_SHARED_DATA)
+def test_what_the_editor_wrote_is_read() -> None:
+    read: Counter[str] = Counter()
+    for file in sorted(_EXPORTS.glob("*.json")):
+        for region in regions_in(json.loads(file.read_text(encoding="utf-8"))):
+            on_text = region["type"] != "labels" or isinstance(region["value"].get("text"), str)
+            if region["type"] not in _TAGS or not on_text or region["value"].get("rotation"):
+                continue  # a brush, a part of a recording, a turned box
+            (control,) = config_for(region).controls
+            found = control.value_of([region])
+            assert (found.problem, found.value is not None) == (None, True), (file.name, region)
+            assert control.agree(found.value, control.value_of([dict(region)]).value)
+            read[region["type"]] += 1
+    assert set(read) >= set(_TAGS) - {"rating"}

@@ -238,7 +238,7 @@ class Installation:
         elif message.work == "look_at_annotations":
             self.verifier.look(*message.arguments)
         elif message.work == "catch_up":
-            self.verifier.catch_up(*message.arguments)
+            self.verifier.keep_up(*message.arguments)
         else:
             self.jobs.auto_start(*message.arguments)
 

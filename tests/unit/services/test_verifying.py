@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from backend.adapters.sql.schema import records
 from backend.core.errors import LabelStudioUnreachable, ProjectUnknown
-from backend.core.values import JSON
+from backend.core.values import JSON, Prediction
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.services.verifying import Read, in_numbers
 from tests.fakes.installation import CONFIG, Installation
@@ -85,6 +85,29 @@ class TestOutcomes:
         (found,) = stored(here, project_id).values()
         assert (found.outcome, found.shown, found.version) == ("corrected", True, here.version(project_id))
 
+    def test_of_several_versions_the_one_that_was_started_from_counts_else_the_current(
+        self, here: Installation
+    ) -> None:
+        project_id, ids = ran(here)
+        region = {"id": "o", "from_name": "sentiment", "to_name": "text", "type": "choices"}
+        others = [
+            here.labels.create_prediction(
+                Prediction(
+                    task_id=task_id,
+                    model_version="other@1",
+                    result=({**region, "value": {"choices": ["negative"]}},),
+                    score=None,
+                )
+            )
+            for task_id in ids[:2]
+        ]
+        here.labels.annotate(ids[0], mood("negative"), parent=others[0])
+        here.labels.annotate(ids[1], mood("negative"))
+        here.verifier.catch_up(project_id)
+        versions = {task_id: v.version for task_id, v in stored(here, project_id).items()}
+        assert versions == {ids[0]: "other@1", ids[1]: here.version(project_id)}
+        assert outcomes(here, project_id) == dict.fromkeys(ids[:2], "confirmed")
+
     def test_a_prediction_that_came_later_was_not_seen(self, here: Installation) -> None:
         project_id, ids = ran(here)
         here.labels.made_at[held(here, project_id, ids[0])] = here.labels.now + timedelta(hours=1)
@@ -135,6 +158,23 @@ class TestOutcomes:
         here.labels.reannotate(made, updated_by=4, lead_time_s=2.0)  # then a person opened and submitted it
         here.verifier.catch_up(project_id)
         assert outcomes(here, project_id) == {ids[0]: "confirmed"}
+
+    def test_what_the_action_made_of_a_prediction_that_is_gone_by_now_is_no_confirmation(
+        self, here: Installation
+    ) -> None:
+        project_id, ids = ran(here)
+        here.labels.annotate(ids[0], mood("positive"), parent=held(here, project_id, ids[0]), action=True)
+        here.labels.projects[project_id].predictions.clear()
+        here.verifier.catch_up(project_id)
+        assert outcomes(here, project_id) == {ids[0]: "accepted"}
+
+    def test_imported_annotations_were_made_without_the_predictions(self, here: Installation) -> None:
+        project_id, ids = ran(here)
+        here.labels.annotate(ids[0], mood("negative"), by=None, action=True)
+        here.verifier.catch_up(project_id)
+        (found,) = stored(here, project_id).values()
+        assert (found.outcome, found.shown, found.is_label) == ("blind", False, True)
+        assert controls(found) == [("sentiment", ["positive"], ["negative"], 0.0, False)]
 
 
 class TestFollowing:
@@ -274,6 +314,16 @@ class TestCatchingUp:
         with pytest.raises(LabelStudioUnreachable):
             here.verifier.catch_up(project_id)
         assert here.store.caught_up(project_id) is None
+
+    def test_a_label_studio_that_is_away_fails_no_message(
+        self, here: Installation, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        project_id, _ = ran(here)
+        del here.labels.projects[project_id]
+        here.verifier.keep_up(project_id)
+        here.labels.reachable = False
+        here.verifier.keep_up(project_id)
+        assert [record.levelname for record in caplog.records if "were not read" in record.message] == ["WARNING"] * 2
 
     def test_a_project_that_is_not_known(self, here: Installation) -> None:
         with pytest.raises(ProjectUnknown, match=r"run `prelabel connect` for it first"):

@@ -69,6 +69,16 @@ def test_in_their_order_with_a_worker(recorded: dict[str, dict[str, Any]]) -> No
     assert set(counted) == set(webhooks)
 
 
+def test_the_annotations_of_recorded_events_are_looked_at(recorded: dict[str, dict[str, Any]]) -> None:
+    installation = Installation()
+    client = create_app(installation.parts()).test_client()
+    send(client, "POST /setup", recorded["POST /setup"])
+    for name in ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"):
+        send(client, f"POST /webhook {name}", recorded[f"POST /webhook {name}"])
+    looked_at = [m.arguments for m in installation.queue.messages if m.work == "look_at_annotations"]
+    assert looked_at == [(17, [363], [2]), (17, [363], [2]), (17, [], [2])]
+
+
 def test_predictions_of_the_current_version_in_a_request_are_seen(recorded: dict[str, dict[str, Any]]) -> None:
     installation = Installation(deadline_s=0.1)
     client = create_app(installation.parts()).test_client()
