@@ -66,3 +66,35 @@ def test_a_slice_is_annotated_unseen_and_tells_what_the_labels_are_worth(stack: 
     assert told_to_people.code == 0
     assert "accuracy" in told_to_people.out
     assert version in page.read_text(encoding="utf-8")
+
+
+def test_what_is_certified_is_accepted_and_taken_back(stack: Stack) -> None:
+    rows = [{"text": f"Number {n} was {WORDS[n % 4]}."} for n in range(80)]
+    known = stack.project("Known", FEEDBACK, rows)
+    stack.run(known)
+    texts = {row["id"]: row["data"]["text"] for row in known.rows()}
+    labels = {texts[prediction.task]: prediction.labels for prediction in known.predictions()}
+
+    project = stack.project("Certified", FEEDBACK, rows)
+    stack.answer("audit", "begin", "--project", project.id, "-n", 40)
+    version = stack.run(project)["version"]
+    refused = stack.prelabel("certify", "--project", project.id)
+    assert refused.code == 1
+    assert "there is no random audit" in refused.out
+
+    shown = project.of_version(version)
+    blind = {row["id"]: row["data"]["text"] for row in project.rows() if row["id"] not in shown}
+    for task_id, text in blind.items():
+        annotate(project, task_id, labels[text]["sentiment"], labels[text]["topic"])
+    told = stack.answer("certify", "--project", project.id, "--max-error", 0.25)
+    assert (told["certified"], told["audited"], told["errors"]) == (True, len(blind), 0)
+    assert told["accepted"] + told["to_check"] == 80 - len(blind)
+    assert told["accepted"] > 0
+
+    accepted = stack.answer("certify", "--project", project.id, "--max-error", 0.25, "--accept")["accepted_now"]
+    annotated = [row["id"] for row in project.rows() if row["total_annotations"]]
+    assert (accepted, len(annotated)) == (told["accepted"], len(blind) + accepted)
+    counted = stack.answer("verifications", "--project", project.id)["outcomes"]
+    assert counted == {"accepted": accepted, "blind": len(blind)}
+    assert stack.answer("certify", "--project", project.id, "--undo")["undone"] == accepted
+    assert {row["id"] for row in project.rows() if row["total_annotations"]} == set(blind)
