@@ -35,6 +35,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_counters_are_shared() -> None:
+    """A thread would do it seconds later, in the middle of another test, which may have no sockets. A test of the
+    sharing itself sets its own time."""
+    from backend.adapters import redis_meters
+
+    redis_meters.FLUSH_S = 3600.0
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data; the test is skipped, with the reason, where there is none."""

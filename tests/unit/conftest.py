@@ -9,7 +9,6 @@ import pytest
 from pytest_socket import disable_socket, enable_socket
 
 from backend import cli
-from backend.adapters.redis_meters import RedisMeters
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -19,12 +18,6 @@ def no_sockets() -> Iterator[None]:
     disable_socket(allow_unix_socket=True)  # an event loop needs a socket pair
     yield
     enable_socket()
-
-
-@pytest.fixture(autouse=True)
-def no_counters_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread would do it seconds later, in the middle of another test; also one that a test of another tier left."""
-    monkeypatch.setattr(RedisMeters, "flush", lambda meters: None)
 
 
 @pytest.fixture
