@@ -138,6 +138,12 @@ def connect(
         return
     line(f'Project {project} is connected: version {connection.version}, tab "{connection.tab.title}".')
     show_refusals(connection.label_config)
+    plan = parts.store.audit_plan(project)
+    if plan is not None:
+        line(
+            f"Blind audit: about {plan.first_share:.0%} of the tasks show their prediction only after they have been "
+            f"annotated; `prelabel audit end --project {project}` shows all."
+        )
     warn(warning)
     line(f"Next: prelabel run --project {project} --wait")
 
