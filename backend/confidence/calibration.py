@@ -26,7 +26,7 @@ class Platt:
     intercept: float
 
     def apply(self, raw: float | None) -> float | None:
-        """The probability of being right, in (0, 1). None, unknown, stays None."""
+        """The probability of being right, in [0, 1]. None, unknown, stays None."""
         return None if raw is None else sigmoid(self.intercept + self.slope * logit(raw))
 
     def to_json(self) -> dict[str, JSON]:
@@ -45,10 +45,10 @@ def fit_platt(verified: Sequence[Verified]) -> Platt | None:
     Where the fit would have the surer answers wrong more often, which few or odd labels can look like, the slope is 0:
     calibration never turns the order of review round.
     """
-    rows = [(v.case.raw, v) for v in verified if v.case.raw is not None]
-    right, weights = [v.right for _, v in rows], [v.weight for _, v in rows]
-    if not any(weights):
+    rows = [(v.case.raw, v) for v in verified if v.case.raw is not None and v.weight > 0]
+    if not rows:
         return None
+    right, weights = [v.right for _, v in rows], [v.weight for _, v in rows]
     line = fitted([[logit(raw)] for raw, _ in rows], right, weights, ridge=_RIDGE)
     if line is not None and line.slopes[0] < 0:
         line = fitted([[0.0]] * len(rows), right, weights, ridge=_RIDGE)

@@ -54,12 +54,13 @@ class Fused:
     labels: dict[str, float] = field(default_factory=dict)  # what a predicted label adds; nothing for any other
 
     def apply(self, case: Case) -> float | None:
-        """The probability of being right, in (0, 1). None where the model gave no confidence of its own."""
+        """The probability of being right, in [0, 1]. None where the model gave no confidence of its own."""
         if case.raw is None:
             return None
-        log_odds = self.intercept + self.labels.get(case.label or "", 0.0)
+        of_label = 0.0 if case.label is None else self.labels.get(case.label, 0.0)
         slopes = (self.raw, self.share, self.margin)
-        return sigmoid(log_odds + fsum(slope.of(x) for slope, x in zip(slopes, _numbers(case), strict=True)))
+        added = (slope.of(number) for slope, number in zip(slopes, _numbers(case), strict=True))
+        return sigmoid(fsum([self.intercept, of_label, *added]))
 
     def to_json(self) -> dict[str, JSON]:
         slopes = {name: getattr(self, name) for name in _NUMBERS}

@@ -6,6 +6,8 @@ import sys
 import httpx
 
 from scripts.benchmarks import (
+    batch_calibration,
+    calibration,
     faults,
     labels,
     limits,
@@ -23,6 +25,8 @@ from scripts.processes import ServiceError
 from scripts.product import CommandError
 
 BENCHMARKS = {
+    "batch-calibration": batch_calibration,
+    "calibration": calibration,
     "faults": faults,
     "labels": labels,
     "limits": limits,
