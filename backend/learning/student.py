@@ -83,9 +83,7 @@ def out_of_fold(texts: Sequence[str], labels: Sequence[str], *, seed: int) -> li
     return _held_out(matrix, labels, folds(groups, labels, most=FOLDS, seed=seed), strength)
 
 
-def _held_out(
-    matrix: Any, labels: Sequence[str], fold: Sequence[int], strength: float
-) -> list[Probabilities | None]:
+def _held_out(matrix: Any, labels: Sequence[str], fold: Sequence[int], strength: float) -> list[Probabilities | None]:
     known = sorted(set(labels))
     found: list[Probabilities | None] = [None] * len(labels)
     for number in sorted(set(fold)):
@@ -190,6 +188,4 @@ class _Model:
         if self.regression is None:
             return [nothing | self.frequency for _ in range(matrix.shape[0])]
         own = sorted(self.frequency)
-        return [
-            nothing | dict(zip(own, row, strict=True)) for row in self.regression.predict_proba(matrix).tolist()
-        ]
+        return [nothing | dict(zip(own, row, strict=True)) for row in self.regression.predict_proba(matrix).tolist()]

@@ -161,7 +161,6 @@ def test_equal_tasks_are_never_on_both_sides() -> None:
     assert adopted(rows).figures["fused"].log_loss > adopted(apart).figures["fused"].log_loss + 0.02
 
 
-
 @pytest.mark.parametrize("score", [Raw(), Platt(slope=1.0, intercept=0.5), fit_fused(overconfident(100))])
 def test_any_score_is_read_back(score: Score) -> None:
     again = score_from_json(score.to_json())
@@ -171,7 +170,9 @@ def test_any_score_is_read_back(score: Score) -> None:
     assert probability(score, Case(raw=None, label="a")) is None
 
 
-@pytest.mark.parametrize("stored", [None, {}, {"kind": "raw", "more": 1}, {"kind": ["raw"]}, {"kind": "isotonic"}, "raw"])
+@pytest.mark.parametrize(
+    "stored", [None, {}, {"kind": "raw", "more": 1}, {"kind": ["raw"]}, {"kind": "isotonic"}, "raw"]
+)
 def test_any_other_is_refused(stored: JSON) -> None:
     with pytest.raises(ValueError, match="fit it again"):
         score_from_json(stored)

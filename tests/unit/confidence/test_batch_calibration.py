@@ -85,7 +85,9 @@ def test_a_label_that_the_batch_hardly_knows_is_not_blown_up() -> None:
 
 
 def test_a_later_task_is_taken_like_one_of_the_batch() -> None:
-    assert means_of(BIASED).apply({"negative": 0.5, "neutral": 0.45, "positive": 0.05}, said="negative").label == "neutral"
+    assert (
+        means_of(BIASED).apply({"negative": 0.5, "neutral": 0.45, "positive": 0.05}, said="negative").label == "neutral"
+    )
 
 
 @pytest.mark.parametrize(
