@@ -24,7 +24,6 @@ from backend.confidence.fused import Fused, Slope, fit_fused
 from backend.core.values import JSON
 from tests.unit.confidence.verified_rows import overconfident, verified
 
-
 _NOTHING = Slope()
 
 
