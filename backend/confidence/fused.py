@@ -15,7 +15,7 @@ verified tasks more of them, or trees, learn the tasks by heart:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum, sqrt
 
@@ -51,7 +51,7 @@ class Fused:
     raw: Slope
     share: Slope
     margin: Slope
-    labels: dict[str, float] = field(default_factory=dict)  # what a predicted label adds; nothing for any other
+    labels: Mapping[str, float] = field(default_factory=dict)  # what a predicted label adds; nothing for any other
 
     def apply(self, case: Case) -> float | None:
         """The probability of being right, in [0, 1]. None where the model gave no confidence of its own."""

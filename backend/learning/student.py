@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,12 +33,12 @@ STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # inverse of its ridge: the one that foretel
 USUAL_STRENGTH = 3.0  # with too few texts to choose
 TO_CHOOSE = (100, 2_000)  # texts that it takes to choose the strength, and that it is chosen on at most
 _LEAST = 1e-3  # a probability below it counts as this much where students are compared
-_WORD = re.compile(
-    "[\u2e80-\u2fff\u3040-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-    "|[^\\s!-/:-@\\[-`{-\u00bf\u060c\u061b\u061f\u06d4\u0964\u0965\u2000-\u206f\u2e00-\u2e7f\u3000-\u303f"
-    "\uff00-\uff0f\uff1a-\uff20\u2e80-\u2fff\u3040-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+_ALONE = "\u2e80-\u2fff\u3040-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # a word each
+_BETWEEN = (  # space and punctuation: ASCII, Latin-1, Arabic, Devanagari, general, Chinese and full width
+    "\\s!-/:-@\\[-`{-\u00bf\u060c\u061b\u061f\u06d4\u0964\u0965\u2000-\u206f\u2e00-\u2e7f\u3000-\u303f"
+    "\uff00-\uff0f\uff1a-\uff20"
 )
-
+_WORD = re.compile(f"[{_ALONE}]|[^{_BETWEEN}{_ALONE}]+")
 
 Probabilities = dict[str, float]  # of each label that the student may give
 
@@ -171,6 +172,7 @@ class _Model:
 
     @classmethod
     def fit(cls, matrix: Any, labels: Sequence[str], strength: float) -> _Model:
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
         counts = Counter(labels)
@@ -179,7 +181,9 @@ class _Model:
             return cls(frequency=frequency, regression=None)
         regression = LogisticRegression(C=strength, max_iter=MAX_STEPS, tol=1e-3)
         numbers = {label: number for number, label in enumerate(sorted(counts))}
-        regression.fit(matrix, [numbers[label] for label in labels])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # after `MAX_STEPS` it is good enough
+            regression.fit(matrix, [numbers[label] for label in labels])
         return cls(frequency=frequency, regression=regression)
 
     def probabilities(self, matrix: Any, labels: Sequence[str]) -> list[Probabilities]:

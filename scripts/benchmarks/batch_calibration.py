@@ -24,8 +24,9 @@ from backend.labeling.parsing import parse_config
 from backend.services.annotate import Caller, annotate_task
 from backend.settings import Settings
 from backend.wiring import Parts
+from scripts import weights
 from scripts.benchmarks.report import BenchError, SkippedError, Table
-from scripts.services import LocalModel, ServiceError, start_local_model
+from scripts.services import LocalModel, start_local_model
 
 DATA = "PRELABEL_TEST_DATA"
 FILE = Path("text") / "emotion_multilabel_goemotions.jsonl"
@@ -57,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> GainTable:
     rows, labels = read(asked.tasks)
-    with tempfile.TemporaryDirectory(prefix="prelabel-bench-") as folder:
-        try:
-            with start_local_model(Path(folder) / "model", asked.size) as model:
-                started = time.monotonic()
-                fields = asyncio.run(answers(Path(folder), model, question(model, labels, asked.template), rows, asked))
-                took = time.monotonic() - started
-        except ServiceError as error:
-            raise SkippedError(str(error)) from error
+    if weights.at_hand(asked.size) is None:
+        raise SkippedError(f"there are no weights: run scripts/setup --demo --weights {asked.size}")
+    with (
+        tempfile.TemporaryDirectory(prefix="prelabel-bench-") as folder,
+        start_local_model(Path(folder) / "model", asked.size) as model,
+    ):
+        started = time.monotonic()
+        fields = asyncio.run(answers(Path(folder), model, question(model, labels, asked.template), rows, asked))
+        took = time.monotonic() - started
     if asked.out is not None:
         _write(asked.out, rows, fields)
     return judged(rows, fields, took)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from backend.confidence.adoption import Raw, Score, adopt, probability
 from backend.confidence.calibration import fit_platt
@@ -87,7 +88,7 @@ def run(asked: argparse.Namespace) -> Measured:
     return Measured(figures=figures, read=Table(columns=_COLUMNS, rows=rows))
 
 
-def lines(file: Path) -> list[dict[str, object]]:
+def lines(file: Path) -> list[dict[str, Any]]:
     """The rows of a file. Raises `SkippedError` where nobody said where they are."""
     folder = os.environ.get(DATA)
     if not folder:
@@ -101,12 +102,12 @@ def lines(file: Path) -> list[dict[str, object]]:
 def read(name: str) -> Known:
     """The cases of a set, with a student that learnt the model's own labels."""
     rows = [row for row in lines(FILE) if row["task"] == name]
-    texts = [str(row["text"]) for row in rows]
-    student = out_of_fold(texts, [str(row["pred"]) for row in rows], seed=0)
+    texts = [row["text"] for row in rows]
+    student = out_of_fold(texts, [row["pred"] for row in rows], seed=0)
     verified = [
         Verified(
-            case=case_of(float(str(row["confidence"])), str(row["pred"]), shares),
-            right=bool(row["correct"]),
+            case=case_of(row["confidence"], row["pred"], shares),
+            right=row["correct"],
             group=same_text(text),
             audit=True,
         )
@@ -131,7 +132,9 @@ def at_random(known: Known, count: int, seeds: int) -> tuple[list[Sequence[str]]
             assert score is not None
             found[name].append(figures_of([(given(score, v.case), v.right) for v in rest]))
     means = {name: [fmean(column) for column in zip(*values, strict=True)] for name, values in found.items()}
-    rows = [(known.name, str(count), name, *_written(name, values)) for name, values in means.items()]
+    rows: list[Sequence[str]] = [
+        (known.name, str(count), name, *_written(name, values)) for name, values in means.items()
+    ]
     return rows, means["fused"][0]
 
 
@@ -219,7 +222,7 @@ def timed(count: int) -> Figure:
     chance = random.Random(0)  # noqa: S311
     pairs = [(chance.choice(rows), chance.choice(rows)) for _ in range(count)]
     texts = [f"{one['text']} {other['text']}" for one, other in pairs]
-    labels = [str(one["label"]) for one, _ in pairs]
+    labels = [one["label"] for one, _ in pairs]
     took = seconds(lambda: out_of_fold(texts, labels, seed=0))
     return Figure(name=f"student, {count:,} texts of {len(set(labels))} classes, out of fold", value=took, unit="s")
 
