@@ -36,6 +36,7 @@ from backend.reading.thinking import without_thinking
 SELF_REPORTED_KEYS = ("confidence", "probability", "score")
 _CONTRADICTING = "is answered in contradicting ways"
 _MAX_ANSWERS = 50  # to one control in one reply
+_PLACES = 6  # of a label's probability, as it is stored with each task
 
 # Which key may stand for the name of a sole control where that is missing: none, one that says "label" or "answer", or
 # also the one key whose value is a valid answer (for replies to another prompt than ours).
@@ -205,7 +206,14 @@ class _Reading:
         if found is None:
             return reading
         signals = {"off_label": found.off_label, "assumed": found.assumed}
-        return replace(reading, confidence=found.probability, method="label_logprob", signals=signals)
+        return replace(
+            reading,
+            confidence=found.probability,
+            method="label_logprob",
+            signals=signals,
+            label_probabilities={label: round(share, _PLACES) for label, share in found.labels.items()},
+            label_rest=round(found.rest, _PLACES),
+        )
 
 
 def only_visible(fields: tuple[FieldReading, ...], config: LabelingConfig) -> tuple[FieldReading, ...]:

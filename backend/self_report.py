@@ -48,4 +48,6 @@ class SelfReport:
             confidence=None if found is None else found * field.usable,
             method=None if found is None else "self_reported",
             signals={},
+            label_probabilities={},
+            label_rest=0.0,
         )

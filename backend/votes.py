@@ -36,6 +36,8 @@ def voted(control: Control, samples: Sequence[FieldReading], method: str) -> Fie
         confidence=share * usable,
         method=method,
         signals={"samples": float(len(asked)), "read": float(len(readable)), "tied": float(tied)},
+        label_probabilities={},
+        label_rest=0.0,
         region_confidences=tuple(shares[element] * usable for element in value)
         if control.item_regions and shares
         else (),

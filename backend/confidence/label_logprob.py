@@ -19,17 +19,23 @@ the value, every alternative that was listed is a branch, reached with the produ
 
 The trunk is followed until the chosen label is the only one left. Of two labels where one begins the other ("entail",
 "entailment") the shorter one parts at the closing quote.
+
+The probabilities of the other labels are read off the same tree. Two of them that part only behind a token that was
+not taken ("ne" of "neutral" and "negative", where "positive" was written) cannot be told apart and get equal parts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import nsmallest
 
 from backend.confidence.spellings import Spellings
 from backend.core.values import TokenLogprob
 
+MOST_LABELS = 20  # that a probability is kept of
 _SPACE = " \t\r\n"
 _BEFORE_A_LABEL = _SPACE + "\"'`"
 _CERTAIN = 1.0 - 1e-9
@@ -41,11 +47,15 @@ class LabelProbability:
 
     `off_label` is the mass at the label's first token that begins no label. `assumed` is the mass whose label is not
     to be seen in the listed tokens: where they are all listed, `probability` is off by no more than that.
+    `labels` are the most likely labels, the chosen one among them, and `rest` is what all others have together: with it
+    they sum up to 1.
     """
 
     probability: float
     off_label: float
     assumed: float = 0.0
+    labels: Mapping[str, float] = field(default_factory=dict)  # the most likely first, at most MOST_LABELS
+    rest: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +88,11 @@ class _Branch:
 
 
 class _Tally:
-    """The mass of the chosen label and of the others; of what is neither's alone, each label has an equal part."""
+    """The mass of each label; of what is no label's alone, each has an equal part."""
 
-    def __init__(self, chosen: str) -> None:
+    def __init__(self, chosen: str, labels: Iterable[str]) -> None:
         self._chosen = chosen
+        self._mass: Counter[str] = Counter(dict.fromkeys(labels, 0.0))
         self.mine = self.theirs = self.assumed = 0.0
 
     def add(self, labels: frozenset[str], mass: float, likely: frozenset[str] = frozenset()) -> None:
@@ -89,8 +100,16 @@ class _Tally:
         part = mass / len(sharing) if self._chosen in sharing else 0.0
         self.mine += part
         self.theirs += mass - part
+        self._mass.update(dict.fromkeys(sharing, mass / len(sharing)))
         if self._chosen in labels and len(labels) > 1:
             self.assumed += mass
+
+    def likeliest(self) -> dict[str, float]:
+        """Of the chosen label and the most likely others the share of all mass, the largest first."""
+        total = self.mine + self.theirs
+        others = ((-mass, label) for label, mass in self._mass.items() if label != self._chosen)
+        found = [*nsmallest(MOST_LABELS - 1, others), (-self.mine, self._chosen)]
+        return {label: min(1.0, -mass / total) for mass, label in sorted(found)}
 
 
 def label_probability(
@@ -109,7 +128,7 @@ def label_probability(
     """
     reply = "".join(t.token for t in tokens)
     quoted = reply[start : start + 1] == '"'
-    alive, known, tally = frozenset(spellings), Spellings(spellings, quoted=quoted), _Tally(chosen)
+    alive, known, tally = frozenset(spellings), Spellings(spellings, quoted=quoted), _Tally(chosen, spellings)
     if chosen not in alive or len(alive) == 1:
         return None
     reach, off_label, informed = 1.0, 0.0, False
@@ -144,8 +163,13 @@ def label_probability(
     total = tally.mine + tally.theirs
     if total <= 0.0:
         return None
+    labels = tally.likeliest()
     return LabelProbability(
-        probability=min(1.0, tally.mine / total), off_label=min(1.0, off_label), assumed=min(1.0, tally.assumed / total)
+        probability=min(1.0, tally.mine / total),
+        off_label=min(1.0, off_label),
+        assumed=min(1.0, tally.assumed / total),
+        labels=labels,
+        rest=max(0.0, 1.0 - math.fsum(labels.values())) if len(spellings) > MOST_LABELS else 0.0,
     )
 
 

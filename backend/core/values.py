@@ -174,6 +174,8 @@ class FieldReading:
     signals: Mapping[str, float] = field(default_factory=dict)  # what else the method saw, for example "off_label"
     usable: float = 1.0  # share of the answer's items that could be used: a passage that is not there lowers it
     region_confidences: tuple[float, ...] = ()  # one for each item of the value; empty: all have the control's
+    label_probabilities: Mapping[str, float] = field(default_factory=dict)  # the likeliest labels; empty: not known
+    label_rest: float = 0.0  # what all labels that are not among these have together
 
 
 class TaskState(StrEnum):

@@ -6,6 +6,8 @@ import sys
 import httpx
 
 from scripts.benchmarks import (
+    batch_calibration,
+    calibration,
     certificate,
     faults,
     labels,
@@ -25,6 +27,8 @@ from scripts.processes import ServiceError
 from scripts.product import CommandError
 
 BENCHMARKS = {
+    "batch-calibration": batch_calibration,
+    "calibration": calibration,
     "certificate": certificate,
     "faults": faults,
     "labels": labels,

@@ -107,7 +107,8 @@ def _record(number: int, text: str, now: object) -> dict[str, object]:
     field: dict[str, object] = {
         "control": "sentiment", "step": "strict_json+exact", "problem": None, "rejected": [], "notes": [],
         "confidence": 0.9, "method": "label_logprob", "signals": {"off_label": 0.01}, "usable": 1.0,
-        "region_confidences": [],
+        "region_confidences": [], "label_probabilities": {"positive": 0.9, "negative": 0.06, "neutral": 0.04},
+        "label_rest": 0.0,
     }  # fmt: skip
     job = 1 + number % JOBS
     return {

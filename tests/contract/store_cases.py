@@ -705,12 +705,20 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
 
     def test_the_record_says_why_a_score_is_low(self, store: SqlStore) -> None:
         field = FieldReading(
-            control="s", value=("a", "b"), step="exact", confidence=0.4, usable=0.5, region_confidences=(0.9, 0.7)
+            control="s",
+            value=("a", "b"),
+            step="exact",
+            confidence=0.4,
+            usable=0.5,
+            region_confidences=(0.9, 0.7),
+            label_probabilities={"a": 0.4, "b": 0.35},
+            label_rest=0.25,
         )
         self.answer(store, task(1), outcome=done(fields=(field,)))
         with store.begin(read_only=True) as connection:
             (kept,) = connection.execute(sa.select(records.c.fields)).scalar_one()
         assert (kept["confidence"], kept["usable"], kept["region_confidences"]) == (0.4, 0.5, [0.9, 0.7])
+        assert (kept["label_probabilities"], kept["label_rest"]) == ({"a": 0.4, "b": 0.35}, 0.25)
 
     @pytest.mark.parametrize("text", ["\x00", "\ud800", "a\x00b", "x" * 1_000_000])
     def test_an_error_may_hold_any_text(self, store: SqlStore, text: str) -> None:

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 import backend.confidence
 from backend.confidence.agreement import agreement, set_agreement
+from backend.confidence.calibration import Platt
+from backend.confidence.cases import Case as Prediction
 from backend.confidence.decisions import Decision
+from backend.confidence.fused import Fused, Slope
 from backend.confidence.label_logprob import label_probability
 from backend.confidence.mean_token import mean_token_probability
 from backend.confidence.self_reported import per_cent_probability, self_reported_probability
@@ -21,7 +24,18 @@ from backend.confidence.task_score import task_score
 from backend.confidence.value_logprob import value_probability
 from backend.core.values import TokenLogprob
 
-NO_METHOD = {"decisions", "metrics", "spellings"}  # says how good a method is
+NO_METHOD = {
+    *("decisions", "spellings"),  # parts of methods
+    *(
+        "metrics",
+        "adoption",
+        "cases",
+        "draw_weights",
+        "logistic",
+        "stored",
+    ),  # how good a method is, and how it is fitted
+    "batch_calibration",  # gives a label as well
+}
 
 _LOGPROBS = st.floats(-30, 0) | st.sampled_from([0.0, -9999.0, -math.inf])
 _PIECES = st.sampled_from(['{"s": "', '"', "ye", "yes", "no", "not", '"}', " ", "positive", "é"])
@@ -62,6 +76,22 @@ def _set_agreement(samples: list[frozenset[str] | None]) -> float | None:
 
 Case = tuple[Callable[[Any], float | None], st.SearchStrategy[Any], list[Any]]
 
+_PLATT = Platt(slope=2.0, intercept=-0.5)
+_FUSED = Fused(
+    intercept=0.5,
+    raw=Slope(centre=2.0, slope=1.0),
+    share=Slope(centre=0.0, slope=0.3),
+    margin=Slope(centre=0.5, slope=2.0),
+    labels={"a": -1.0},
+)
+_PREDICTIONS = st.builds(
+    Prediction,
+    raw=st.none() | st.floats(0, 1),
+    label=st.none() | st.sampled_from("ab"),
+    student_share=st.none() | st.floats(0, 1),
+    student_margin=st.none() | st.floats(-1, 1),
+)
+
 # The method's file: how it is asked, any evidence, and evidence that says nothing.
 METHODS: dict[str, list[Case]] = {
     "label_logprob": [
@@ -79,6 +109,8 @@ METHODS: dict[str, list[Case]] = {
             [[], [frozenset("a")], [None, None]],
         ),
     ],
+    "calibration": [(_PLATT.apply, st.none() | st.floats(0, 1), [None])],
+    "fused": [(_FUSED.apply, _PREDICTIONS, [Prediction(raw=None, label="a", student_share=0.9, student_margin=0.8)])],
     "self_reported": [
         (
             method,

@@ -106,6 +106,8 @@ def test_a_label_outside_json_has_its_probability(before: str, after: str) -> No
     (field,) = read(SENTIMENT, before + "positive" + after, tokens=_tokens(*pieces))
     assert field.value == ("positive",)
     assert field.confidence == pytest.approx(0.6)
+    assert field.label_probabilities == {"positive": 0.6, "negative": 0.3, "neutral": 0.1}
+    assert field.label_rest == 0.0
 
 
 @pytest.mark.parametrize("text", ["positive. Label: positive", "positive positive"])
@@ -120,6 +122,19 @@ def test_an_alias_that_is_another_options_name_takes_no_probability() -> None:
     (field,) = read(CONFIGS["level"], '{"level": "1"}', tokens=pieces)
     assert field.value == ("0",)
     assert field.confidence == pytest.approx(0.7)
+    assert next(iter(field.label_probabilities)) == "0"  # by what a region holds, not by the name shown
+
+
+def test_of_a_long_list_twenty_labels_are_kept_and_the_others_as_one_number() -> None:
+    options = "".join(f'<Choice value="{letter}{number}"/>' for letter in "abcde" for number in range(1, 7))
+    xml = f'<View><Text name="text" value="$text"/><Choices name="c" toName="text">{options}</Choices></View>'
+    listed = {"a": 0.4, "b": 0.3, "c": 0.1, "d": 0.1, "e": 0.1}
+    pieces = _tokens(('{"c": "', {'{"c": "': 1.0}), ("a", listed), ("1", {"1": 0.8, "2": 0.2}), ('"}', {'"}': 1.0}))
+    (field,) = read(xml, '{"c": "a1"}', tokens=pieces)
+    assert len(field.label_probabilities) == 20
+    assert field.label_probabilities["a1"] == pytest.approx(0.32)
+    assert sum(field.label_probabilities.values()) + field.label_rest == pytest.approx(1, abs=1e-5)
+    assert field.label_rest == pytest.approx(0.1, abs=1e-5)
 
 
 def test_two_objects_that_agree_are_scored_at_the_first() -> None:

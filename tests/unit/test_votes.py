@@ -64,6 +64,15 @@ def test_the_share_of_the_plurality_is_the_score() -> None:
     assert len({r.messages for r in requests}) == 1
 
 
+def test_a_vote_has_no_label_probabilities_of_the_first_answer() -> None:
+    shares = {"positive": 0.9, "neutral": 0.1}
+    first = FieldReading(
+        control="sentiment", value=("positive",), step="exact", label_probabilities=shares, label_rest=0.1
+    )
+    found = voted(parse_config(SENTIMENT).controls[0], [first, first, first], "agreement")
+    assert (found.confidence, found.label_probabilities, found.label_rest) == (1.0, {}, 0.0)
+
+
 def test_an_unreadable_sample_agrees_with_nothing() -> None:
     outcome, _ = converse(SENTIMENT, *says("positive"), "who knows", *says("positive", "positive"), "{", samples=5)
     assert outcome.score == 0.6

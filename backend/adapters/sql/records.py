@@ -238,6 +238,8 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
                 "signals": dict(f.signals),
                 "usable": f.usable,
                 "region_confidences": list(f.region_confidences),
+                "label_probabilities": dict(f.label_probabilities),
+                "label_rest": f.label_rest,
             }
             for f in outcome.fields
         ],

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.confidence.label_logprob import LabelProbability, label_probability
+from backend.confidence.label_logprob import MOST_LABELS, LabelProbability, label_probability
 from backend.core.values import TokenLogprob
 from tests.unit.confidence.simulated_replies import Kind, simulate
 
@@ -320,3 +320,49 @@ def test_how_far_it_is_off_in_simulated_replies(kind: Kind, above_005: float, ab
         errors.append(abs(found.probability - case.truth))
     assert sum(e > 0.05 for e in errors) <= above_005 * len(errors)
     assert sum(e > 0.2 for e in errors) <= above_02 * len(errors)
+
+
+def test_each_label_has_its_probability() -> None:
+    found = probability([BEFORE, ("positive", {"positive": 0.6, "negative": 0.2, "neutral": 0.1}), AFTER], "positive")
+    assert found is not None
+    assert dict(found.labels) == pytest.approx({"positive": 2 / 3, "negative": 2 / 9, "neutral": 1 / 9})
+    assert list(found.labels) == ["positive", "negative", "neutral"]
+    assert found.labels["positive"] == found.probability
+    assert found.rest == 0.0
+
+
+def test_labels_that_part_where_the_reply_did_not_go_share_equally() -> None:
+    found = probability([BEFORE, ("positive", {"positive": 0.6, "ne": 0.4}), AFTER], "positive")
+    assert found is not None
+    assert dict(found.labels) == pytest.approx({"positive": 0.6, "negative": 0.2, "neutral": 0.2})
+
+
+def test_labels_that_part_on_the_way_have_their_own() -> None:
+    tokens = [BEFORE, ("ne", {"ne": 0.8, "positive": 0.2}), ("utral", {"utral": 0.6, "gative": 0.4}), AFTER]
+    found = probability(tokens, "neutral")
+    assert found is not None
+    assert dict(found.labels) == pytest.approx({"neutral": 0.48, "negative": 0.32, "positive": 0.2})
+
+
+def test_of_many_labels_the_likeliest_are_kept_and_the_chosen_one() -> None:
+    names = [f"{letter}{other}" for letter in "abcdefgh" for other in "xyzvw"]
+    listed = {name: 0.02 + 0.0001 * place for place, name in enumerate(names)}
+    listed["ax"] = 0.001  # chosen all the same, by a sampled answer
+    found = probability([BEFORE, ("ax", listed), AFTER], "ax", names)
+    assert found is not None
+    assert len(found.labels) == MOST_LABELS == 20
+    assert next(iter(found.labels)) == "hw"
+    assert list(found.labels)[-1] == "ax"
+    assert sum(found.labels.values()) + found.rest == pytest.approx(1)
+    assert found.rest > 0.3
+
+
+@given(st.integers(0, 2**32), st.builds(Kind, top=st.integers(1, 20), variants=st.booleans(), quoted=st.booleans()))
+def test_label_probabilities_of_any_reply_sum_up_to_one(seed: int, kind: Kind) -> None:
+    case = simulate(Random(seed), kind)
+    spellings = {label: [label] for label in case.labels}
+    found = label_probability(case.tokens, case.start, case.end, case.chosen, spellings)
+    if found is not None:
+        assert set(found.labels) == set(case.labels)
+        assert sum(found.labels.values()) == pytest.approx(1)
+        assert found.labels[case.chosen] == pytest.approx(found.probability)

@@ -1,0 +1,195 @@
+"""A small classifier of texts: TF-IDF over words and characters, and logistic regression.
+
+Two uses. Trained on the model's own labels it tells what the other tasks suggest for one ("out of fold": from
+a student that has not seen that task), which `backend.confidence.fused` weighs against the model's word. Trained on
+verified labels it is an annotator itself, the better one in languages that the model hardly knows.
+
+Words are one and two in a row, characters three to five within words. What is written without spaces between words
+(Chinese, Japanese) counts as one word a character, so that two in a row are most of its words. Combining vowel signs
+(Devanagari, Arabic) stay in their words.
+
+It is not stored: the same texts, labels and seed give the same student. scikit-learn takes about a second and 120 MB to
+import, so that it is imported where it is first needed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum, log
+from typing import Any
+
+from backend.core.folds import folds
+
+FOLDS = 5
+MAX_CHARS = 1_000  # of a text, what the student reads of it: time and memory are in proportion
+MAX_TERMS = 100_000  # of each kind, the most frequent ones
+MAX_STEPS = 100  # of the regression
+STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # inverse of its ridge: the one that foretells held-out labels best is taken
+USUAL_STRENGTH = 3.0  # with too few texts to choose
+TO_CHOOSE = (100, 2_000)  # texts that it takes to choose the strength, and that it is chosen on at most
+_LEAST = 1e-3  # a probability below it counts as this much where students are compared
+_ALONE = "\u2e80-\u2fff\u3040-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # a word each
+_BETWEEN = (  # space and punctuation: ASCII, Latin-1, Arabic, Devanagari, general, Chinese and full width
+    "\\s!-/:-@\\[-`{-\u00bf\u060c\u061b\u061f\u06d4\u0964\u0965\u2000-\u206f\u2e00-\u2e7f\u3000-\u303f"
+    "\uff00-\uff0f\uff1a-\uff20"
+)
+_WORD = re.compile(f"[{_ALONE}]|[^{_BETWEEN}{_ALONE}]+")
+
+Probabilities = dict[str, float]  # of each label that the student may give
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student:
+    """A trained student, good for as long as the process lives."""
+
+    labels: tuple[str, ...]  # that it has seen, sorted
+    _terms: _Terms
+    _model: _Model
+
+    def probabilities(self, texts: Sequence[str]) -> list[Probabilities]:
+        """For each text the probability of each label. A text without a known term gets what holds for any text."""
+        return self._model.probabilities(self._terms.matrix(texts), self.labels) if texts else []
+
+
+def train(texts: Sequence[str], labels: Sequence[str], *, seed: int) -> Student:
+    """A student of these texts, each with its label. One that knows a single label is certain of it.
+
+    Raises ValueError without any text.
+    """
+    if not texts or len(texts) != len(labels):
+        raise ValueError("a student is trained on texts with one label each, and on one at least")
+    terms, matrix = _Terms.fit(texts)
+    strength = _chosen_strength(matrix, [same_text(text) for text in texts], labels, seed)
+    return Student(labels=tuple(sorted(set(labels))), _terms=terms, _model=_Model.fit(matrix, labels, strength))
+
+
+def out_of_fold(texts: Sequence[str], labels: Sequence[str], *, seed: int) -> list[Probabilities | None]:
+    """For each text the probability of each label, from a student that was trained on other texts only.
+
+    Equal texts, up to case and space, are held out together. Terms and their weights are counted, and the strength is
+    chosen, once over all texts. A label that only held-out texts have gets 0. None where there is no other text.
+    """
+    if len(texts) != len(labels):
+        raise ValueError("a student is trained on texts with one label each")
+    if not texts:
+        return []
+    groups = [same_text(text) for text in texts]
+    _, matrix = _Terms.fit(texts)
+    strength = _chosen_strength(matrix, groups, labels, seed)
+    return _held_out(matrix, labels, folds(groups, labels, most=FOLDS, seed=seed), strength)
+
+
+def _held_out(matrix: Any, labels: Sequence[str], fold: Sequence[int], strength: float) -> list[Probabilities | None]:
+    known = sorted(set(labels))
+    found: list[Probabilities | None] = [None] * len(labels)
+    for number in sorted(set(fold)):
+        held_out = [row for row, own in enumerate(fold) if own == number]
+        others = [row for row, own in enumerate(fold) if own != number]
+        if others:
+            model = _Model.fit(matrix[others], [labels[row] for row in others], strength)
+            for row, shares in zip(held_out, model.probabilities(matrix[held_out], known), strict=True):
+                found[row] = shares
+    return found
+
+
+def _chosen_strength(matrix: Any, groups: Sequence[str], labels: Sequence[str], seed: int) -> float:
+    """The strength with which held-out labels are foretold best, on a part of the texts where there are many."""
+    least, most = TO_CHOOSE
+    part = folds(groups, labels, most=-(-len(groups) // most), seed=seed)
+    rows = [row for row, own in enumerate(part) if own == 0]
+    own_labels = [labels[row] for row in rows]
+    fold = folds([groups[row] for row in rows], own_labels, most=FOLDS, seed=seed)
+    if len(rows) < least or len(set(own_labels)) == 1 or len(set(fold)) < FOLDS:
+        return USUAL_STRENGTH
+
+    def likelihood(strength: float) -> float:
+        found = _held_out(matrix[rows], own_labels, fold, strength)
+        shares = [shares[label] if shares else 0.0 for shares, label in zip(found, own_labels, strict=True)]
+        return fsum(log(max(share, _LEAST)) for share in shares)
+
+    return max(STRENGTHS, key=likelihood)
+
+
+def same_text(text: str) -> str:
+    """What two texts have in common that differ in case, space and the way of writing characters only."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def words_in(text: str) -> list[str]:
+    """The words of a text as `same_text` writes it; a character of Chinese or Japanese is one."""
+    return _WORD.findall(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Terms:
+    """The vocabularies; none where no text has a word or a character."""
+
+    vectorizers: tuple[Any, ...]
+
+    @classmethod
+    def fit(cls, texts: Sequence[str]) -> tuple[_Terms, Any]:
+        """The vocabularies of the texts, and the texts in them: a sparse matrix, a row a text."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        read = _read(texts)
+        kinds = []
+        if any(words_in(text) for text in read):
+            kinds.append(TfidfVectorizer(tokenizer=words_in, token_pattern=None, ngram_range=(1, 2), **_SAME))
+        if any(read):
+            kinds.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), **_SAME))
+        parts = [kind.fit_transform(read) for kind in kinds]
+        return cls(vectorizers=tuple(kinds)), _beside(parts, len(texts))
+
+    def matrix(self, texts: Sequence[str]) -> Any:
+        read = _read(texts)
+        return _beside([vectorizer.transform(read) for vectorizer in self.vectorizers], len(texts))
+
+
+_SAME: dict[str, Any] = {"lowercase": False, "max_features": MAX_TERMS}
+
+
+def _read(texts: Sequence[str]) -> list[str]:
+    return [same_text(text[:MAX_CHARS]) for text in texts]
+
+
+def _beside(parts: Sequence[Any], rows: int) -> Any:
+    from scipy.sparse import csr_matrix, hstack
+
+    return hstack(parts, format="csr") if parts else csr_matrix((rows, 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """The regression, or only how frequent each label is where there is nothing to tell labels apart by."""
+
+    frequency: dict[str, float]
+    regression: Any | None
+
+    @classmethod
+    def fit(cls, matrix: Any, labels: Sequence[str], strength: float) -> _Model:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
+        counts = Counter(labels)
+        frequency = {label: count / len(labels) for label, count in counts.items()}
+        if len(counts) == 1 or not matrix.nnz:
+            return cls(frequency=frequency, regression=None)
+        regression = LogisticRegression(C=strength, max_iter=MAX_STEPS, tol=1e-3)
+        numbers = {label: number for number, label in enumerate(sorted(counts))}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # after `MAX_STEPS` it is good enough
+            regression.fit(matrix, [numbers[label] for label in labels])
+        return cls(frequency=frequency, regression=regression)
+
+    def probabilities(self, matrix: Any, labels: Sequence[str]) -> list[Probabilities]:
+        """A mapping a row, over all `labels`."""
+        nothing = dict.fromkeys(labels, 0.0)
+        if self.regression is None:
+            return [nothing | self.frequency for _ in range(matrix.shape[0])]
+        own = sorted(self.frequency)
+        return [nothing | dict(zip(own, row, strict=True)) for row in self.regression.predict_proba(matrix).tolist()]
