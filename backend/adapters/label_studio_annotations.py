@@ -17,6 +17,14 @@ from backend.ports.labels import AnnotatedTask, Annotation, HeldPrediction
 
 ANNOTATED_PAGE = 100  # tasks with all that was said of them
 COUNT_PAGE = 500  # tasks with two numbers
+# Of a task; and, as the names hold at every level, of its annotations. Predictions come whole.
+_INCLUDED = ",".join(
+    (
+        *("id", "data", "annotations", "predictions"),
+        *("result", "completed_by", "updated_by", "lead_time", "parent_prediction", "was_cancelled", "ground_truth"),
+        *("created_at", "updated_at"),
+    )
+)
 
 
 class AnnotationReading(ABC):
@@ -38,7 +46,7 @@ class AnnotationReading(ABC):
                 page=1,
                 page_size=ANNOTATED_PAGE,
                 fields="all",  # annotations and predictions come in no other way; `include` leaves the rest out
-                include="id,data,annotations,predictions",
+                include=_INCLUDED,
                 query=json.dumps({"selectedItems": {"all": False, "included": included}, "ordering": ["tasks:id"]}),
             )
             try:
