@@ -17,10 +17,13 @@ from backend.ports.labels import AnnotatedTask, Annotation, HeldPrediction
 
 ANNOTATED_PAGE = 100  # tasks with all that was said of them
 COUNT_PAGE = 500  # tasks with two numbers
-# Of the tasks, and also of the annotations in them: Label Studio asks the one list for both.
-_FIELDS = (
-    "id,data,annotations,predictions,result,completed_by,updated_by,lead_time,parent_prediction,was_cancelled,"
-    "ground_truth,created_at,updated_at,model_version"
+# Of a task; and, as the names hold at every level, of its annotations. Predictions come whole.
+_INCLUDED = ",".join(
+    (
+        *("id", "data", "annotations", "predictions"),
+        *("result", "completed_by", "updated_by", "lead_time", "parent_prediction", "was_cancelled", "ground_truth"),
+        *("created_at", "updated_at"),
+    )
 )
 
 
@@ -43,7 +46,7 @@ class AnnotationReading(ABC):
                 page=1,
                 page_size=ANNOTATED_PAGE,
                 fields="all",  # annotations and predictions come in no other way; `include` leaves the rest out
-                include=_FIELDS,
+                include=_INCLUDED,
                 query=json.dumps({"selectedItems": {"all": False, "included": included}, "ordering": ["tasks:id"]}),
             )
             try:

@@ -99,11 +99,15 @@ def _annotated_page(labels: MemoryLabels, number: int, query: dict[str, Any]) ->
     """Tasks with their annotations and predictions, or with the numbers of their annotations."""
     if request.args["fields"] == "all":
         found = labels.annotated_tasks(number, query["selectedItems"]["included"])
+        included = request.args["include"].split(",")
         return [
             {
                 "id": task.id,
                 "data": task.data,
-                "annotations": [_annotation(one) for one in task.annotations],
+                "annotations": [
+                    {name: value for name, value in _annotation(one).items() if name in included}
+                    for one in task.annotations
+                ],
                 "predictions": [
                     {"id": p.id, "model_version": p.version, "result": p.result, "created_at": _iso(p.created_at)}
                     for p in task.predictions

@@ -211,15 +211,15 @@ def _position(value: Mapping[str, JSON]) -> Position | None:
     """Where a region's value says that it stands; None where that is no place."""
     page = value.get("globalOffsets")
     page = page if isinstance(page, Mapping) else {}
-    ends = (value.get("start"), value.get("end"))
+    start, end = value.get("start"), value.get("end")
     offsets = (value.get("startOffset"), value.get("endOffset"), page.get("start"), page.get("end"))
-    if not all(isinstance(end, str | int) for end in ends):
+    if not isinstance(start, str | int) or not isinstance(end, str | int):
         return None
     if not all(offset is None or isinstance(offset, int) for offset in offsets):
         return None
     return Position(
-        start=ends[0],
-        end=ends[1],
+        start=start,
+        end=end,
         start_offset=offsets[0],
         end_offset=offsets[1],
         global_start=offsets[2],
