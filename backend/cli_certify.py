@@ -150,13 +150,13 @@ def verdict_as_json(verdict: Certificate | Refusal, asked: Asked) -> dict[str, A
     given = {"max_error": asked.max_error, "confidence": asked.confidence, "error_of": asked.error_of.value}
     if isinstance(verdict, Certificate):
         return {"certified": True, **given, **asdict(verdict), "saved": verdict.saved}
-    return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict, asked)}
+    return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict)}
 
 
 def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
     """The promise first, then what it rests on; or why there is none, and the next step."""
     if isinstance(verdict, Refusal):
-        line(f"Not certified ({asked.in_words}): {reason(verdict, asked)}")
+        line(f"Not certified ({asked.in_words}): {reason(verdict)}")
         return
     line(_promise(verdict, asked))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -164,7 +164,7 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     labelled = verdict.tasks - verdict.accepted - verdict.to_check
-    table.add_row("accept unseen", f"{verdict.accepted:,}", f"confidence {verdict.threshold:.4g} or more")
+    table.add_row("accept unseen", f"{verdict.accepted:,}", f"confidence {verdict.threshold:.6g} or more")
     table.add_row("people check", f"{verdict.to_check:,}", "all others")
     table.add_row("labelled already", f"{labelled:,}", f"{verdict.audited:,} of them in the random audit")
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
@@ -174,7 +174,7 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
     out.print(table)
 
 
-def reason(refusal: Refusal, asked: Asked) -> str:
+def reason(refusal: Refusal) -> str:
     """Why, and what to do next: a sentence or two."""
     if refusal.why == "no audit":
         return (
@@ -246,4 +246,4 @@ def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
 
 
 def per_cent(share: float) -> str:
-    return f"{round(100 * share, 2 if share < 0.99 else 6):g} %"
+    return f"{round(100 * share, 2 if 0.0001 <= share < 0.99 else 6):g} %"

@@ -19,10 +19,11 @@ Under `ALL` each score is one. Under `ACCEPTED`, where one early error would end
 twentieth of the tasks, from the first that is expected to leave enough of the audit above it for one error. Tasks of
 one score are accepted or left together.
 
-**What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell),
-whose tasks did not all have the same chance, or whose people saw the prediction. Labels that the scores were fitted
-on: they are left out, unless each audited task was scored by a fit without its own (cross-fitting): with `cross_fitted`
-that is trusted, at half the risk.
+**What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell) or
+whose people saw the prediction. Tasks that had different chances to be drawn: where a part of the project is audited
+more closely, only what the smallest share would have drawn there is the audit, and the rest is `checked`. Labels that
+the scores were fitted on: they are left out, unless each audited task was scored by a fit without its own (cross-
+fitting): with `cross_fitted` that is trusted, at half the risk.
 """
 
 from __future__ import annotations
