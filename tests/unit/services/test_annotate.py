@@ -270,6 +270,7 @@ def test_what_was_paid_before_a_failure_is_counted(error: ModelError) -> None:
         labels=installation.labels,
         queue=installation.queue,
         projects=installation.projects,
+        auditing=installation.auditing,
         chunk_size=2,
     )
     records = enlisted(installation, "text")
