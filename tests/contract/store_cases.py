@@ -137,6 +137,17 @@ class StoreCases(AgentStoreCases):
 
     # --- which tasks a run may choose -----------------------------------------------------------------------------
 
+    def test_a_usage_beyond_all_bounds_voids_no_other_answer(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2))
+        one, two = store.claim(VERSION, PROJECT, [1, 2], "worker")
+        endless = Usage(prompt_tokens=10**20, completion_tokens=2**31 - 1, calls=1)
+        store.add_usage(one.id, USAGE, 1.0)
+        outcomes = [(one.id, one.data_hash, done(usage=endless)), (two.id, two.data_hash, done())]
+        store.save_outcomes(outcomes)
+        assert [self.record(store, n).state for n in (1, 2)] == ["done", "done"]
+        found = store.counts(PROJECT, version=VERSION).usage
+        assert found == Usage(prompt_tokens=2**31 - 1 + 10, completion_tokens=2**31 - 1 + 3, calls=3)
+
     def test_tasks_below_a_score(self, store: SqlStore) -> None:
         for number, score in enumerate([0.2, 0.5, None, 0.9, 0.0], start=1):
             state = TaskState.FAILED if score == 0.0 else TaskState.DONE
