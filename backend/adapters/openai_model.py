@@ -256,12 +256,16 @@ def gives_alternatives(reply: Reply) -> bool:
 
 def translate(error: openai.OpenAIError, endpoint: str, key_variable: str = "OPENAI_API_KEY") -> ModelError:
     """One error of the openai client as one of ours. `key_variable`: where the key is from."""
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout):
         return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
     if isinstance(error, openai.APIConnectionError):
-        return ModelUnreachable(
-            f"The model endpoint {endpoint} cannot be reached: check OPENAI_BASE_URL and that it is running."
+        unsent = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+        what = "cannot be reached" if unsent else "cuts the connection"
+        unreachable = ModelUnreachable(
+            f"The model endpoint {endpoint} {what}: check OPENAI_BASE_URL and that it is running."
         )
+        unreachable.lost = not unsent
+        return unreachable
     if isinstance(error, openai.APIStatusError):
         translated = _translate_status(error, endpoint, key_variable)
         headers = error.response.headers

@@ -17,7 +17,7 @@ PrelabelError
 |- BudgetReached             the job may spend no more: it pauses
 |- LimitFarOff               the model's limit leaves no room for a while: the tasks are given back until then
 `- ModelError                a model call failed
-   |- ModelUnreachable         no connection: the job pauses until the endpoint answers again
+   |- ModelUnreachable         no connection, or a cut one: the job pauses until the endpoint answers again
    |- ModelUnauthorized        the key is refused: the job pauses likewise
    |- ModelQuotaExhausted      the account cannot pay: the job pauses likewise
    |- ModelRateLimited         429; `retry_after_s` where the endpoint says it
@@ -126,17 +126,19 @@ class ModelError(PrelabelError):
     heals = False  # True, with `stops_job`: it may be well again without anything changing here
     transient = False  # True: worth asking again after a while
     limited = False  # True: because of a limit or of too much load, so that all workers should call less
+    lost = False  # True: the endpoint may have answered, and may charge for it
     retry_after_s: float | None = None  # as the endpoint says it
     limits: RateLimits | None = None  # what the response's headers say
 
 
 class ModelUnreachable(ModelError):
-    """No connection to the endpoint."""
+    """No connection to the endpoint, or one that was cut; `lost` is False where nothing was sent."""
 
     kind = "unreachable"
     stops_job = True
     heals = True
     transient = True
+    lost = True
 
 
 class ModelUnauthorized(ModelError):
@@ -172,6 +174,7 @@ class ModelTimeout(ModelError):
 
     kind = "timeout"
     transient = True
+    lost = True
 
 
 class ModelServerError(ModelError):
@@ -179,6 +182,7 @@ class ModelServerError(ModelError):
 
     kind = "server_error"
     transient = True
+    lost = True
 
 
 class ContextTooLong(ModelError):
