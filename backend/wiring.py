@@ -300,6 +300,7 @@ class Parts:
                 sleep=asyncio.sleep,
                 random=random.random,
                 forget=self.store.forget_replies,
+                answers=partial(_answers, model),
                 # Between two calls of a task only where its replies are kept: else it is asked to its end.
                 stopping=self.stopping if self.settings.cache_days else lambda: False,
             )
@@ -556,3 +557,12 @@ class Parts:
         if agent.reasoning_effort is not None and not found.reasoning:
             described["reasoning effort"] = "refused, and not sent"
         return described
+
+
+async def _answers(model: OpenAIModel, name: str) -> bool:
+    """Whether the endpoint answers a tiny question, now and soon."""
+    try:
+        await asyncio.wait_for(model.answers(name), _PROBE_TIMEOUT_S)
+    except (ModelError, TimeoutError):
+        return False
+    return True

@@ -23,6 +23,7 @@ PrelabelError
    |- ModelRateLimited         429; `retry_after_s` where the endpoint says it
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
+   |- RefusedAlone             this one request is refused or cut off, while others are answered
    |- ContextTooLong           the prompt does not fit the model's window
    |- BatchNotOffered          the endpoint has no batch API: nothing is submitted
    |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
@@ -130,6 +131,11 @@ class ModelError(PrelabelError):
     retry_after_s: float | None = None  # as the endpoint says it
     limits: RateLimits | None = None  # what the response's headers say
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether what seems to stop the job may be about this one request: a filter's refusal, a cut connection."""
+        return False
+
 
 class ModelUnreachable(ModelError):
     """No connection to the endpoint, or one that was cut; `lost` is False where nothing was sent."""
@@ -140,6 +146,10 @@ class ModelUnreachable(ModelError):
     transient = True
     lost = True
 
+    @property
+    def doubtful(self) -> bool:
+        return self.lost
+
 
 class ModelUnauthorized(ModelError):
     """401 or 403."""
@@ -147,6 +157,10 @@ class ModelUnauthorized(ModelError):
     kind = "unauthorized"
     stops_job = True
     heals = True
+
+    @property
+    def doubtful(self) -> bool:
+        return True
 
 
 class ModelQuotaExhausted(ModelError):
@@ -183,6 +197,17 @@ class ModelServerError(ModelError):
     kind = "server_error"
     transient = True
     lost = True
+
+
+class RefusedAlone(ModelError):
+    """One request fails as if all had to, while the endpoint answers others; counted under the class it failed with."""
+
+    def __init__(self, error: ModelError) -> None:
+        super().__init__(
+            f"The model endpoint answers other questions, and this one is refused or cut off ({error.kind}): "
+            "look for a content filter, or a limit on sizes, before the model."
+        )
+        self.kind = error.kind
 
 
 class ContextTooLong(ModelError):

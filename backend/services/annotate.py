@@ -20,6 +20,7 @@ from backend.core.errors import (
     ModelTakesNoImages,
     PrelabelError,
     QueueError,
+    RefusedAlone,
     SettingsError,
     StoreError,
 )
@@ -48,6 +49,11 @@ def _goes_on() -> bool:
     return False
 
 
+async def _nothing_is_known(model: str) -> bool:
+    """Where nobody can ask whether the endpoint answers."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """How the model is called: the one retry loop, with its sleep and its randomness handed in."""
@@ -58,18 +64,21 @@ class Caller:
     random: Callable[[], float]
     forget: Callable[[Collection[str]], None] = _nothing_is_kept  # stored replies to the requests with these keys
     stopping: Callable[[], bool] = _goes_on  # whether no further call is to be begun
+    answers: Callable[[str], Awaitable[bool]] = _nothing_is_known  # whether the model answers a tiny question just now
 
     async def ask(self, request: Request) -> Reply:
         """Ask until there is an answer or no sense in asking. Raises a `ModelError`, and `LimitFarOff` where the
         endpoint goes on refusing because of a limit, or this process is to stop."""
-        return await self._until_answered(lambda: self.model.ask(request))
+        return await self._until_answered(request.model, lambda: self.model.ask(request))
 
     async def takes_images(self, model: str) -> bool:
         """Whether the model sees images. Raises a `ModelError`."""
-        return await self._until_answered(lambda: self.model.takes_images(model))
+        return await self._until_answered(model, lambda: self.model.takes_images(model))
 
-    async def _until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
-        attempt = 0
+    async def _until_answered(self, model: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What may be about this request alone is found out before it stops the job, which it would do again and
+        again: it fails by itself when a tiny question is answered, and it is refused once more after that."""
+        attempt, answers_others = 0, False
         while True:
             if self.stopping():
                 raise LimitFarOff("The worker stops.", wait_s=0.0)
@@ -77,11 +86,16 @@ class Caller:
             try:
                 return await call()
             except ModelError as error:
+                if answers_others and error.doubtful:
+                    raise RefusedAlone(error) from error
                 delay_s = retry_delay(error, attempt, self.random())
                 if delay_s is None and error.limited:  # no fault of the task: another time it is answered
                     raise LimitFarOff(str(error), wait_s=error.retry_after_s or 0.0) from error
                 if delay_s is None:
-                    raise
+                    answers_others = error.doubtful and await self.answers(model)
+                    if not answers_others:
+                        raise
+                    continue
                 _log.info("model call is tried again", extra={"error": error.kind, "attempt": attempt})
                 await self.sleep(delay_s)
 

@@ -135,6 +135,7 @@ def test_answers_stay_with_their_tasks_in_whatever_order_they_come() -> None:
 )
 def test_an_error_that_all_would_meet_stops_the_chunk_and_loses_nothing(error: ModelError, calls: int) -> None:
     installation = Installation(lambda request: error)
+    installation.refusal = error
     records = enlisted(installation, *(f"text {n}" for n in range(8)))
     run = annotate(installation, records, concurrency=1)
     assert run.stopped_by is error
@@ -144,8 +145,43 @@ def test_an_error_that_all_would_meet_stops_the_chunk_and_loses_nothing(error: M
     assert [r.id for r in again] == [r.id for r in records]
 
 
+@pytest.mark.parametrize(
+    ("error", "calls"), [(ModelUnauthorized("HTTP 403"), 2), (ModelUnreachable("cut"), MAX_ATTEMPTS + 1)]
+)
+def test_what_is_refused_alone_fails_by_itself_and_stops_nobody(error: ModelError, calls: int) -> None:
+    """A filter before the model, or a request at which the server breaks: tiny questions are answered meanwhile."""
+    installation = Installation(lambda request: error if "poison" in text_of(request) else replying(GOOD))
+    records = enlisted(installation, "poison", "one", "two")
+    run = annotate(installation, records, concurrency=1)
+    assert run.stopped_by is None
+    assert states(installation, records) == {
+        "poison": TaskState.FAILED,
+        "one": TaskState.DONE,
+        "two": TaskState.DONE,
+    }
+    assert installation.store.counts(records[0].project_id).errors == {error.kind: 1}
+    assert len(installation.model.requests) == calls + 2
+
+
+def test_a_refusal_that_passes_is_forgotten() -> None:
+    installation = Installation(in_turn(ModelUnauthorized("HTTP 403")))
+    records = enlisted(installation, "text")
+    assert annotate(installation, records).stopped_by is None
+    assert states(installation, records) == {"text": TaskState.DONE}
+
+
+def test_a_connection_that_is_not_made_is_never_the_task_s_fault() -> None:
+    error = ModelUnreachable("no connection")
+    error.lost = False
+    installation = Installation(lambda request: error)
+    records = enlisted(installation, "text")
+    assert annotate(installation, records).stopped_by is error
+    assert states(installation, records) == {"text": TaskState.QUEUED}
+
+
 def test_what_was_answered_before_the_stop_is_kept() -> None:
     installation = Installation(in_turn(replying(GOOD), replying(GOOD), ModelUnauthorized("no")))
+    installation.refusal = ModelUnauthorized("no")
     records = enlisted(installation, "one", "two", "three", "four")
     annotate(installation, records, concurrency=1)
     found = states(installation, records)
@@ -159,6 +195,7 @@ def test_what_was_answered_before_the_stop_is_kept() -> None:
 
 def test_calls_in_flight_when_another_stops_the_chunk_are_kept() -> None:
     installation = Installation()
+    installation.refusal = ModelUnauthorized("no")
     records = enlisted(installation, "slow", "stopper")
 
     class Model(FunctionModel):
@@ -260,6 +297,7 @@ def test_an_internal_error_in_one_task_voids_no_other(caplog: pytest.LogCaptureF
 def test_what_was_paid_before_a_failure_is_counted(error: ModelError) -> None:
     """The first answer cannot be read; the second call, which asks again, fails."""
     installation = Installation(in_turn(replying("no JSON"), error))
+    installation.refusal = error
     installation.projects = type(installation.projects)(
         store=installation.store,
         agent=type(installation.projects.agent)(name="tests", model="m", template="default.v1", reasks=1),

@@ -234,6 +234,7 @@ def test_a_job_whose_config_became_unusable_stops() -> None:
 def test_a_bad_key_pauses_the_job_and_the_next_run_goes_on_where_it_stood() -> None:
     key_is_good = False
     installation = Installation(lambda r: by_mood(r) if key_is_good else ModelUnauthorized("The key is refused."))
+    installation.refusal = ModelUnauthorized("The key is refused.")
     project_id, _ = installation.project(*(f"text {n}" for n in range(7)))
     job_id = installation.run(project_id)
     job = installation.store.job(job_id)
@@ -395,6 +396,7 @@ def test_a_message_that_names_no_job_is_dropped() -> None:
 
 def test_a_stopped_job_s_other_messages_ask_nothing() -> None:
     installation = Installation(lambda r: ModelUnauthorized("no"), chunk_size=1, concurrency=1)
+    installation.refusal = ModelUnauthorized("no")
     project_id, _ = installation.project("a", "b", "c")
     installation.run(project_id)
     assert len(installation.model.requests) == 1
