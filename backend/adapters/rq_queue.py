@@ -260,8 +260,12 @@ class RedisQueue:
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         return self._lock(_writer_key(project_id), _WRITER_LOCK_S, "another worker writes this project back")
 
+    def batch_at(self, job_id: int) -> bool:
+        with self._translated():
+            return bool(self.connection.exists(_batch_key(job_id)))
+
     def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
-        return self._lock(f"prelabel:batch:{job_id}", _WRITER_LOCK_S, "another worker is at this job's batches")
+        return self._lock(_batch_key(job_id), _WRITER_LOCK_S, "another worker is at this job's batches")
 
     def sweeper_lock(self) -> AbstractContextManager[Callable[[], None] | None]:
         return self._lock("prelabel:sweeper", _SWEEPER_LOCK_S, "another machine's sweeper is at work")
@@ -304,6 +308,10 @@ class RedisQueue:
 
 def _writer_key(project_id: int) -> str:
     return f"prelabel:writer:{project_id}"
+
+
+def _batch_key(job_id: int) -> str:
+    return f"prelabel:batch:{job_id}"
 
 
 def place(known: Mapping[str, Any]) -> str:

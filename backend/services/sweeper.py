@@ -83,7 +83,8 @@ class Sweeper:
         self._queue_again(jobs)
         revive(self.store, self.queue)
         for job_id in self.store.open_batch_jobs():  # where its next step waits already, nothing is added
-            self.queue.enqueue_batch_step(job_id)
+            if not self.queue.batch_at(job_id):
+                self.queue.enqueue_batch_step(job_id)
         self._write()
         self._resume([job for job in jobs if job.state == JobState.PAUSED and job.paused_by == "fault"])
         for project_id in {job.project_id for job in self.store.jobs_since(self.clock() - _CHECKED_FOR)}:

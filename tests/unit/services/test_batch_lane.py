@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from backend.core.errors import (
 from backend.core.values import JobState, Reply, Request, TaskState
 from backend.ports.batches import BatchResult, BatchState
 from backend.ports.store import JobRow
+from backend.services.batch_walk import Walk
 from backend.services.summaries import summary
 from tests.fakes.installation import AGENT, CONFIG, Installation, replying
 from tests.unit.services.test_paid_once import Killed, scored
@@ -406,6 +407,26 @@ def test_a_look_that_takes_too_long_goes_on_in_the_next_message(monkeypatch: pyt
     assert [row.round for row in installation.store.batches(job_id)] == [1, 1, 1]
     assert installation.choices(project_id) == dict(zip(task_ids, MOODS, strict=True))
     assert len(installation.batch_endpoint.answered) == 5
+
+
+@pytest.mark.parametrize("asks", ["sweeper", "another job"])
+def test_a_long_look_goes_on_where_it_was_whoever_asks_for_a_step_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, asks: str
+) -> None:
+    monkeypatch.setattr("backend.services.batch_walk._LONGEST_S", -1.0)
+    monkeypatch.setattr("backend.services.batch_walk._PAGE", 2)
+    installation = installed()
+    _, job_id, _ = start(installation)
+    look = Walk._look
+
+    async def look_while_others_ask(walk: Walk, task_ids: Sequence[int]) -> None:
+        installation.sweeper.look() if asks == "sweeper" else installation.queue.enqueue_batch_step(job_id)
+        await look(walk, task_ids)
+
+    monkeypatch.setattr(Walk, "_look", look_while_others_ask)
+    to_the_end(installation)
+    assert [row.round for row in installation.store.batches(job_id)] == [1, 1, 1]
+    assert (job_of(installation, job_id).state, installation.model.requests) == ("done", [])
 
 
 def test_while_another_worker_is_at_it_the_step_comes_later() -> None:
