@@ -94,22 +94,21 @@ class BatchLane:
                 _log.warning("the batches are looked at later", extra={"job": job.id, "reason": error.for_log})
                 return Again(delay_s=max(self.poll_s, error.retry_after_s or 0.0), after=after)
             if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
-                _log.error("job paused", extra={"job": job.id, "reason": error.for_log})
-                self.store.pause_job(job.id, str(error), by="fault")  # the sweeper sees to it that it goes on
+                if self.store.pause_job(job.id, str(error), by="fault"):  # the sweeper sees to it that it goes on
+                    _log.error("job paused", extra={"job": job.id, "reason": error.for_log})
             else:
                 self._stop(job, str(error))
             return None
 
     def _stop(self, job: JobRow, reason: str) -> None:
-        _log.error("job stopped", extra={"job": job.id, "reason": reason})
-        if not job.state.ended:
-            self.store.set_job_state(job.id, JobState.STOPPED, reason)
+        if not job.state.ended and self.store.set_job_state(job.id, JobState.STOPPED, reason):
+            _log.error("job stopped", extra={"job": job.id, "reason": reason})
 
     async def _go_on(self, job: JobRow, after: int, keep: Callable[[], None]) -> Again | None:
         project = self.store.project(job.project_id)
         if project is None:
             return None
-        async with self.endpoint(self.projects.made_by(project, job.agent).agent) as (caller, endpoint):
+        async with self.endpoint(self.projects.made_for(project, job).agent) as (caller, endpoint):
             if not after:  # else the tasks are being looked at, while the first of their batches are out
                 out = BatchesOut(store=self.store, endpoint=endpoint, clock=self.clock, job=job, stop=self._stop)
                 if await out.look():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from backend.core.agents import AgentVersion
 from backend.core.errors import (
     ModelBadRequest,
     ModelError,
@@ -20,9 +22,10 @@ from backend.core.errors import (
     ModelUnreachable,
     QueueError,
 )
-from backend.core.values import JobState, Reply, Request, TaskState
-from backend.ports.batches import BatchResult, BatchState
+from backend.core.values import Agent, JobState, Reply, Request, TaskState
+from backend.ports.batches import BatchEndpoint, BatchResult, BatchState
 from backend.ports.store import JobRow
+from backend.services.annotate import Caller
 from backend.services.batch_walk import Walk
 from backend.services.summaries import summary
 from tests.fakes.installation import AGENT, CONFIG, Installation, replying
@@ -379,6 +382,65 @@ def test_a_batch_at_another_endpoint_is_left_there() -> None:
     installation.work_off()
     assert "set OPENAI_BASE_URL" in str(job_of(installation, job_id).reason)
     assert installation.store.open_batch_jobs() == [job_id]
+
+
+def test_the_endpoint_of_the_agent_that_a_job_was_made_for_is_asked_whichever_the_project_has_now() -> None:
+    installation = installed()
+    project_id, job_id, _ = start(installation)
+    installation.work_off()
+    other = AgentVersion.of(
+        replace(AGENT, name="other", base_url="http://another/v1"), installation.projects.template_source
+    )
+    installation.store.add_agent(other)
+    installation.projects.choose(installation.labels, project_id, "other")
+    asked: list[str | None] = []
+
+    @asynccontextmanager
+    async def endpoint(agent: Agent) -> AsyncIterator[tuple[Caller, BatchEndpoint]]:
+        asked.append(agent.base_url)
+        async with installation.batches(agent) as opened:
+            yield opened
+
+    installation.batch_lane = replace(installation.batch_lane, endpoint=endpoint)
+    go_on(installation)
+    assert asked == [None]
+    job = job_of(installation, job_id)
+    assert (job.state, "the agent changed meanwhile" in str(job.reason)) == ("stopped", True)
+    assert summary(installation.store, job)["batch"]["answered"] == 5
+    assert installation.store.open_batch_jobs() == []
+
+
+@pytest.mark.parametrize("fails", ["for good", "for now"])
+def test_a_step_that_fails_each_time_is_spaced_and_told_once(fails: str, caplog: pytest.LogCaptureFixture) -> None:
+    installation = installed()
+    _, job_id, _ = start(installation)
+    installation.work_off()
+    installation.queue.later.clear()
+    endpoint = installation.batch_endpoint
+    steps = 0
+
+    def fail(_: object) -> None:
+        nonlocal steps
+        steps += 1
+        raise ModelBadRequest("no") if fails == "for good" else ModelUnauthorized("The key is refused.")
+
+    endpoint.state = fail  # type: ignore[method-assign, assignment]
+    installation.refusal = ModelUnauthorized("The key is refused.")
+    for _ in range(50):  # two hundred seconds
+        installation.sweeper.look()
+        installation.work_off()
+        installation.clock.now += timedelta(seconds=4)
+    assert 6 <= steps <= 10
+    assert [r.message for r in caplog.records if r.levelname == "ERROR"] == [
+        "job stopped" if fails == "for good" else "job paused"
+    ]
+    del endpoint.state  # type: ignore[method-assign]
+    endpoint.finish()
+    for _ in range(8):
+        installation.sweeper.look()
+        installation.work_off()
+        installation.clock.now += timedelta(seconds=4)
+    assert summary(installation.store, job_of(installation, job_id))["batch"]["answered"] == 5
 
 
 def test_a_task_that_fails_without_a_call_goes_to_the_workers() -> None:
