@@ -408,7 +408,7 @@ class Parts:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         if lane == BATCH:
-            self.need_batches()
+            self.need_batches(self.agent_of(self.store.project(project_id), agent))
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         if limits is not None:
             row = self.store.project(project_id)
@@ -472,14 +472,15 @@ class Parts:
         price = self.price(model, prompt, answer, endpoint=self.endpoint(agent))
         return None if price is None else price * usage.calls
 
-    def need_batches(self) -> None:
-        """Raises what keeps a job from going through the endpoint's batch API, before anything is submitted."""
+    def need_batches(self, agent: Agent) -> None:
+        """Raises what keeps a job from going through the batch API of an agent's endpoint, before anything is
+        submitted."""
         if not self.settings.cache_days:
             raise SettingsError(CACHE_IS_OFF)
-        asyncio.run(self._check_batches())
+        asyncio.run(self._check_batches(agent))
 
-    async def _check_batches(self) -> None:
-        async with self.model() as model:
+    async def _check_batches(self, agent: Agent) -> None:
+        async with self.model(agent=agent) as model:
             await OpenAIBatches(model).check()
 
     def use_agent(self, project_id: int, agent: str) -> ProjectRow:

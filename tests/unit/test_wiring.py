@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.adapters.openai_model import OpenAIModel
+from backend.core.agents import AgentVersion
 from backend.core.errors import SettingsError, TemplateError
 from backend.core.values import Agent
 from backend.settings import Settings
 from backend.wiring import Parts
+from tests.fakes.installation import AGENT, Installation
 
 OWN = {"openai_base_url": "http://usual/v1", "openai_api_key": "usual-key", "database_url": "sqlite://"}
 
@@ -67,3 +71,26 @@ def test_a_template_of_the_settings_is_checked_too(tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text("{% block user %}{{ shape }}{% endblock %}")
     with pytest.raises(TemplateError, match="between two lines of its fence"):
         Parts(Settings(**OWN, prompts_dir=tmp_path, template="mine")).projects  # noqa: B018
+
+
+def test_the_batch_api_that_a_run_needs_is_that_of_its_agent_s_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = Installation(cached=True)
+    asked: list[str] = []
+    parts = installation.parts(**OWN)
+    project_id, _ = installation.project("good")
+    other = AgentVersion.of(replace(AGENT, name="other", base_url="http://own/v1"), parts.projects.template_source)
+    installation.store.add_agent(other)
+
+    class Offered:
+        def __init__(self, model: OpenAIModel) -> None:
+            self.endpoint = model.endpoint
+
+        async def check(self) -> None:
+            asked.append(self.endpoint)
+
+    monkeypatch.setattr("backend.wiring.OpenAIBatches", Offered)
+    parts.start_run(project_id, lane="batch")
+    parts.start_run(project_id, lane="batch", agent="other")
+    parts.projects.choose(installation.labels, project_id, "other")
+    parts.start_run(project_id, lane="batch")
+    assert asked == ["http://usual/v1", "http://own/v1", "http://own/v1"]
