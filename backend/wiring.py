@@ -56,6 +56,7 @@ from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
+from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
@@ -72,7 +73,6 @@ from backend.settings import Settings
 _WARNING_TIMEOUT_S = 5.0
 _AS_MANY_AS_ASK = 10_000  # calls that wait for a job's pace; how many are in flight is bounded after it
 _WAITS_S = 120.0  # more than a call waits for its leaves and its place in a pool
-_PROBE_TIMEOUT_S = 20.0
 
 
 class Parts:
@@ -99,7 +99,8 @@ class Parts:
 
     @cached_property
     def queue(self) -> RedisQueue:
-        return RedisQueue(self.settings.redis_url)
+        longest_s = longest_message_s(self.settings.request_timeout_s)
+        return RedisQueue(self.settings.redis_url, chunk_timeout_s=longest_s)
 
     @cached_property
     def labels(self) -> MeteredLabelStudio:
@@ -303,6 +304,7 @@ class Parts:
                 answers=partial(_answers, model),
                 # Between two calls of a task only where its replies are kept: else it is asked to its end.
                 stopping=self.stopping if self.settings.cache_days else lambda: False,
+                keeps_replies=self.settings.cache_days > 0,
             )
 
     def _governed(self, model: Model, governor: Governor) -> GovernedModel:
@@ -504,7 +506,7 @@ class Parts:
 
         async def ask() -> None:
             agent = self.agent_of(self.store.project(job.project_id), job.agent)
-            async with self.model(_PROBE_TIMEOUT_S, agent=agent) as model:
+            async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
 
         try:
@@ -563,7 +565,7 @@ class Parts:
 async def _answers(model: OpenAIModel, name: str) -> bool:
     """Whether the endpoint answers a tiny question, now and soon."""
     try:
-        await asyncio.wait_for(model.answers(name), _PROBE_TIMEOUT_S)
+        await asyncio.wait_for(model.answers(name), LONGEST_PROBE_S)
     except (ModelError, TimeoutError):
         return False
     return True

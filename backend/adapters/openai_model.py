@@ -76,6 +76,7 @@ class OpenAIModel:
         memory: Memory,
         key_variable: str = "OPENAI_API_KEY",
     ) -> None:
+        self._timeout_s = timeout_s
         self.client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
         self.endpoint = endpoint_of(str(self.client.base_url))
         self._memory = memory
@@ -175,8 +176,12 @@ class OpenAIModel:
     async def _call(self, request: Request, found: Capabilities) -> Reply:
         started = time.monotonic()
         try:
-            # Not `chat.completions.create`: half of its time goes into checking the types of what is sent and got.
-            raw = await self.client.post("/chat/completions", cast_to=httpx.Response, body=parameters(request, found))
+            async with asyncio.timeout(self._timeout_s):  # the client's own is for each piece of an answer
+                # Not `chat.completions.create`: half of its time goes into checking the types of what is sent and got.
+                body = parameters(request, found)
+                raw = await self.client.post("/chat/completions", cast_to=httpx.Response, body=body)
+        except TimeoutError as error:
+            raise _timeout(self.endpoint) from error
         except openai.OpenAIError as error:
             raise translate(error, self.endpoint, self._key_variable) from error
         reply = read_completion(raw.content, endpoint=self.endpoint, latency_s=time.monotonic() - started)
@@ -257,7 +262,7 @@ def gives_alternatives(reply: Reply) -> bool:
 def translate(error: openai.OpenAIError, endpoint: str, key_variable: str = "OPENAI_API_KEY") -> ModelError:
     """One error of the openai client as one of ours. `key_variable`: where the key is from."""
     if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout):
-        return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
+        return _timeout(endpoint)
     if isinstance(error, openai.APIConnectionError):
         unsent = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
         what = "cannot be reached" if unsent else "cuts the connection"
@@ -273,6 +278,10 @@ def translate(error: openai.OpenAIError, endpoint: str, key_variable: str = "OPE
         translated.limited = translated.limited or error.status_code in (503, 529)  # too much load; 529: Anthropic's
         return translated
     return ModelServerError(f"The model endpoint {endpoint} gave an answer that cannot be used.")
+
+
+def _timeout(endpoint: str) -> ModelTimeout:
+    return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
 
 
 def _translate_status(error: openai.APIStatusError, endpoint: str, key_variable: str) -> ModelError:

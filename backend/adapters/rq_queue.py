@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
 _OF_A_JOB = re.compile(r"(?:job|prelabel-enlist)-(\d+)-")  # how the id of a message begins that is for a job
 STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
-CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
+WORK_TIMEOUT_S = 600  # of a message that calls no model
 HEARTBEAT_S = 5  # how often a worker gives a sign of life
 _ALIVE_S = 4 * HEARTBEAT_S
 _WRITER_LOCK_S = 15  # renewed while the writer lives: so long does a dead one keep others away
@@ -52,7 +53,9 @@ _RETRY_S = (2, 5, *[10] * 30)  # for a message that failed as a whole: the datab
 class RedisQueue:
     """`backend.ports.queue.Queue`. Without Redis every method raises `QueueError`: stop rather than spend."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, chunk_timeout_s: float = WORK_TIMEOUT_S) -> None:
+        """`chunk_timeout_s`: after so long a message that calls the model is ended (`services/message_time.py`)."""
+        self._chunk_timeout_s = math.ceil(chunk_timeout_s)
         try:
             self.connection = redis.Redis.from_url(url, socket_timeout=30, socket_connect_timeout=5)
         except ValueError as error:
@@ -78,7 +81,7 @@ class RedisQueue:
                 "backend.worker.annotate_chunk",
                 job_id,
                 list(task_ids),
-                job_timeout=CHUNK_TIMEOUT_S,
+                job_timeout=self._chunk_timeout_s,
                 result_ttl=_RESULT_TTL_S,
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
@@ -98,7 +101,7 @@ class RedisQueue:
                 "backend.worker.enlist",
                 job_id,
                 job_id=message_id,
-                job_timeout=CHUNK_TIMEOUT_S,
+                job_timeout=WORK_TIMEOUT_S,
                 result_ttl=_RESULT_TTL_S,
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
@@ -145,7 +148,7 @@ class RedisQueue:
         enqueue(
             function,
             project_id,
-            job_timeout=CHUNK_TIMEOUT_S,
+            job_timeout=WORK_TIMEOUT_S,
             result_ttl=_RESULT_TTL_S,
             failure_ttl=_FAILURE_TTL_S,
             description=f"{function.rpartition('.')[2]} {project_id}",
@@ -167,7 +170,7 @@ class RedisQueue:
                 "backend.worker.batch_step",
                 job_id,
                 after,
-                job_timeout=CHUNK_TIMEOUT_S,
+                job_timeout=self._chunk_timeout_s,
                 result_ttl=_RESULT_TTL_S,
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),

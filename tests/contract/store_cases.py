@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.adapters.sql import selecting
+from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
@@ -667,7 +668,7 @@ class StoreCases(AgentStoreCases):
     def test_a_lease_ends(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1))
         store.claim(VERSION, PROJECT, [1], "one")
-        clock.sleep(timedelta(minutes=14).total_seconds())
+        clock.sleep(LEASE.total_seconds() - 60)
         assert store.claim(VERSION, PROJECT, [1], "two") == []
         clock.sleep(timedelta(minutes=2).total_seconds())
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "two")] == [1]
@@ -675,7 +676,7 @@ class StoreCases(AgentStoreCases):
     def test_a_new_job_finds_what_a_dead_worker_left(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1))
         store.claim(VERSION, PROJECT, [1], "one")
-        clock.sleep(timedelta(minutes=16).total_seconds())
+        clock.sleep(LEASE.total_seconds() + 60)
         job_id = self.enlist(store, task(1))
         assert store.job_task_ids(job_id, [TaskState.QUEUED]) == [1]
 

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from backend.adapters.openai_model import OpenAIModel
+from backend.adapters.sql.records import LEASE
 from backend.core.agents import AgentVersion
 from backend.core.errors import SettingsError, TemplateError
+from backend.core.retry import MAX_ATTEMPTS
 from backend.core.values import Agent
+from backend.services.keeping import LONGEST_S as LONGEST_KEEPING_S
+from backend.services.message_time import LONGEST_CHUNK_S
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.installation import AGENT, Installation
@@ -94,3 +98,12 @@ def test_the_batch_api_that_a_run_needs_is_that_of_its_agent_s_endpoint(monkeypa
     parts.projects.choose(installation.labels, project_id, "other")
     parts.start_run(project_id, lane="batch")
     assert asked == ["http://usual/v1", "http://own/v1", "http://own/v1"]
+
+
+def test_a_message_has_time_for_the_longest_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    monkeypatch.setattr("backend.wiring.RedisQueue", lambda url, *, chunk_timeout_s: given.append(chunk_timeout_s))
+    for timeout_s in (120.0, 3600.0):
+        Parts(Settings(**OWN, request_timeout_s=timeout_s)).queue  # noqa: B018
+        assert given[-1] > LONGEST_CHUNK_S + LONGEST_KEEPING_S + 1.25 * MAX_ATTEMPTS * timeout_s
+    assert LEASE.total_seconds() > given[-1]

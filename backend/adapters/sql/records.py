@@ -16,7 +16,7 @@ from backend.core.text import storable
 from backend.core.values import JobState, Outcome, TaskState, Usage
 from backend.ports.store import Record
 
-LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
+LEASE = timedelta(hours=8)  # longer than a message may take with the longest timeout that can be set
 _MODEL_CHARS = 200
 
 RECORD_COLUMNS = tuple(

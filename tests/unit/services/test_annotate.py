@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ from backend.core.errors import (
     StoreError,
 )
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
-from backend.core.values import Document, DocumentPage, Media, Picture, Reply, Request, TaskState, Usage
+from backend.core.values import Document, DocumentPage, Media, Picture, Reply, Request, TaskState, TokenLogprob, Usage
 from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from backend.services.keeping import LONGEST_S
@@ -315,6 +316,38 @@ def test_what_was_paid_before_a_failure_is_counted(error: ModelError) -> None:
     assert run.stopped_by is None
     assert installation.store.counts(records[0].project_id).usage == USAGE
     assert set(states(installation, records).values()) == {TaskState.INVALID}
+
+
+@pytest.mark.parametrize("keeps_replies", [True, False])
+def test_a_conversation_goes_on_in_the_next_message_where_this_one_took_too_long(keeps_replies: bool) -> None:
+    """What is paid is kept, and not paid again; where nothing is kept, the task is asked to its end."""
+
+    def slow(request: Request) -> Reply:
+        time.sleep(0.1)
+        text = "no JSON" if len(request.messages) < 3 else GOOD
+        return replying(text, tokens=(TokenLogprob(token=text, logprob=-0.1),))
+
+    installation = Installation(slow, cached=keeps_replies, agent=replace(AGENT, reasks=1))
+    records = enlisted(installation, "text")
+    row = installation.store.project(records[0].project_id)
+    assert row is not None
+    question = installation.projects.question(row)
+
+    async def go(longest_s: float) -> ChunkRun:
+        async with installation.caller() as caller:
+            caller = replace(caller, keeps_replies=keeps_replies)
+            return await annotate_records(
+                records, question, caller, installation.store, concurrency=1, longest_s=longest_s
+            )
+
+    run = asyncio.run(go(0.05))
+    if keeps_replies:
+        assert (str(run.far_off), run.released) == ("The message took too long.", [records[0].id])
+        assert installation.store.counts(records[0].project_id).usage == USAGE
+        installation.store.claim(records[0].version, records[0].project_id, [records[0].task_id], "next")
+        asyncio.run(go(60.0))
+    assert states(installation, records) == {"text": TaskState.DONE}
+    assert len(installation.model.requests) == 2
 
 
 def test_the_usage_of_every_call_is_counted() -> None:
