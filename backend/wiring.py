@@ -17,7 +17,7 @@ from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metered import MeteredLabelStudio, MeteredStore
 from backend.adapters.metrics import Metrics
 from backend.adapters.openai_batches import OpenAIBatches
-from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
+from backend.adapters.openai_model import OpenAIModel, SetBy, describe, endpoint_of
 from backend.adapters.prices import KnownPrices
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.redis_meters import RedisMeters
@@ -248,12 +248,22 @@ class Parts:
             api_key=key or "none",  # the client wants one; local endpoints do not look at it
             timeout_s=timeout_s or self.settings.request_timeout_s,
             memory=self.store,
-            key_variable=key_variable or "OPENAI_API_KEY",
+            set_by=self._set_by(agent) if agent else SetBy(),
         )
         try:
             yield model
         finally:
             await model.close()
+
+    def _set_by(self, agent: Agent) -> SetBy:
+        """What to change where an agent's endpoint cannot be used: a registered agent has a model of its own."""
+        mine, usual = agent.name == self.settings.agent, SetBy()
+        told = f"of the agent {agent.name!r} (`prelabel agents show {agent.name}`)"
+        return SetBy(
+            key=agent.key_variable or usual.key,
+            base_url=usual.base_url if agent.base_url is None else f"`base_url` {told}",
+            model=usual.model if mine else f"`model` {told}",
+        )
 
     @cached_property
     def batch_lane(self) -> BatchLane:

@@ -308,7 +308,7 @@ async def load_media(question: Question, task: Task, caller: Caller) -> Media:
     sees = await caller.takes_images(model)
     if sources and not sees and question.config.only_about_images:
         raise ModelTakesNoImages(
-            f"The model {model!r} takes no images: set PRELABEL_MODEL to one that does, "
+            f"The model {model!r} takes no images: set PRELABEL_MODEL, or the agent's `model`, to one that does, "
             "or remove the controls about images."
         )
     images: Media = dict.fromkeys(sources, f"the model {model!r} takes no images")

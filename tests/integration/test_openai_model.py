@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from backend.adapters.openai_model import OpenAIModel
+from backend.adapters.openai_model import OpenAIModel, SetBy
 from backend.core.errors import (
     ContextTooLong,
     ModelBadRequest,
@@ -79,7 +79,7 @@ def ask(endpoint: ScriptedModel, *, times: int = 1, memory: Remembered | None = 
             api_key=options.get("api_key", "key"),
             timeout_s=options.get("timeout_s", 5),
             memory=memory or Remembered(),
-            key_variable=options.get("key_variable", "OPENAI_API_KEY"),
+            set_by=SetBy(key=options.get("key_variable", "OPENAI_API_KEY")),
         )
         try:
             return await asyncio.gather(*(model.ask(options.get("request", REQUEST)) for _ in range(times)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from backend.adapters.openai_model import OpenAIModel
+from backend.adapters.openai_model import OpenAIModel, SetBy
 from backend.adapters.sql.records import LEASE
 from backend.core.agents import AgentVersion
 from backend.core.errors import SettingsError, TemplateError
@@ -107,3 +107,27 @@ def test_a_message_has_time_for_the_longest_calls(monkeypatch: pytest.MonkeyPatc
         Parts(Settings(**OWN, request_timeout_s=timeout_s)).queue  # noqa: B018
         assert given[-1] > LONGEST_CHUNK_S + LONGEST_KEEPING_S + 1.25 * MAX_ATTEMPTS * timeout_s
     assert LEASE.total_seconds() > given[-1]
+
+
+@pytest.mark.parametrize(
+    ("one", "key", "base_url", "model"),
+    [
+        (None, "OPENAI_API_KEY", "OPENAI_BASE_URL", "PRELABEL_MODEL"),
+        (agent(), "OPENAI_API_KEY", "OPENAI_BASE_URL", "`model` of the agent 'careful'"),
+        (
+            agent(base_url="http://own/v1", key_variable="OWN_KEY"),
+            *("OWN_KEY", "`base_url` of the agent 'careful'", "(`prelabel agents show careful`)"),
+        ),
+    ],
+)
+def test_errors_name_what_sets_an_agent_s_endpoint(
+    monkeypatch: pytest.MonkeyPatch, one: Agent | None, key: str, base_url: str, model: str
+) -> None:
+    monkeypatch.setenv("OWN_KEY", "own-key")
+
+    async def set_by() -> SetBy:
+        async with Parts(Settings(**OWN)).model(agent=one) as opened:
+            return opened.set_by
+
+    told = asyncio.run(set_by())
+    assert (told.key, base_url in told.base_url, model in told.model) == (key, True, True)

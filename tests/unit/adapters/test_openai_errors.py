@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from backend.adapters.openai_model import translate
+from backend.adapters.openai_model import SetBy, translate
 from backend.core.errors import ModelError, ModelTimeout, ModelUnreachable
 
 ENDPOINT = "http://m/v1"
@@ -25,7 +25,7 @@ def failed(error: Exception) -> ModelError:
         async with openai.AsyncOpenAI(base_url=ENDPOINT, api_key="k", max_retries=0, http_client=http) as client:
             with pytest.raises(openai.OpenAIError) as caught:
                 await client.post("/chat/completions", cast_to=httpx.Response, body={})
-        return translate(caught.value, ENDPOINT)
+        return translate(caught.value, ENDPOINT, SetBy())
 
     return asyncio.run(ask())
 
