@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from backend.adapters.sql.records import LEASE
 from backend.core.errors import (
     ConfigError,
     LabelStudioNotFound,
@@ -311,7 +312,7 @@ def test_a_killed_worker_s_records_are_taken_up_by_a_later_run_when_the_message_
     message, _ = installation.queue.messages
     installation.store.claim(installation.version(project_id), project_id, task_ids, message.id)
     installation.queue.messages.clear()
-    installation.clock.sleep(16 * 60)
+    installation.clock.sleep(LEASE.total_seconds() + 60)
     installation.run(project_id)
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
 
