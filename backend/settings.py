@@ -101,7 +101,11 @@ class Settings(BaseSettings):
         description="Ask a second question about how regions are related, where the labeling config has `Relations`.",
     )
     request_timeout_s: float = Field(
-        120.0, gt=0, alias="PRELABEL_REQUEST_TIMEOUT_S", description="Longest wait for one model call, in seconds."
+        120.0,
+        gt=0,
+        le=3600,
+        alias="PRELABEL_REQUEST_TIMEOUT_S",
+        description="Longest wait for one model call, in seconds, up to an hour.",
     )
     cache_days: int = Field(
         30,

@@ -18,7 +18,7 @@ from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metered import MeteredLabelStudio, MeteredStore
 from backend.adapters.metrics import Metrics
 from backend.adapters.openai_batches import OpenAIBatches
-from backend.adapters.openai_model import OpenAIModel, describe, endpoint_of
+from backend.adapters.openai_model import OpenAIModel, SetBy, describe, endpoint_of
 from backend.adapters.prices import KnownPrices
 from backend.adapters.redis_governor import RedisGovernor
 from backend.adapters.redis_meters import RedisMeters
@@ -59,6 +59,7 @@ from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
+from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
@@ -77,7 +78,6 @@ from backend.settings import Settings
 _WARNING_TIMEOUT_S = 5.0
 _AS_MANY_AS_ASK = 10_000  # calls that wait for a job's pace; how many are in flight is bounded after it
 _WAITS_S = 120.0  # more than a call waits for its leaves and its place in a pool
-_PROBE_TIMEOUT_S = 20.0
 
 
 class Parts:
@@ -104,7 +104,8 @@ class Parts:
 
     @cached_property
     def queue(self) -> RedisQueue:
-        return RedisQueue(self.settings.redis_url)
+        longest_s = longest_message_s(self.settings.request_timeout_s)
+        return RedisQueue(self.settings.redis_url, chunk_timeout_s=longest_s)
 
     @cached_property
     def labels(self) -> MeteredLabelStudio:
@@ -275,12 +276,22 @@ class Parts:
             api_key=key or "none",  # the client wants one; local endpoints do not look at it
             timeout_s=timeout_s or self.settings.request_timeout_s,
             memory=self.store,
-            key_variable=key_variable or "OPENAI_API_KEY",
+            set_by=self._set_by(agent) if agent else SetBy(),
         )
         try:
             yield model
         finally:
             await model.close()
+
+    def _set_by(self, agent: Agent) -> SetBy:
+        """What to change where an agent's endpoint cannot be used: a registered agent has a model of its own."""
+        mine, usual = agent.name == self.settings.agent, SetBy()
+        told = f"of the agent {agent.name!r} (`prelabel agents show {agent.name}`)"
+        return SetBy(
+            key=agent.key_variable or usual.key,
+            base_url=usual.base_url if agent.base_url is None else f"`base_url` {told}",
+            model=usual.model if mine else f"`model` {told}",
+        )
 
     @cached_property
     def batch_lane(self) -> BatchLane:
@@ -328,8 +339,10 @@ class Parts:
                 sleep=asyncio.sleep,
                 random=random.random,
                 forget=self.store.forget_replies,
+                answers=partial(_answers, model),
                 # Between two calls of a task only where its replies are kept: else it is asked to its end.
                 stopping=self.stopping if self.settings.cache_days else lambda: False,
+                keeps_replies=self.settings.cache_days > 0,
             )
 
     def _governed(self, model: Model, governor: Governor) -> GovernedModel:
@@ -437,7 +450,7 @@ class Parts:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         if lane == BATCH:
-            self.need_batches()
+            self.need_batches(self.agent_of(self.store.project(project_id), agent))
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         if limits is not None:
             row = self.store.project(project_id)
@@ -518,14 +531,15 @@ class Parts:
         price = self.price(model, prompt, answer, endpoint=self.endpoint(agent))
         return None if price is None else price * usage.calls
 
-    def need_batches(self) -> None:
-        """Raises what keeps a job from going through the endpoint's batch API, before anything is submitted."""
+    def need_batches(self, agent: Agent) -> None:
+        """Raises what keeps a job from going through the batch API of an agent's endpoint, before anything is
+        submitted."""
         if not self.settings.cache_days:
             raise SettingsError(CACHE_IS_OFF)
-        asyncio.run(self._check_batches())
+        asyncio.run(self._check_batches(agent))
 
-    async def _check_batches(self) -> None:
-        async with self.model() as model:
+    async def _check_batches(self, agent: Agent) -> None:
+        async with self.model(agent=agent) as model:
             await OpenAIBatches(model).check()
 
     def use_agent(self, project_id: int, agent: str) -> ProjectRow:
@@ -549,7 +563,7 @@ class Parts:
 
         async def ask() -> None:
             agent = self.agent_of(self.store.project(job.project_id), job.agent)
-            async with self.model(_PROBE_TIMEOUT_S, agent=agent) as model:
+            async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
 
         try:
@@ -603,3 +617,12 @@ class Parts:
         if agent.reasoning_effort is not None and not found.reasoning:
             described["reasoning effort"] = "refused, and not sent"
         return described
+
+
+async def _answers(model: OpenAIModel, name: str) -> bool:
+    """Whether the endpoint answers a tiny question, now and soon."""
+    try:
+        await asyncio.wait_for(model.answers(name), LONGEST_PROBE_S)
+    except (ModelError, TimeoutError):
+        return False
+    return True

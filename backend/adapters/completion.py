@@ -12,6 +12,9 @@ from typing import Any
 from backend.core.errors import ModelServerError
 from backend.core.values import Reply, TokenLogprob, Usage
 
+_MAX_COUNT = 2**31 - 1  # more tokens no call has
+_LEAST_LOGPROB, _ROUNDING = -9999.0, 0.01  # the probability of what is less is 0; by so much 0 may be exceeded
+
 
 def read_completion(body: bytes, *, endpoint: str, latency_s: float) -> Reply:
     """Raises `ModelServerError` for a body that is no JSON, or has no answer in it."""
@@ -52,12 +55,12 @@ def _tokens(content: Any) -> tuple[TokenLogprob, ...] | None:
         return tuple(
             TokenLogprob(
                 token=_token(item["token"]),
-                logprob=_number(item["logprob"]),
-                top=tuple((_token(t["token"]), _number(t["logprob"])) for t in item.get("top_logprobs") or ()),
+                logprob=_logprob(item["logprob"]),
+                top=tuple((_token(t["token"]), _logprob(t["logprob"])) for t in item.get("top_logprobs") or ()),
             )
             for item in content
         )
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None
 
 
@@ -67,10 +70,11 @@ def _token(value: Any) -> str:
     return value
 
 
-def _number(value: Any) -> float:
-    if not isinstance(value, float | int):
+def _logprob(value: Any) -> float:
+    """The logarithm of a probability. NaN is none, nor is what stands for more than 1."""
+    if not isinstance(value, float | int) or isinstance(value, bool) or not value <= _ROUNDING:
         raise TypeError
-    return value
+    return max(_LEAST_LOGPROB, min(0.0, float(value)))
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -82,4 +86,5 @@ def _text(value: Any) -> str | None:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """0 where it is not told, or cannot be: what an endpoint makes up must not overflow a sum that others share."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MAX_COUNT else 0

@@ -39,6 +39,7 @@ class OpenAIBatches:
     def __init__(self, model: OpenAIModel) -> None:
         self._client = model.client
         self.name = model.endpoint
+        self._set_by = model.set_by
 
     async def check(self) -> None:
         try:
@@ -152,7 +153,7 @@ class OpenAIBatches:
         try:
             yield
         except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
+            raise translate(error, self.name, self._set_by) from error
         except (ValueError, TypeError, AttributeError) as error:
             raise ModelServerError(
                 f"The model endpoint {self.name} answered something else than its batch API promises."

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import httpx
@@ -56,6 +56,15 @@ _PROBE = Request(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class SetBy:
+    """For messages: what sets the key, the address and the model of an endpoint."""
+
+    key: str = "OPENAI_API_KEY"
+    base_url: str = "OPENAI_BASE_URL"
+    model: str = "PRELABEL_MODEL"
+
+
 class Memory(Protocol):
     """The part of the store that remembers endpoints."""
 
@@ -74,12 +83,13 @@ class OpenAIModel:
         api_key: str,
         timeout_s: float,
         memory: Memory,
-        key_variable: str = "OPENAI_API_KEY",
+        set_by: SetBy = SetBy(),
     ) -> None:
+        self._timeout_s = timeout_s
         self.client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
         self.endpoint = endpoint_of(str(self.client.base_url))
         self._memory = memory
-        self._key_variable = key_variable  # for messages: where the key is from
+        self.set_by = set_by
         self._known: dict[str, Capabilities] = {}
         self._probing = asyncio.Lock()
 
@@ -93,7 +103,7 @@ class OpenAIModel:
         except openai.NotFoundError:
             return None
         except openai.OpenAIError as error:
-            raise translate(error, self.endpoint, self._key_variable) from error
+            raise translate(error, self.endpoint, self.set_by) from error
         return [model.id for model in page.data]
 
     async def ask(self, request: Request) -> Reply:
@@ -155,7 +165,7 @@ class OpenAIModel:
                 found = replace(found, logprobs=0)  # accepted and ignored: null, or one constant
             return self._remember(model, found), reply.usage
         raise ModelBadRequest(
-            f"The model endpoint {self.endpoint} refuses a plain question in every form: check PRELABEL_MODEL."
+            f"The model endpoint {self.endpoint} refuses a plain question in every form: check {self.set_by.model}."
         )
 
     async def answers(self, model: str) -> None:
@@ -175,10 +185,14 @@ class OpenAIModel:
     async def _call(self, request: Request, found: Capabilities) -> Reply:
         started = time.monotonic()
         try:
-            # Not `chat.completions.create`: half of its time goes into checking the types of what is sent and got.
-            raw = await self.client.post("/chat/completions", cast_to=httpx.Response, body=parameters(request, found))
+            async with asyncio.timeout(self._timeout_s):  # the client's own is for each piece of an answer
+                # Not `chat.completions.create`: half of its time goes into checking the types of what is sent and got.
+                body = parameters(request, found)
+                raw = await self.client.post("/chat/completions", cast_to=httpx.Response, body=body)
+        except TimeoutError as error:
+            raise _timeout(self.endpoint) from error
         except openai.OpenAIError as error:
-            raise translate(error, self.endpoint, self._key_variable) from error
+            raise translate(error, self.endpoint, self.set_by) from error
         reply = read_completion(raw.content, endpoint=self.endpoint, latency_s=time.monotonic() - started)
         return replace(reply, limits=read_limits(raw.headers))
 
@@ -254,16 +268,20 @@ def gives_alternatives(reply: Reply) -> bool:
     return len({round(lp, 6) for t in reply.tokens for _, lp in t.top}) > 1
 
 
-def translate(error: openai.OpenAIError, endpoint: str, key_variable: str = "OPENAI_API_KEY") -> ModelError:
-    """One error of the openai client as one of ours. `key_variable`: where the key is from."""
-    if isinstance(error, openai.APITimeoutError):
-        return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
+def translate(error: openai.OpenAIError, endpoint: str, set_by: SetBy) -> ModelError:
+    """One error of the openai client as one of ours."""
+    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout):
+        return _timeout(endpoint)
     if isinstance(error, openai.APIConnectionError):
-        return ModelUnreachable(
-            f"The model endpoint {endpoint} cannot be reached: check OPENAI_BASE_URL and that it is running."
+        unsent = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+        what = "cannot be reached" if unsent else "cuts the connection"
+        unreachable = ModelUnreachable(
+            f"The model endpoint {endpoint} {what}: check {set_by.base_url} and that it is running."
         )
+        unreachable.lost = not unsent
+        return unreachable
     if isinstance(error, openai.APIStatusError):
-        translated = _translate_status(error, endpoint, key_variable)
+        translated = _translate_status(error, endpoint, set_by)
         headers = error.response.headers
         translated.limits, translated.retry_after_s = read_limits(headers), _retry_after(headers)
         translated.limited = translated.limited or error.status_code in (503, 529)  # too much load; 529: Anthropic's
@@ -271,11 +289,15 @@ def translate(error: openai.OpenAIError, endpoint: str, key_variable: str = "OPE
     return ModelServerError(f"The model endpoint {endpoint} gave an answer that cannot be used.")
 
 
-def _translate_status(error: openai.APIStatusError, endpoint: str, key_variable: str) -> ModelError:
+def _timeout(endpoint: str) -> ModelTimeout:
+    return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
+
+
+def _translate_status(error: openai.APIStatusError, endpoint: str, set_by: SetBy) -> ModelError:
     status, text = error.status_code, str(error).lower()
     if status in (401, 403):
         return ModelUnauthorized(
-            f"The model endpoint {endpoint} does not accept {key_variable} (HTTP {status}): set {key_variable} to a "
+            f"The model endpoint {endpoint} does not accept {set_by.key} (HTTP {status}): set {set_by.key} to a "
             "key of that endpoint."
         )
     if status == 402 or (status == 429 and ("insufficient_quota" in text or "exceeded your current quota" in text)):
@@ -291,7 +313,7 @@ def _translate_status(error: openai.APIStatusError, endpoint: str, key_variable:
     ):
         return ContextTooLong("The prompt does not fit the model's window: use a model with a longer one.")
     if status == 404:
-        return ModelUnknown(f"The model endpoint {endpoint} has no such model or route: check PRELABEL_MODEL.")
+        return ModelUnknown(f"The model endpoint {endpoint} has no such model or route: check {set_by.model}.")
     return ModelBadRequest(f"The model endpoint {endpoint} refused the request with HTTP {status}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ INTERACTIVE, BULK = "prelabel-interactive", "prelabel-bulk"
 _OF_A_JOB = re.compile(r"(?:job|prelabel-enlist)-(\d+)-")  # how the id of a message begins that is for a job
 STARTED_WITH = "prelabel_started_with"  # field of a worker in Redis, beside those of RQ
 QUEUES = {"interactive": INTERACTIVE, "bulk": BULK}
-CHUNK_TIMEOUT_S = 600  # the store's lease on a running record is longer
+WORK_TIMEOUT_S = 600  # of a message that calls no model
 HEARTBEAT_S = 5  # how often a worker gives a sign of life
 _ALIVE_S = 4 * HEARTBEAT_S
 _WRITER_LOCK_S = 15  # renewed while the writer lives: so long does a dead one keep others away
@@ -53,7 +54,9 @@ _RETRY_S = (2, 5, *[10] * 30)  # for a message that failed as a whole: the datab
 class RedisQueue:
     """`backend.ports.queue.Queue`. Without Redis every method raises `QueueError`: stop rather than spend."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, chunk_timeout_s: float = WORK_TIMEOUT_S) -> None:
+        """`chunk_timeout_s`: after so long a message that calls the model is ended (`services/message_time.py`)."""
+        self._chunk_timeout_s = math.ceil(chunk_timeout_s)
         try:
             self.connection = redis.Redis.from_url(url, socket_timeout=30, socket_connect_timeout=5)
         except ValueError as error:
@@ -79,7 +82,7 @@ class RedisQueue:
                 "backend.worker.annotate_chunk",
                 job_id,
                 list(task_ids),
-                job_timeout=CHUNK_TIMEOUT_S,
+                job_timeout=self._chunk_timeout_s,
                 result_ttl=_RESULT_TTL_S,
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
@@ -99,7 +102,7 @@ class RedisQueue:
                 "backend.worker.enlist",
                 job_id,
                 job_id=message_id,
-                job_timeout=CHUNK_TIMEOUT_S,
+                job_timeout=WORK_TIMEOUT_S,
                 result_ttl=_RESULT_TTL_S,
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
@@ -155,7 +158,7 @@ class RedisQueue:
         enqueue(
             function,
             project_id,
-            job_timeout=CHUNK_TIMEOUT_S,
+            job_timeout=WORK_TIMEOUT_S,
             result_ttl=_RESULT_TTL_S,
             failure_ttl=_FAILURE_TTL_S,
             description=f"{function.rpartition('.')[2]} {project_id}",
@@ -177,7 +180,7 @@ class RedisQueue:
                 "backend.worker.batch_step",
                 job_id,
                 after,
-                job_timeout=CHUNK_TIMEOUT_S,
+                job_timeout=self._chunk_timeout_s,
                 result_ttl=_RESULT_TTL_S,
                 failure_ttl=_FAILURE_TTL_S,
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
@@ -270,8 +273,12 @@ class RedisQueue:
     def writer_lock(self, project_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         return self._lock(_writer_key(project_id), _WRITER_LOCK_S, "another worker writes this project back")
 
+    def batch_at(self, job_id: int) -> bool:
+        with self._translated():
+            return bool(self.connection.exists(_batch_key(job_id)))
+
     def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
-        return self._lock(f"prelabel:batch:{job_id}", _WRITER_LOCK_S, "another worker is at this job's batches")
+        return self._lock(_batch_key(job_id), _WRITER_LOCK_S, "another worker is at this job's batches")
 
     def sweeper_lock(self) -> AbstractContextManager[Callable[[], None] | None]:
         return self._lock("prelabel:sweeper", _SWEEPER_LOCK_S, "another machine's sweeper is at work")
@@ -314,6 +321,10 @@ class RedisQueue:
 
 def _writer_key(project_id: int) -> str:
     return f"prelabel:writer:{project_id}"
+
+
+def _batch_key(job_id: int) -> str:
+    return f"prelabel:batch:{job_id}"
 
 
 def place(known: Mapping[str, Any]) -> str:

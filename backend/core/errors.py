@@ -17,12 +17,13 @@ PrelabelError
 |- BudgetReached             the job may spend no more: it pauses
 |- LimitFarOff               the model's limit leaves no room for a while: the tasks are given back until then
 `- ModelError                a model call failed
-   |- ModelUnreachable         no connection: the job pauses until the endpoint answers again
+   |- ModelUnreachable         no connection, or a cut one: the job pauses until the endpoint answers again
    |- ModelUnauthorized        the key is refused: the job pauses likewise
    |- ModelQuotaExhausted      the account cannot pay: the job pauses likewise
    |- ModelRateLimited         429; `retry_after_s` where the endpoint says it
    |- ModelTimeout             no answer in time
    |- ModelServerError         5xx
+   |- RefusedAlone             this one request is refused or cut off, while others are answered
    |- ContextTooLong           the prompt does not fit the model's window
    |- BatchNotOffered          the endpoint has no batch API: nothing is submitted
    |- ModelTakesNoImages       all that is asked is about images and the model sees none: the job stops
@@ -126,17 +127,28 @@ class ModelError(PrelabelError):
     heals = False  # True, with `stops_job`: it may be well again without anything changing here
     transient = False  # True: worth asking again after a while
     limited = False  # True: because of a limit or of too much load, so that all workers should call less
+    lost = False  # True: the endpoint may have answered, and may charge for it
     retry_after_s: float | None = None  # as the endpoint says it
     limits: RateLimits | None = None  # what the response's headers say
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether what seems to stop the job may be about this one request: a filter's refusal, a cut connection."""
+        return False
+
 
 class ModelUnreachable(ModelError):
-    """No connection to the endpoint."""
+    """No connection to the endpoint, or one that was cut; `lost` is False where nothing was sent."""
 
     kind = "unreachable"
     stops_job = True
     heals = True
     transient = True
+    lost = True
+
+    @property
+    def doubtful(self) -> bool:
+        return self.lost
 
 
 class ModelUnauthorized(ModelError):
@@ -145,6 +157,10 @@ class ModelUnauthorized(ModelError):
     kind = "unauthorized"
     stops_job = True
     heals = True
+
+    @property
+    def doubtful(self) -> bool:
+        return True
 
 
 class ModelQuotaExhausted(ModelError):
@@ -172,6 +188,7 @@ class ModelTimeout(ModelError):
 
     kind = "timeout"
     transient = True
+    lost = True
 
 
 class ModelServerError(ModelError):
@@ -179,6 +196,18 @@ class ModelServerError(ModelError):
 
     kind = "server_error"
     transient = True
+    lost = True
+
+
+class RefusedAlone(ModelError):
+    """One request fails as if all had to, while the endpoint answers others; counted under the class it failed with."""
+
+    def __init__(self, error: ModelError) -> None:
+        super().__init__(
+            f"The model endpoint answers other questions, and this one is refused or cut off ({error.kind}): "
+            "look for a content filter, or a limit on sizes, before the model."
+        )
+        self.kind = error.kind
 
 
 class ContextTooLong(ModelError):

@@ -139,6 +139,10 @@ class Queue(Protocol):
         another writer is at it. A writer that dies loses it within half a minute."""
         ...
 
+    def batch_at(self, job_id: int) -> bool:
+        """Whether somebody is at the job's batches."""
+        ...
+
     def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         """For the one that is at a job's batches, as `writer_lock`."""
         ...

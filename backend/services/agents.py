@@ -48,6 +48,14 @@ class Agents:
             _log.warning("a project's agent is not in the database", extra={"agent": reference})
         return self.default
 
+    def maker(self, row: ProjectRow, version: str) -> AgentVersion:
+        """The agent that a version of the project's predictions was made for, which may have another one by now."""
+        made = [v.agent for v in self.store.project_versions(project_id=row.id) if v.version == version]
+        known = self._known(made[0]) if made else None
+        if known is None and made and (parse_reference(made[0]) or ("",))[0] == self.default.agent.name:
+            return self.default  # as the settings have it now
+        return known or self.of(row)
+
     def reference(self, version: AgentVersion) -> str:
         """What to remember of a choice. The agent of the settings changes with them: only its name."""
         return version.agent.name if version.agent.name == self.default.agent.name else version.reference

@@ -20,6 +20,7 @@ from backend.core.errors import (
     ModelTakesNoImages,
     PrelabelError,
     QueueError,
+    RefusedAlone,
     SettingsError,
     StoreError,
 )
@@ -31,12 +32,11 @@ from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
 from backend.services.keeping import Keeping
+from backend.services.message_time import LONGEST_CHUNK_S, PATIENCE_S
 from backend.services.together import storing
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-PATIENCE_S = 120.0  # for the further calls of a task, when the model's limit is far off
-LONGEST_CHUNK_S = 240.0  # no task is begun later: the queue ends a message after ten minutes
 
 
 def _nothing_is_kept(request_keys: Collection[str]) -> None:
@@ -45,6 +45,11 @@ def _nothing_is_kept(request_keys: Collection[str]) -> None:
 
 def _goes_on() -> bool:
     """For a process that nobody stops, and a job that nobody pauses."""
+    return False
+
+
+async def _nothing_is_known(model: str) -> bool:
+    """Where nobody can ask whether the endpoint answers."""
     return False
 
 
@@ -58,18 +63,28 @@ class Caller:
     random: Callable[[], float]
     forget: Callable[[Collection[str]], None] = _nothing_is_kept  # stored replies to the requests with these keys
     stopping: Callable[[], bool] = _goes_on  # whether no further call is to be begun
+    answers: Callable[[str], Awaitable[bool]] = _nothing_is_known  # whether the model answers a tiny question just now
+    keeps_replies: bool = True  # False: a conversation that is broken off has to be paid again
+    late: Callable[[], bool] = _goes_on  # whether no conversation is to go on to a further question
 
     async def ask(self, request: Request) -> Reply:
         """Ask until there is an answer or no sense in asking. Raises a `ModelError`, and `LimitFarOff` where the
         endpoint goes on refusing because of a limit, or this process is to stop."""
-        return await self._until_answered(lambda: self.model.ask(request))
+        return await self._until_answered(request.model, lambda: self.model.ask(request))
 
     async def takes_images(self, model: str) -> bool:
         """Whether the model sees images. Raises a `ModelError`."""
-        return await self._until_answered(lambda: self.model.takes_images(model))
+        return await self._until_answered(model, lambda: self.model.takes_images(model))
 
-    async def _until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
-        attempt = 0
+    def until(self, end: float) -> Caller:
+        """One for conversations that go on to no further question after `end` (of the monotonic clock), where what
+        they have is kept."""
+        return replace(self, late=lambda: monotonic() > end) if self.keeps_replies else self
+
+    async def _until_answered(self, model: str, call: Callable[[], Awaitable[T]]) -> T:
+        """What may be about this request alone is found out before it stops the job, which it would do again and
+        again: it fails by itself when a tiny question is answered, and it is refused once more after that."""
+        attempt, answers_others = 0, False
         while True:
             if self.stopping():
                 raise LimitFarOff("The worker stops.", wait_s=0.0)
@@ -77,11 +92,16 @@ class Caller:
             try:
                 return await call()
             except ModelError as error:
+                if answers_others and error.doubtful:
+                    raise RefusedAlone(error) from error
                 delay_s = retry_delay(error, attempt, self.random())
                 if delay_s is None and error.limited:  # no fault of the task: another time it is answered
                     raise LimitFarOff(str(error), wait_s=error.retry_after_s or 0.0) from error
                 if delay_s is None:
-                    raise
+                    answers_others = error.doubtful and await self.answers(model)
+                    if not answers_others:
+                        raise
+                    continue
                 _log.info("model call is tried again", extra={"error": error.kind, "attempt": attempt})
                 await self.sleep(delay_s)
 
@@ -157,10 +177,13 @@ async def annotate_records(
     """Annotate `records`, at most `concurrency` at a time, and then what `further` gives, until that is nothing.
 
     After an error that stops the job, at the end of its budget, when it is halted, where the model's limit is far off,
-    or after `longest_s`, the rest is released. Raises `QueueError`, with the rest released, and `StoreError`.
+    or after `longest_s`, the rest is released, and what has been answered of it is kept.
+
+    Raises `QueueError`, with the rest released, and `StoreError`.
     """
     run = ChunkRun()
     supply = _Supply(run, deque(records), further, is_halted, until=monotonic() + longest_s)
+    caller = caller.until(supply.until)
     save, keeping = storing(store.save_outcomes), Keeping(caller.sleep)
 
     async def one_after_another() -> None:
@@ -245,6 +268,8 @@ async def _converse(dialogue: Dialogue, caller: Caller, said: Said, take: int) -
         request = next(dialogue)
         while True:
             request = replace(request, take=take) if take else request
+            if said.requests and caller.late():
+                raise LimitFarOff("The message took too long.", wait_s=0.0)
             said.requests.append(request)
             try:
                 reply = await _ask(caller, request, paid=said.usage.calls > 0)
@@ -283,7 +308,7 @@ async def load_media(question: Question, task: Task, caller: Caller) -> Media:
     sees = await caller.takes_images(model)
     if sources and not sees and question.config.only_about_images:
         raise ModelTakesNoImages(
-            f"The model {model!r} takes no images: set PRELABEL_MODEL to one that does, "
+            f"The model {model!r} takes no images: set PRELABEL_MODEL, or the agent's `model`, to one that does, "
             "or remove the controls about images."
         )
     images: Media = dict.fromkeys(sources, f"the model {model!r} takes no images")

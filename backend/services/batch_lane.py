@@ -64,15 +64,22 @@ class BatchLane:
     max_bytes: int = MAX_BYTES
 
     def step(self, job_id: int, after: int = 0) -> None:
-        """Do what there is to do now, and ask for the next step. Safe to run twice, at once too."""
+        """Do what there is to do now, and ask for the next step. Safe to run twice, at once too.
+
+        The next one is asked for while this one is seen to be at it: the sweeper then asks for none. It goes on where
+        this one ended even if somebody else has asked for a step meanwhile, which would begin at the first task: that
+        would cost a round.
+        """
         self.queue.batch_step_started(job_id)
         job = self.store.job(job_id)
         if job is None or job.lane != BATCH:
             return
         with self.queue.batch_lock(job_id) as keep:
-            again = Again(delay_s=self.poll_s) if keep is None else self._step(job, after, keep)
-        if again is not None:
-            self.queue.enqueue_batch_step(job_id, after=again.after, delay_s=again.delay_s)
+            again = Again(delay_s=self.poll_s, after=after) if keep is None else self._step(job, after, keep)
+            if again is not None and again.after:
+                self.queue.batch_step_started(job_id)
+            if again is not None:
+                self.queue.enqueue_batch_step(job_id, after=again.after, delay_s=again.delay_s)
 
     def _step(self, job: JobRow, after: int, keep: Callable[[], None]) -> Again | None:
         """One step under the lock. What will pass is waited for, what will not stops the job."""
@@ -81,28 +88,27 @@ class BatchLane:
                 raise SettingsError(CACHE_IS_OFF)
             return asyncio.run(self._go_on(job, after, keep))
         except LimitFarOff as error:
-            return Again(delay_s=max(self.poll_s, error.wait_s))
+            return Again(delay_s=max(self.poll_s, error.wait_s), after=after)
         except (AgentUnknown, ConfigError, SettingsError, ModelError) as error:
             if isinstance(error, ModelError) and error.transient:
                 _log.warning("the batches are looked at later", extra={"job": job.id, "reason": error.for_log})
-                return Again(delay_s=max(self.poll_s, error.retry_after_s or 0.0))
+                return Again(delay_s=max(self.poll_s, error.retry_after_s or 0.0), after=after)
             if isinstance(error, SettingsError) or (isinstance(error, ModelError) and error.heals):
-                _log.error("job paused", extra={"job": job.id, "reason": error.for_log})
-                self.store.pause_job(job.id, str(error), by="fault")  # the sweeper sees to it that it goes on
+                if self.store.pause_job(job.id, str(error), by="fault"):  # the sweeper sees to it that it goes on
+                    _log.error("job paused", extra={"job": job.id, "reason": error.for_log})
             else:
                 self._stop(job, str(error))
             return None
 
     def _stop(self, job: JobRow, reason: str) -> None:
-        _log.error("job stopped", extra={"job": job.id, "reason": reason})
-        if not job.state.ended:
-            self.store.set_job_state(job.id, JobState.STOPPED, reason)
+        if not job.state.ended and self.store.set_job_state(job.id, JobState.STOPPED, reason):
+            _log.error("job stopped", extra={"job": job.id, "reason": reason})
 
     async def _go_on(self, job: JobRow, after: int, keep: Callable[[], None]) -> Again | None:
         project = self.store.project(job.project_id)
         if project is None:
             return None
-        async with self.endpoint(self.projects.made_by(project, job.agent).agent) as (caller, endpoint):
+        async with self.endpoint(self.projects.made_for(project, job).agent) as (caller, endpoint):
             if not after:  # else the tasks are being looked at, while the first of their batches are out
                 out = BatchesOut(store=self.store, endpoint=endpoint, clock=self.clock, job=job, stop=self._stop)
                 if await out.look():

@@ -18,7 +18,7 @@ from backend.services.cached_model import keep_reply
 _log = logging.getLogger(__name__)
 
 _CREATION_S = timedelta(minutes=5)  # a call that creates a batch has surely ended; then what is not there never was
-_LONGEST_S = 240.0  # then the next step goes on: the queue ends a message after ten minutes
+_LONGEST_S = 240.0  # then the next step goes on, as with chunks (`message_time.py`)
 _UNSCORED = "without token probabilities"  # as the error of a batch: no answer can be served where they are wanted
 
 

@@ -17,9 +17,6 @@ from backend.core.errors import (
     BudgetReached,
     LimitFarOff,
     ModelError,
-    ModelServerError,
-    ModelTimeout,
-    ModelUnreachable,
     QueueError,
     SettingsError,
     StoreError,
@@ -116,6 +113,4 @@ def unknown_price(model: str) -> str:
 
 def _may_be_paid(error: Exception) -> bool:
     """A refusal costs nothing, nor does a call that was not made; one that was lost may have been answered."""
-    if isinstance(error, ModelUnreachable) or not isinstance(error, ModelError):
-        return False
-    return isinstance(error, ModelServerError | ModelTimeout) and not error.limited
+    return isinstance(error, ModelError) and error.lost and not error.limited

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from backend.core.errors import LimitFarOff, ModelError, ModelServerError, ModelTimeout, ModelUnreachable, QueueError
+from backend.core.errors import LimitFarOff, ModelError, ModelUnreachable, QueueError
 from backend.core.values import Reply, Request
 from backend.ports.governor import CallEnd, Governor, Leave
 from backend.prompting.tokens import IMAGE_TOKENS, estimated_tokens
@@ -90,10 +90,11 @@ def _end_of(reply: Reply) -> CallEnd:
 
 
 def _end_after(error: ModelError) -> CallEnd:
-    """A refusal uses no tokens, and counts as a request. Of what failed on the way nobody knows what it used."""
-    if isinstance(error, ModelUnreachable):
+    """A refusal uses no tokens, and counts as a request. Of what failed on the way nobody knows what it used. Only
+    what was never sent does not count."""
+    if isinstance(error, ModelUnreachable) and not error.lost:
         return CallEnd(counted=False)
-    lost = isinstance(error, ModelServerError | ModelTimeout) and not error.limited
+    lost = error.lost and not error.limited
     return CallEnd(
         prompt_tokens=None if lost else 0,
         completion_tokens=None if lost else 0,

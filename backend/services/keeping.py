@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from backend.core.errors import StoreError
 
 _log = logging.getLogger(__name__)
-LONGEST_S = 300.0  # with what a chunk may take before, less than the queue gives a message
+LONGEST_S = 300.0
 _FIRST_S, _MOST_S = 0.5, 3.0  # between two attempts
 
 

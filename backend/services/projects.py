@@ -18,7 +18,7 @@ from backend.labeling.objects import SUPPORTED as OBJECT_TAGS
 from backend.labeling.objects.page import text_of_html
 from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
-from backend.ports.store import ProjectRow, Store
+from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.agents import Agents
 from backend.version import version_for
 
@@ -89,6 +89,10 @@ class Projects:
     def made_by(self, row: ProjectRow, agent: str | None = None) -> AgentVersion:
         """The project's agent, or `agent` (NAME or NAME@HASH). Raises `AgentUnknown`."""
         return self.agents.of(row) if agent is None else self.agents.find(agent)
+
+    def made_for(self, row: ProjectRow, job: JobRow) -> AgentVersion:
+        """The agent of a job, also when the project has another one by now. Raises `AgentUnknown`."""
+        return self.agents.maker(row, job.version) if job.agent is None else self.agents.find(job.agent)
 
     def _look(
         self, project_id: int, label_config: str, instructions: str | None, extra_params: JSON = _NOT_SAID

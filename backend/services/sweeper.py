@@ -26,6 +26,7 @@ _ENLISTING_S = {"run": 120.0}  # a command that reads a large project gives a si
 _ENLISTING_OTHERS_S = 20.0
 _FIRST_PROBE_S, _LAST_PROBE_S = 5.0, 30.0
 _FIRST_WRITE_S, _LAST_WRITE_S = 10.0, 30.0
+_FIRST_STEP_S, _LAST_STEP_S = 10.0, 30.0  # of a job's batches: some fail each time, and may be well again by themselves
 _WELL_FOR = timedelta(minutes=1)  # after so long without a fault, the next one is probed soon again
 _CHECKED_FOR = timedelta(minutes=10)  # after its end a job's project is compared with Label Studio
 MOST_AWAITED_TASKS = 2  # of a `/predict`: somebody has opened them
@@ -74,6 +75,7 @@ class Sweeper:
     _unnamed: Since = field(default_factory=Since)
     _unwritten: Since = field(default_factory=Since)
     _probes: Spacing = field(default_factory=lambda: Spacing(_FIRST_PROBE_S, _LAST_PROBE_S))
+    _steps: Spacing = field(default_factory=lambda: Spacing(_FIRST_STEP_S, _LAST_STEP_S))
     _writes: Spacing = field(default_factory=lambda: Spacing(_FIRST_WRITE_S, _LAST_WRITE_S))
 
     def look(self) -> None:
@@ -83,7 +85,8 @@ class Sweeper:
         self._queue_again(jobs)
         revive(self.store, self.queue)
         for job_id in self.store.open_batch_jobs():  # where its next step waits already, nothing is added
-            self.queue.enqueue_batch_step(job_id)
+            if not self.queue.batch_at(job_id) and self._steps.due(job_id, self.clock()):
+                self.queue.enqueue_batch_step(job_id)
         self._write()
         self._resume([job for job in jobs if job.state == JobState.PAUSED and job.paused_by == "fault"])
         for project_id in {job.project_id for job in self.store.jobs_since(self.clock() - _CHECKED_FOR)}:

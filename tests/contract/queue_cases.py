@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "sweeper_lock": lambda queue: queue.sweeper_lock().__enter__(),
     "writer_at": lambda queue: queue.writer_at(1),
     "writer_lock": lambda queue: queue.writer_lock(1).__enter__(),
+    "batch_at": lambda queue: queue.batch_at(1),
     "batch_lock": lambda queue: queue.batch_lock(1).__enter__(),
 }
 
@@ -174,12 +175,21 @@ class QueueCases:
         queue.enqueue_batch_step(3, delay_s=60.0)
         assert queue.depth() == {"interactive": 0, "bulk": 2}
 
+    def test_beside_a_step_that_has_begun_another_may_wait(self, queue: Queue) -> None:
+        queue.enqueue_batch_step(1)
+        queue.batch_step_started(1)
+        queue.enqueue_batch_step(1, after=7)
+        queue.enqueue_batch_step(1)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
+
     def test_one_worker_is_at_a_job_s_batches(self, queue: Queue) -> None:
         with queue.batch_lock(1) as first, queue.batch_lock(1) as second, queue.writer_lock(1) as writer:
             assert first is not None
             assert second is None
             assert writer is not None
+            assert (queue.batch_at(1), queue.batch_at(2)) == (True, False)
             first()
+        assert not queue.batch_at(1)
         with queue.batch_lock(1) as again:
             assert again is not None
 

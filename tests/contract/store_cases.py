@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from backend.adapters.sql import selecting
+from backend.adapters.sql.records import LEASE
 from backend.adapters.sql.schema import metadata, records
 from backend.adapters.sql.store import SqlStore
 from backend.core.errors import StoreError
@@ -138,6 +139,17 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         assert (found.usage, found.states) == (USAGE + USAGE, {"done": 1})
 
     # --- which tasks a run may choose -----------------------------------------------------------------------------
+
+    def test_a_usage_beyond_all_bounds_voids_no_other_answer(self, store: SqlStore) -> None:
+        self.enlist(store, task(1), task(2))
+        one, two = store.claim(VERSION, PROJECT, [1, 2], "worker")
+        endless = Usage(prompt_tokens=10**20, completion_tokens=2**31 - 1, calls=1)
+        store.add_usage(one.id, USAGE, 1.0)
+        outcomes = [(one.id, one.data_hash, done(usage=endless)), (two.id, two.data_hash, done())]
+        store.save_outcomes(outcomes)
+        assert [self.record(store, n).state for n in (1, 2)] == ["done", "done"]
+        found = store.counts(PROJECT, version=VERSION).usage
+        assert found == Usage(prompt_tokens=2**31 - 1 + 10, completion_tokens=2**31 - 1 + 3, calls=3)
 
     def test_tasks_below_a_score(self, store: SqlStore) -> None:
         for number, score in enumerate([0.2, 0.5, None, 0.9, 0.0], start=1):
@@ -658,7 +670,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
     def test_a_lease_ends(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1))
         store.claim(VERSION, PROJECT, [1], "one")
-        clock.sleep(timedelta(minutes=14).total_seconds())
+        clock.sleep(LEASE.total_seconds() - 60)
         assert store.claim(VERSION, PROJECT, [1], "two") == []
         clock.sleep(timedelta(minutes=2).total_seconds())
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "two")] == [1]
@@ -666,7 +678,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
     def test_a_new_job_finds_what_a_dead_worker_left(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1))
         store.claim(VERSION, PROJECT, [1], "one")
-        clock.sleep(timedelta(minutes=16).total_seconds())
+        clock.sleep(LEASE.total_seconds() + 60)
         job_id = self.enlist(store, task(1))
         assert store.job_task_ids(job_id, [TaskState.QUEUED]) == [1]
 

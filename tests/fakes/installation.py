@@ -194,7 +194,11 @@ class Installation:
             random=lambda: 0.0,
             forget=self.store.forget_replies,
             stopping=lambda: self.stopping,
+            answers=self._answers,
         )
+
+    async def _answers(self, model: str) -> bool:
+        return self.refusal is None
 
     @asynccontextmanager
     async def batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, MemoryBatches]]:

@@ -42,6 +42,7 @@ class MemoryQueue:
         self.failed: dict[str, int] = {}  # class of the error -> messages that were given up
         self.oldest_s: float | None = None  # how long the first message has waited
         self.told = QueueServer(keeps=True, evicts=False, ahead_s=0.0)
+        self._passed_over: set[str] = set()  # steps of batches beside which another may wait
         self._locks: dict[tuple[str, int], threading.Lock] = {}
         self._lock = threading.Lock()
         self._last_id = 0
@@ -127,8 +128,7 @@ class MemoryQueue:
 
     def writer_at(self, project_id: int) -> bool:
         self.ping()
-        lock = self._locks.get(("writer", project_id))
-        return lock is not None and lock.locked()
+        return self._is_locked(("writer", project_id))
 
     def write_back_started(self, project_id: int) -> None:
         """Nothing to note: a message that is being worked on no longer waits."""
@@ -136,15 +136,17 @@ class MemoryQueue:
 
     def enqueue_batch_step(self, job_id: int, *, after: int = 0, delay_s: float = 0.0) -> None:
         self.ping()
-        waiting = [*self.messages, *self.later]
+        waiting = [m for m in [*self.messages, *self.later] if m.id not in self._passed_over]
         if not any(m.work == "batch_step" and m.arguments[0] == job_id for m in waiting):
             self._enqueue("batch_step", job_id, after, interactive=False)
             if delay_s:
                 self.later.append(self.messages.pop())
 
     def batch_step_started(self, job_id: int) -> None:
-        """Nothing to note: a message that is being worked on no longer waits."""
+        """What waits now keeps no other away."""
         self.ping()
+        waiting = [*self.messages, *self.later]
+        self._passed_over |= {m.id for m in waiting if m.work == "batch_step" and m.arguments[0] == job_id}
 
     def a_while_passes(self) -> None:
         """What was to come later waits among the messages now."""
@@ -194,6 +196,14 @@ class MemoryQueue:
 
     def batch_lock(self, job_id: int) -> AbstractContextManager[Callable[[], None] | None]:
         return self._locked(("batch", job_id))
+
+    def batch_at(self, job_id: int) -> bool:
+        self.ping()
+        return self._is_locked(("batch", job_id))
+
+    def _is_locked(self, name: tuple[str, int]) -> bool:
+        lock = self._locks.get(name)
+        return lock is not None and lock.locked()
 
     @contextmanager
     def _locked(self, name: tuple[str, int]) -> Iterator[Callable[[], None] | None]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from backend.services.annotate import LONGEST_CHUNK_S
+from backend.services.message_time import LONGEST_CHUNK_S
 from backend.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import pytest
 
-from backend.adapters.openai_model import OpenAIModel
+from backend.adapters.openai_model import OpenAIModel, SetBy
 from backend.core.errors import (
     ContextTooLong,
     ModelBadRequest,
@@ -78,7 +79,7 @@ def ask(endpoint: ScriptedModel, *, times: int = 1, memory: Remembered | None = 
             api_key=options.get("api_key", "key"),
             timeout_s=options.get("timeout_s", 5),
             memory=memory or Remembered(),
-            key_variable=options.get("key_variable", "OPENAI_API_KEY"),
+            set_by=SetBy(key=options.get("key_variable", "OPENAI_API_KEY")),
         )
         try:
             return await asyncio.gather(*(model.ask(options.get("request", REQUEST)) for _ in range(times)))
@@ -289,6 +290,34 @@ def test_an_answer_that_takes_too_long_is_a_timeout(endpoint: ScriptedModel) -> 
     endpoint.change(latency_s=1.0)
     with pytest.raises(ModelTimeout):
         ask(endpoint, memory=memory, timeout_s=0.2)
+
+
+def test_an_answer_that_comes_in_drops_is_a_timeout_too() -> None:
+    """The client's own timeout begins anew with each piece."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        writer.close()
+
+    async def go() -> None:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        memory = Remembered({(address, "scripted"): Capabilities(structured="text", logprobs=0)})
+        model = OpenAIModel(base_url=address, api_key="key", timeout_s=0.3, memory=memory)
+        try:
+            with pytest.raises(ModelTimeout, match="did not answer in time"):
+                await asyncio.wait_for(model.ask(REQUEST), 5)
+        finally:
+            await model.close()
+            server.close()
+            await asyncio.sleep(0.2)  # the server sees that nobody listens any more
+
+    run(go())
 
 
 def test_a_prompt_longer_than_the_window_has_its_own_class(endpoint: ScriptedModel) -> None:

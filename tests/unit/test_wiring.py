@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backend.adapters.openai_model import OpenAIModel, SetBy
+from backend.adapters.sql.records import LEASE
+from backend.core.agents import AgentVersion
 from backend.core.errors import SettingsError, TemplateError
+from backend.core.retry import MAX_ATTEMPTS
 from backend.core.values import Agent
+from backend.services.keeping import LONGEST_S as LONGEST_KEEPING_S
+from backend.services.message_time import LONGEST_CHUNK_S
 from backend.settings import Settings
 from backend.wiring import Parts
+from tests.fakes.installation import AGENT, Installation
 
 OWN = {"openai_base_url": "http://usual/v1", "openai_api_key": "usual-key", "database_url": "sqlite://"}
 
@@ -67,3 +75,59 @@ def test_a_template_of_the_settings_is_checked_too(tmp_path: Path) -> None:
     (tmp_path / "mine.jinja").write_text("{% block user %}{{ shape }}{% endblock %}")
     with pytest.raises(TemplateError, match="between two lines of its fence"):
         Parts(Settings(**OWN, prompts_dir=tmp_path, template="mine")).projects  # noqa: B018
+
+
+def test_the_batch_api_that_a_run_needs_is_that_of_its_agent_s_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = Installation(cached=True)
+    asked: list[str] = []
+    parts = installation.parts(**OWN)
+    project_id, _ = installation.project("good")
+    other = AgentVersion.of(replace(AGENT, name="other", base_url="http://own/v1"), parts.projects.template_source)
+    installation.store.add_agent(other)
+
+    class Offered:
+        def __init__(self, model: OpenAIModel) -> None:
+            self.endpoint = model.endpoint
+
+        async def check(self) -> None:
+            asked.append(self.endpoint)
+
+    monkeypatch.setattr("backend.wiring.OpenAIBatches", Offered)
+    parts.start_run(project_id, lane="batch")
+    parts.start_run(project_id, lane="batch", agent="other")
+    parts.projects.choose(installation.labels, project_id, "other")
+    parts.start_run(project_id, lane="batch")
+    assert asked == ["http://usual/v1", "http://own/v1", "http://own/v1"]
+
+
+def test_a_message_has_time_for_the_longest_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    monkeypatch.setattr("backend.wiring.RedisQueue", lambda url, *, chunk_timeout_s: given.append(chunk_timeout_s))
+    for timeout_s in (120.0, 3600.0):
+        Parts(Settings(**OWN, request_timeout_s=timeout_s)).queue  # noqa: B018
+        assert given[-1] > LONGEST_CHUNK_S + LONGEST_KEEPING_S + 1.25 * MAX_ATTEMPTS * timeout_s
+    assert LEASE.total_seconds() > given[-1]
+
+
+@pytest.mark.parametrize(
+    ("one", "key", "base_url", "model"),
+    [
+        (None, "OPENAI_API_KEY", "OPENAI_BASE_URL", "PRELABEL_MODEL"),
+        (agent(), "OPENAI_API_KEY", "OPENAI_BASE_URL", "`model` of the agent 'careful'"),
+        (
+            agent(base_url="http://own/v1", key_variable="OWN_KEY"),
+            *("OWN_KEY", "`base_url` of the agent 'careful'", "(`prelabel agents show careful`)"),
+        ),
+    ],
+)
+def test_errors_name_what_sets_an_agent_s_endpoint(
+    monkeypatch: pytest.MonkeyPatch, one: Agent | None, key: str, base_url: str, model: str
+) -> None:
+    monkeypatch.setenv("OWN_KEY", "own-key")
+
+    async def set_by() -> SetBy:
+        async with Parts(Settings(**OWN)).model(agent=one) as opened:
+            return opened.set_by
+
+    told = asyncio.run(set_by())
+    assert (told.key, base_url in told.base_url, model in told.model) == (key, True, True)

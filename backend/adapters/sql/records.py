@@ -17,7 +17,7 @@ from backend.core.values import JobState, Outcome, TaskState, Usage
 from backend.ports.audits import WITHHELD
 from backend.ports.store import Record
 
-LEASE = timedelta(minutes=15)  # longer than a chunk may run (`rq_queue.CHUNK_TIMEOUT_S`)
+LEASE = timedelta(hours=8)  # longer than a message may take with the longest timeout that can be set
 _MODEL_CHARS = 200
 
 RECORD_COLUMNS = tuple(
@@ -34,16 +34,28 @@ def unless_withheld(delivery: str) -> sa.ColumnElement[str]:
     return sa.case((records.c.delivery == WITHHELD, WITHHELD), else_=delivery)
 
 
-_SPENT = ("prompt_tokens", "completion_tokens", "calls", "from_cache", "latency_s")
+_COUNTED = ("prompt_tokens", "completion_tokens", "calls", "from_cache")
+_MOST = 2**31 - 1  # what PostgreSQL holds in such a column; an endpoint may tell of any usage
 _ANSWERED = (
     *("state", "result", "score", "fields", "notes"),
     *("error_class", "error", "reply_text", "model", "request_key"),
 )
+
+
+def _sum(name: str) -> sa.ColumnElement[int]:
+    """A count and what is added to it, at most what the column holds: one record must not void those stored with it."""
+    so_far, more = records.c[name], sa.bindparam(f"spent_{name}", type_=records.c[name].type)
+    return sa.case((so_far > _MOST - more, _MOST), else_=so_far + more)
+
+
 # Both are made once: to put such a statement together takes longer than to run it.
 _SPEND = (
     sa.update(records)
     .where(records.c.id == sa.bindparam("asked_id"))
-    .values({name: records.c[name] + sa.bindparam(f"spent_{name}", type_=records.c[name].type) for name in _SPENT})
+    .values(
+        {name: _sum(name) for name in _COUNTED}
+        | {"latency_s": records.c.latency_s + sa.bindparam("spent_latency_s", type_=records.c.latency_s.type)}
+    )
 )
 _ANSWER = (
     sa.update(records)
@@ -216,8 +228,7 @@ def to_record(row: RowMapping) -> Record:
 
 def _spent(usage: Usage, latency_s: float) -> dict[str, Any]:
     """What is added to the sums, as parameters of `_SPEND`."""
-    spent = (usage.prompt_tokens, usage.completion_tokens, usage.calls, usage.from_cache, latency_s)
-    return {f"spent_{name}": value for name, value in zip(_SPENT, spent, strict=True)}
+    return {"spent_latency_s": latency_s} | {f"spent_{name}": min(getattr(usage, name), _MOST) for name in _COUNTED}
 
 
 def _answer(outcome: Outcome) -> dict[str, Any]:

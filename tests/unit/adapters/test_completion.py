@@ -67,6 +67,12 @@ def test_an_answer_that_is_no_json(body: bytes) -> None:
         [{"token": "yes"}],
         [{"token": None, "logprob": -1.0}],
         [{"token": "yes", "logprob": "-1.0"}],
+        [{"token": "yes", "logprob": True}],
+        [{"token": "yes", "logprob": float("nan")}],
+        [{"token": "yes", "logprob": float("inf")}],
+        [{"token": "yes", "logprob": 10**400}],
+        [{"token": "yes", "logprob": -(10**400)}],
+        [{"token": "yes", "logprob": 0.7}],
         [{"token": "yes", "logprob": -1.0, "top_logprobs": 7}],
         [{"token": "yes", "logprob": -1.0, "top_logprobs": [{"token": "yes"}]}],
     ],
@@ -76,6 +82,20 @@ def test_token_probabilities_that_are_none_are_left_out(content: Any) -> None:
     assert (reply.text, reply.tokens) == ("yes", None)
 
 
-@pytest.mark.parametrize("usage", [None, [], {"prompt_tokens": None}, {"prompt_tokens": "9"}, {"prompt_tokens": -5}])
+def test_an_alternative_of_no_probability_is_one() -> None:
+    top = [{"token": "yes", "logprob": 1e-7}, {"token": "no", "logprob": float("-inf")}]
+    reply = read(
+        {"choices": [{**CHOICE, "logprobs": {"content": [{"token": "yes", "logprob": 0, "top_logprobs": top}]}}]}
+    )
+    assert reply.tokens == (TokenLogprob(token="yes", logprob=0.0, top=(("yes", 0.0), ("no", -9999.0))),)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *(None, [], {"prompt_tokens": None}, {"prompt_tokens": "9"}, {"prompt_tokens": -5}),
+        *({"prompt_tokens": 10**20, "completion_tokens": 2**31}, {"prompt_tokens": True}, {"prompt_tokens": 1e400}),
+    ],
+)
 def test_a_usage_that_is_none_counts_no_tokens(usage: Any) -> None:
     assert read({"choices": [CHOICE], "usage": usage, "model": 7}).usage == Usage(calls=1)

@@ -10,7 +10,11 @@ from backend.core import errors
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S, retry_delay
 
 _MODEL_ERRORS = [
-    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ModelError)
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type)
+    and issubclass(kind, errors.ModelError)
+    and kind is not errors.RefusedAlone  # made of another one, where asking ends
 ]
 _FINAL = [
     errors.ModelError,

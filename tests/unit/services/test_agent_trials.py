@@ -82,6 +82,7 @@ def test_a_test_writes_nothing_and_pays_once() -> None:
 
 def test_what_would_stop_a_job_stops_a_test() -> None:
     installation = Installation(lambda _: ModelUnauthorized("The key is refused."))
+    installation.refusal = ModelUnauthorized("The key is refused.")
     project_id, _ = installation.project("good", "bad")
     trial = trials(installation)
     question = trial.question(project_id, "tests")

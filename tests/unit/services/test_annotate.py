@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,7 @@ from backend.core.errors import (
     StoreError,
 )
 from backend.core.retry import MAX_ATTEMPTS, MAX_DELAY_S
-from backend.core.values import Document, DocumentPage, Media, Picture, Reply, Request, TaskState, Usage
+from backend.core.values import Document, DocumentPage, Media, Picture, Reply, Request, TaskState, TokenLogprob, Usage
 from backend.ports.store import Record
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from backend.services.keeping import LONGEST_S
@@ -135,6 +136,7 @@ def test_answers_stay_with_their_tasks_in_whatever_order_they_come() -> None:
 )
 def test_an_error_that_all_would_meet_stops_the_chunk_and_loses_nothing(error: ModelError, calls: int) -> None:
     installation = Installation(lambda request: error)
+    installation.refusal = error
     records = enlisted(installation, *(f"text {n}" for n in range(8)))
     run = annotate(installation, records, concurrency=1)
     assert run.stopped_by is error
@@ -144,8 +146,43 @@ def test_an_error_that_all_would_meet_stops_the_chunk_and_loses_nothing(error: M
     assert [r.id for r in again] == [r.id for r in records]
 
 
+@pytest.mark.parametrize(
+    ("error", "calls"), [(ModelUnauthorized("HTTP 403"), 2), (ModelUnreachable("cut"), MAX_ATTEMPTS + 1)]
+)
+def test_what_is_refused_alone_fails_by_itself_and_stops_nobody(error: ModelError, calls: int) -> None:
+    """A filter before the model, or a request at which the server breaks: tiny questions are answered meanwhile."""
+    installation = Installation(lambda request: error if "poison" in text_of(request) else replying(GOOD))
+    records = enlisted(installation, "poison", "one", "two")
+    run = annotate(installation, records, concurrency=1)
+    assert run.stopped_by is None
+    assert states(installation, records) == {
+        "poison": TaskState.FAILED,
+        "one": TaskState.DONE,
+        "two": TaskState.DONE,
+    }
+    assert installation.store.counts(records[0].project_id).errors == {error.kind: 1}
+    assert len(installation.model.requests) == calls + 2
+
+
+def test_a_refusal_that_passes_is_forgotten() -> None:
+    installation = Installation(in_turn(ModelUnauthorized("HTTP 403")))
+    records = enlisted(installation, "text")
+    assert annotate(installation, records).stopped_by is None
+    assert states(installation, records) == {"text": TaskState.DONE}
+
+
+def test_a_connection_that_is_not_made_is_never_the_task_s_fault() -> None:
+    error = ModelUnreachable("no connection")
+    error.lost = False
+    installation = Installation(lambda request: error)
+    records = enlisted(installation, "text")
+    assert annotate(installation, records).stopped_by is error
+    assert states(installation, records) == {"text": TaskState.QUEUED}
+
+
 def test_what_was_answered_before_the_stop_is_kept() -> None:
     installation = Installation(in_turn(replying(GOOD), replying(GOOD), ModelUnauthorized("no")))
+    installation.refusal = ModelUnauthorized("no")
     records = enlisted(installation, "one", "two", "three", "four")
     annotate(installation, records, concurrency=1)
     found = states(installation, records)
@@ -159,6 +196,7 @@ def test_what_was_answered_before_the_stop_is_kept() -> None:
 
 def test_calls_in_flight_when_another_stops_the_chunk_are_kept() -> None:
     installation = Installation()
+    installation.refusal = ModelUnauthorized("no")
     records = enlisted(installation, "slow", "stopper")
 
     class Model(FunctionModel):
@@ -260,6 +298,7 @@ def test_an_internal_error_in_one_task_voids_no_other(caplog: pytest.LogCaptureF
 def test_what_was_paid_before_a_failure_is_counted(error: ModelError) -> None:
     """The first answer cannot be read; the second call, which asks again, fails."""
     installation = Installation(in_turn(replying("no JSON"), error))
+    installation.refusal = error
     installation.projects = type(installation.projects)(
         store=installation.store,
         agent=type(installation.projects.agent)(name="tests", model="m", template="default.v1", reasks=1),
@@ -278,6 +317,38 @@ def test_what_was_paid_before_a_failure_is_counted(error: ModelError) -> None:
     assert run.stopped_by is None
     assert installation.store.counts(records[0].project_id).usage == USAGE
     assert set(states(installation, records).values()) == {TaskState.INVALID}
+
+
+@pytest.mark.parametrize("keeps_replies", [True, False])
+def test_a_conversation_goes_on_in_the_next_message_where_this_one_took_too_long(keeps_replies: bool) -> None:
+    """What is paid is kept, and not paid again; where nothing is kept, the task is asked to its end."""
+
+    def slow(request: Request) -> Reply:
+        time.sleep(0.1)
+        text = "no JSON" if len(request.messages) < 3 else GOOD
+        return replying(text, tokens=(TokenLogprob(token=text, logprob=-0.1),))
+
+    installation = Installation(slow, cached=keeps_replies, agent=replace(AGENT, reasks=1))
+    records = enlisted(installation, "text")
+    row = installation.store.project(records[0].project_id)
+    assert row is not None
+    question = installation.projects.question(row)
+
+    async def go(longest_s: float) -> ChunkRun:
+        async with installation.caller() as caller:
+            caller = replace(caller, keeps_replies=keeps_replies)
+            return await annotate_records(
+                records, question, caller, installation.store, concurrency=1, longest_s=longest_s
+            )
+
+    run = asyncio.run(go(0.05))
+    if keeps_replies:
+        assert (str(run.far_off), run.released) == ("The message took too long.", [records[0].id])
+        assert installation.store.counts(records[0].project_id).usage == USAGE
+        installation.store.claim(records[0].version, records[0].project_id, [records[0].task_id], "next")
+        asyncio.run(go(60.0))
+    assert states(installation, records) == {"text": TaskState.DONE}
+    assert len(installation.model.requests) == 2
 
 
 def test_the_usage_of_every_call_is_counted() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from backend.core.agents import AgentVersion
 from backend.core.errors import (
     ModelBadRequest,
     ModelError,
@@ -20,9 +22,11 @@ from backend.core.errors import (
     ModelUnreachable,
     QueueError,
 )
-from backend.core.values import JobState, Reply, Request, TaskState
-from backend.ports.batches import BatchResult, BatchState
+from backend.core.values import Agent, JobState, Reply, Request, TaskState
+from backend.ports.batches import BatchEndpoint, BatchResult, BatchState
 from backend.ports.store import JobRow
+from backend.services.annotate import Caller
+from backend.services.batch_walk import Walk
 from backend.services.summaries import summary
 from tests.fakes.installation import AGENT, CONFIG, Installation, replying
 from tests.unit.services.test_paid_once import Killed, scored
@@ -380,6 +384,65 @@ def test_a_batch_at_another_endpoint_is_left_there() -> None:
     assert installation.store.open_batch_jobs() == [job_id]
 
 
+def test_the_endpoint_of_the_agent_that_a_job_was_made_for_is_asked_whichever_the_project_has_now() -> None:
+    installation = installed()
+    project_id, job_id, _ = start(installation)
+    installation.work_off()
+    other = AgentVersion.of(
+        replace(AGENT, name="other", base_url="http://another/v1"), installation.projects.template_source
+    )
+    installation.store.add_agent(other)
+    installation.projects.choose(installation.labels, project_id, "other")
+    asked: list[str | None] = []
+
+    @asynccontextmanager
+    async def endpoint(agent: Agent) -> AsyncIterator[tuple[Caller, BatchEndpoint]]:
+        asked.append(agent.base_url)
+        async with installation.batches(agent) as opened:
+            yield opened
+
+    installation.batch_lane = replace(installation.batch_lane, endpoint=endpoint)
+    go_on(installation)
+    assert asked == [None]
+    job = job_of(installation, job_id)
+    assert (job.state, "the agent changed meanwhile" in str(job.reason)) == ("stopped", True)
+    assert summary(installation.store, job)["batch"]["answered"] == 5
+    assert installation.store.open_batch_jobs() == []
+
+
+@pytest.mark.parametrize("fails", ["for good", "for now"])
+def test_a_step_that_fails_each_time_is_spaced_and_told_once(fails: str, caplog: pytest.LogCaptureFixture) -> None:
+    installation = installed()
+    _, job_id, _ = start(installation)
+    installation.work_off()
+    installation.queue.later.clear()
+    endpoint = installation.batch_endpoint
+    steps = 0
+
+    def fail(_: object) -> None:
+        nonlocal steps
+        steps += 1
+        raise ModelBadRequest("no") if fails == "for good" else ModelUnauthorized("The key is refused.")
+
+    endpoint.state = fail  # type: ignore[method-assign, assignment]
+    installation.refusal = ModelUnauthorized("The key is refused.")
+    for _ in range(50):  # two hundred seconds
+        installation.sweeper.look()
+        installation.work_off()
+        installation.clock.now += timedelta(seconds=4)
+    assert 6 <= steps <= 10
+    assert [r.message for r in caplog.records if r.levelname == "ERROR"] == [
+        "job stopped" if fails == "for good" else "job paused"
+    ]
+    del endpoint.state  # type: ignore[method-assign]
+    endpoint.finish()
+    for _ in range(8):
+        installation.sweeper.look()
+        installation.work_off()
+        installation.clock.now += timedelta(seconds=4)
+    assert summary(installation.store, job_of(installation, job_id))["batch"]["answered"] == 5
+
+
 def test_a_task_that_fails_without_a_call_goes_to_the_workers() -> None:
     installation = installed(agent=replace(AGENT, context_tokens=700))
     project_id, job_id, task_ids = start(installation, "good", "word " * 5000)
@@ -406,6 +469,26 @@ def test_a_look_that_takes_too_long_goes_on_in_the_next_message(monkeypatch: pyt
     assert [row.round for row in installation.store.batches(job_id)] == [1, 1, 1]
     assert installation.choices(project_id) == dict(zip(task_ids, MOODS, strict=True))
     assert len(installation.batch_endpoint.answered) == 5
+
+
+@pytest.mark.parametrize("asks", ["sweeper", "another job"])
+def test_a_long_look_goes_on_where_it_was_whoever_asks_for_a_step_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, asks: str
+) -> None:
+    monkeypatch.setattr("backend.services.batch_walk._LONGEST_S", -1.0)
+    monkeypatch.setattr("backend.services.batch_walk._PAGE", 2)
+    installation = installed()
+    _, job_id, _ = start(installation)
+    look = Walk._look
+
+    async def look_while_others_ask(walk: Walk, task_ids: Sequence[int]) -> None:
+        installation.sweeper.look() if asks == "sweeper" else installation.queue.enqueue_batch_step(job_id)
+        await look(walk, task_ids)
+
+    monkeypatch.setattr(Walk, "_look", look_while_others_ask)
+    to_the_end(installation)
+    assert [row.round for row in installation.store.batches(job_id)] == [1, 1, 1]
+    assert (job_of(installation, job_id).state, installation.model.requests) == ("done", [])
 
 
 def test_while_another_worker_is_at_it_the_step_comes_later() -> None:

@@ -74,12 +74,19 @@ def test_a_call_costs_what_it_used(store: SqlStore) -> None:
     assert store.spending(job_id).tokens == 13
 
 
+def unsent() -> ModelUnreachable:
+    error = ModelUnreachable("no connection")
+    error.lost = False
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "counted"),
     [
         (ModelTimeout("no answer"), MOST),
         (ModelServerError("500"), MOST),
-        (ModelUnreachable("no connection"), 0),
+        (ModelUnreachable("cut"), MOST),
+        (unsent(), 0),
         (ModelBadRequest("400"), 0),
     ],
 )

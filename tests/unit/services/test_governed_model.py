@@ -54,6 +54,12 @@ def overloaded(**changes: Any) -> ModelError:
     return error
 
 
+def unsent() -> ModelError:
+    error = ModelUnreachable("no connection")
+    error.lost = False
+    return error
+
+
 def test_an_answer_is_settled_with_what_it_used_and_what_its_headers_say() -> None:
     governor = MemoryGovernor()
     reply = ask(replying("yes", limits=LIMITS), governor)
@@ -74,7 +80,8 @@ def test_what_is_reserved_is_the_prompt_and_the_answer() -> None:
 @pytest.mark.parametrize(
     ("error", "end"),
     [
-        (ModelUnreachable("x"), CallEnd(counted=False)),
+        (unsent(), CallEnd(counted=False)),
+        (ModelUnreachable("cut"), CallEnd()),
         (ModelTimeout("x"), CallEnd()),
         (ModelServerError("500"), CallEnd()),
         (ModelBadRequest("x"), REFUSED),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from backend.adapters.sql.records import LEASE
 from backend.core.errors import (
     ConfigError,
     LabelStudioNotFound,
@@ -234,6 +235,7 @@ def test_a_job_whose_config_became_unusable_stops() -> None:
 def test_a_bad_key_pauses_the_job_and_the_next_run_goes_on_where_it_stood() -> None:
     key_is_good = False
     installation = Installation(lambda r: by_mood(r) if key_is_good else ModelUnauthorized("The key is refused."))
+    installation.refusal = ModelUnauthorized("The key is refused.")
     project_id, _ = installation.project(*(f"text {n}" for n in range(7)))
     job_id = installation.run(project_id)
     job = installation.store.job(job_id)
@@ -310,7 +312,7 @@ def test_a_killed_worker_s_records_are_taken_up_by_a_later_run_when_the_message_
     message, _ = installation.queue.messages
     installation.store.claim(installation.version(project_id), project_id, task_ids, message.id)
     installation.queue.messages.clear()
-    installation.clock.sleep(16 * 60)
+    installation.clock.sleep(LEASE.total_seconds() + 60)
     installation.run(project_id)
     assert all(len(c) == 1 for c in installation.choices(project_id).values())
 
@@ -395,6 +397,7 @@ def test_a_message_that_names_no_job_is_dropped() -> None:
 
 def test_a_stopped_job_s_other_messages_ask_nothing() -> None:
     installation = Installation(lambda r: ModelUnauthorized("no"), chunk_size=1, concurrency=1)
+    installation.refusal = ModelUnauthorized("no")
     project_id, _ = installation.project("a", "b", "c")
     installation.run(project_id)
     assert len(installation.model.requests) == 1
