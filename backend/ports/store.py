@@ -158,9 +158,10 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protoc
         *,
         lane: str = "live",
         selection: Mapping[str, JSON] | None = None,
+        limits: JobLimits | None = None,
     ) -> int:
         """An empty job; returns its id. `agent` (name@hash) where it is not the project's own. With a `selection` its
-        tasks are still to be read (`services/enlisting.py`)."""
+        tasks are still to be read (`services/enlisting.py`). It is there with its `limits` or not at all."""
         ...
 
     def set_read_to(self, job_id: int, task_id: int) -> None:

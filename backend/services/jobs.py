@@ -55,9 +55,7 @@ class Jobs:
             raise InputError("The batch lane keeps no budget and no pace: leave out --lane batch or the limit.")
         self._need_tasks(project_id, selection)
         streamed = selection.to_json() if is_streamed(selection) else None
-        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=streamed)
-        if limits is not None:
-            self.store.set_job_limits(job_id, limits)
+        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=streamed, limits=limits)
         if streamed is not None:
             self._have_read(job_id)
             return job_id

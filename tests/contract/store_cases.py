@@ -126,6 +126,11 @@ class StoreCases(AgentStoreCases):
         assert (job.budget_tokens, job.budget_usd, job.per_minute) == (5, 0.5, 7)
         assert (job.has_budget, job.is_limited) == (True, True)
 
+    def test_a_job_is_there_with_its_limits_at_once(self, store: SqlStore) -> None:
+        job = store.job(store.create_job(PROJECT, VERSION, "run", limits=JobLimits(budget_tokens=5, per_minute=7)))
+        assert job is not None
+        assert (job.budget_tokens, job.budget_usd, job.per_minute) == (5, None, 7)
+
     def test_what_was_paid_for_a_task_without_outcome_is_added(self, store: SqlStore) -> None:
         self.enlist(store, task(1))
         (record,) = store.claim(VERSION, PROJECT, [1], "w")

@@ -30,6 +30,7 @@ class SqlJobs(Database):
         *,
         lane: str = "live",
         selection: Mapping[str, JSON] | None = None,
+        limits: JobLimits | None = None,
     ) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
@@ -43,6 +44,7 @@ class SqlJobs(Database):
             agent=agent,
             selection=dict(selection) if selection is not None else None,
             reading=selection is not None,
+            **asdict(limits or JobLimits()),
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,
