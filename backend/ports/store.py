@@ -214,9 +214,9 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protoc
         """The newest answered tasks of which every reply was paid for: what that took, and the seconds."""
         ...
 
-    def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
+    def requeue(self, job_id: int, states: Sequence[TaskState], *, into: int | None = None) -> int:
         """Queue again the job's tasks in these states, which are finished ones; how many that were. A job that has
-        ended is queued again with them."""
+        ended is queued again with them; or they become tasks of the job `into`, and theirs stays as it is."""
         ...
 
     def job(self, job_id: int) -> JobRow | None: ...

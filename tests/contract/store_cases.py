@@ -196,6 +196,17 @@ class StoreCases(AgentStoreCases):
         assert again is not None
         assert (again.state, again.finished_at, self.record(store).state) == ("queued", None, "queued")
 
+    def test_failed_tasks_are_queued_again_in_another_job(self, store: SqlStore) -> None:
+        self.answer(store, task(1), outcome=done(state=TaskState.FAILED))
+        former = store.jobs()[0]
+        store.enlist(former.id, [task(2)], absent=False)
+        store.set_job_state(former.id, "cancelled")
+        again = store.create_job(PROJECT, VERSION, "run")
+        assert store.requeue(former.id, [TaskState.FAILED], into=again) == 1
+        assert store.job_task_ids(again, [TaskState.QUEUED]) == [1]
+        assert store.job_task_ids(former.id, [TaskState.QUEUED]) == [2]
+        assert [(job.state, job.total) for job in store.jobs()] == [("enlisting", 1), ("cancelled", 2)]
+
     def test_newest_answers_with_what_they_took(self, store: SqlStore) -> None:
         self.answer(store, task(1), task(2))
         self.answer(store, task(3), outcome=done(usage=Usage(from_cache=1)))

@@ -86,9 +86,10 @@ class SqlJobs(Database):
         with self.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(asdict(limits)))
 
-    def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
+    def requeue(self, job_id: int, states: Sequence[TaskState], *, into: int | None = None) -> int:
         mine = sa.update(records).where(records.c.job_id == job_id, records.c.state.in_([s.value for s in states]))
         values = {
+            "job_id": into or job_id,
             "state": TaskState.QUEUED.value,
             "rewrite": sa.or_(records.c.rewrite, records.c.delivery.in_(DELIVERED)),
             "delivery": "none",
@@ -100,7 +101,9 @@ class SqlJobs(Database):
         reopened = {"state": JobState.QUEUED.value, "finished_at": None, "reason": None}
         with self.begin() as connection:
             queued = connection.execute(mine.values(values)).rowcount
-            if queued:
+            if into is not None:
+                connection.execute(sa.update(jobs).where(jobs.c.id == into).values(total=jobs.c.total + queued))
+            elif queued:
                 connection.execute(again.values(reopened))
         return queued
 
