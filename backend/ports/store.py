@@ -17,6 +17,7 @@ from backend.ports.replies import Replies
 from backend.ports.upkeep import Upkeep
 
 READING = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING)  # states of a job in which its tasks are read
+HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)  # in which none of its tasks is asked
 BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
 
 
@@ -189,6 +190,12 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protoc
         the answer in a request. With `anew` what is answered is queued too, to be given a new answer; once a job,
         however often it is enlisted.
         """
+        ...
+
+    def renew(self, job_id: int, tasks: Iterable[Task]) -> list[int]:
+        """Give those of the job's tasks other data that have other data now: they are queued in it again, whatever was
+        answered from the old. Returns their ids; messages for them are the caller's. A job that was done is queued
+        again with them; in another state it stays in that."""
         ...
 
     def failed_task_ids(self, project_id: int, version: str) -> list[int]:

@@ -23,7 +23,7 @@ from backend.core.errors import (
 )
 from backend.core.values import Agent, JobState, TaskState
 from backend.ports.queue import Queue
-from backend.ports.store import BATCH, JobRow, ProjectRow, Record, Store
+from backend.ports.store import BATCH, HALTED, JobRow, ProjectRow, Record, Store
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from backend.services.budgets import budget_reached
 from backend.services.hand import Hand
@@ -36,7 +36,6 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[Agent, JobRow | None], AbstractAsyncContextManager[Caller]]
-_HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 _LOOK_S = 1.0  # how often a worker looks whether its job was paused or cancelled
@@ -67,7 +66,7 @@ class ChunkWorker:
             return
         self.store.give_back(job.id, claimant)
         row = self.store.project(job.project_id)
-        stopped = job.state in _HALTED
+        stopped = job.state in HALTED
         if not stopped and row is not None:
             with self.queue.at_work(claimant):
                 error = self._annotate(job, row, task_ids, claimant)
@@ -159,7 +158,7 @@ class ChunkWorker:
 
     def _is_halted(self, job_id: int) -> bool:
         job = self.store.job(job_id)
-        return job is not None and job.state in _HALTED
+        return job is not None and job.state in HALTED
 
     def _own(self, job: JobRow, claimed: Sequence[Record]) -> list[Record]:
         """Without the tasks of other jobs where either of the two has a budget or a pace: each is asked on its own

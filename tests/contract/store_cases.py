@@ -207,6 +207,25 @@ class StoreCases(AgentStoreCases):
         assert store.job_task_ids(former.id, [TaskState.QUEUED]) == [2]
         assert [(job.state, job.total) for job in store.jobs()] == [("enlisting", 1), ("cancelled", 2)]
 
+    def test_other_data_is_asked_within_the_job(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        (record,) = store.claim_deliveries(PROJECT, VERSION, 1)
+        store.set_delivery([record.id], "written")
+        job = store.jobs()[0]
+        assert store.finish_job_if_done(job.id)
+        other = replace(task(1), data={"text": "other"})
+        assert store.renew(job.id + 1, [other]) == []
+        assert store.renew(job.id, [other, task(2)]) == [1]
+        record = self.record(store)
+        assert (record.state, record.data, record.data_hash) == ("queued", other.data, other.data_hash)
+        assert (record.job_id, record.delivery, record.rewrite) == (job.id, "none", True)
+        again = store.job(job.id)
+        assert again is not None
+        assert (again.state, self.record(store, 2).state) == ("queued", "done")
+        assert store.pause_job(job.id, "by hand", by="person")
+        assert store.renew(job.id, [task(1)]) == [1]
+        assert [job.state for job in store.jobs()] == ["paused"]
+
     def test_newest_answers_with_what_they_took(self, store: SqlStore) -> None:
         self.answer(store, task(1), task(2))
         self.answer(store, task(3), outcome=done(usage=Usage(from_cache=1)))

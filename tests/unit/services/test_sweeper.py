@@ -9,6 +9,8 @@ import pytest
 
 from backend.core.errors import ModelUnauthorized, StoreError
 from backend.core.values import JobState, Reply, Request, Task
+from backend.ports.store import JobLimits
+from backend.services.steering import Steering
 from backend.services.sweeper import PATIENCE
 from tests.fakes.installation import CONFIG, Installation, by_mood
 
@@ -278,6 +280,67 @@ class TestTruth:
             task_ids[2]: ["positive"],
         }
         assert len(installation.model.requests) == 4
+
+    def edited_while(self, halted: str) -> tuple[Installation, Steering, int, int]:
+        """Four tasks, two of them answered, all edited while the job is paused, cancelled or stopped."""
+        installation = Installation(chunk_size=2, concurrency=1)
+        steering = Steering(store=installation.store, queue=installation.queue, chunk_size=2)
+        project_id, task_ids = installation.project(*["good"] * 2, *["fine"] * 2)
+        job_id = installation.start_run(project_id)
+        installation.handle(installation.queue.messages.popleft())
+        if halted == "paused":
+            steering.pause(job_id)
+        else:
+            installation.store.set_job_state(job_id, halted)
+        installation.work_off()
+        for task_id in task_ids:
+            installation.labels.projects[project_id].tasks[task_id] = {"text": "bad now"}
+        installation.labels.changed = set(task_ids)
+        installation.clock.now += timedelta(minutes=2)
+        for _ in range(3):
+            look(installation)
+            installation.queue.checked.clear()
+            installation.work_off()
+        return installation, steering, project_id, job_id
+
+    @pytest.mark.parametrize("halted", ["paused", "cancelled", "stopped"])
+    def test_an_edit_does_not_start_what_was_halted(self, halted: str) -> None:
+        installation, steering, project_id, job_id = self.edited_while(halted)
+        assert len(installation.model.requests) == 2
+        assert [(job.id, job.state) for job in installation.store.jobs()] == [(job_id, halted)]
+        if halted == "paused":
+            steering.resume(job_id)
+        else:
+            installation.jobs.start_run(project_id)
+        installation.work_off()
+        assert set(map(tuple, installation.choices(project_id).values())) == {("negative",)}
+
+    def test_an_edit_is_asked_on_the_account_of_its_job(self) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good", "fine")
+        job_id = installation.jobs.start_run(project_id, limits=JobLimits(budget_tokens=100_000))
+        installation.work_off()
+        spent = installation.store.spending(job_id).tokens
+        installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad, after all"}
+        installation.labels.changed = {task_ids[0]}
+        installation.clock.now += timedelta(minutes=2)
+        installation.truth.check(project_id)
+        installation.work_off()
+        assert installation.choices(project_id) == {task_ids[0]: ["negative"], task_ids[1]: ["positive"]}
+        assert [(job.id, job.state) for job in installation.store.jobs()] == [(job_id, "done")]
+        assert installation.store.spending(job_id).tokens > spent
+
+    def test_an_edit_of_what_waits_is_asked_once_with_the_new_text(self) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good", "fine")
+        job_id = installation.start_run(project_id)
+        installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad, after all"}
+        installation.labels.changed = {task_ids[0]}
+        installation.truth.check(project_id)
+        installation.work_off()
+        assert installation.choices(project_id) == {task_ids[0]: ["negative"], task_ids[1]: ["positive"]}
+        assert (len(installation.model.requests), len(installation.store.jobs())) == (2, 1)
+        assert state(installation, job_id) == "done"
 
     def test_only_what_changed_since_the_last_comparison_is_read(self) -> None:
         installation, project_id, _ = self.written()
