@@ -198,9 +198,9 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protoc
         again with them; in another state it stays in that."""
         ...
 
-    def failed_task_ids(self, project_id: int, version: str) -> list[int]:
+    def failed_task_ids(self, project_id: int, version: str, *, after: int = 0, up_to: int | None = None) -> list[int]:
         """Tasks that another run may do better on: failed, skipped because the model's window was too short, or left
-        queued by a job that ended."""
+        queued by a job that ended. Of those above the id `after`, up to `up_to` where that is given, ascending."""
         ...
 
     def task_ids_below(self, project_id: int, version: str, score: float) -> Iterator[int]:

@@ -104,11 +104,7 @@ class Enlister:
     def _enlist_failed(self, job: JobRow, variables: Sequence[str], after: int, read_to: int | None) -> list[int]:
         """Tasks above `after` and up to `read_to` that failed before, whose prediction says so: they are tried again.
         Returns their ids."""
-        failed = [
-            task_id
-            for task_id in self.store.failed_task_ids(job.project_id, job.version)
-            if after < task_id and (read_to is None or task_id <= read_to)
-        ]
+        failed = self.store.failed_task_ids(job.project_id, job.version, after=after, up_to=read_to)
         if failed:
             self.store.enlist(job.id, self.labels.tasks(job.project_id, variables, ids=failed), absent=False)
         return failed

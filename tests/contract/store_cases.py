@@ -226,6 +226,13 @@ class StoreCases(AgentStoreCases):
         assert store.renew(job.id, [task(1)]) == [1]
         assert [job.state for job in store.jobs()] == ["paused"]
 
+    def test_failed_tasks_of_a_page(self, store: SqlStore) -> None:
+        """Each page of a large project looks at its own records only."""
+        self.answer(store, *(task(n) for n in range(1, 7)), outcome=done(state=TaskState.FAILED))
+        assert store.failed_task_ids(PROJECT, VERSION) == [1, 2, 3, 4, 5, 6]
+        assert store.failed_task_ids(PROJECT, VERSION, after=2, up_to=4) == [3, 4]
+        assert store.failed_task_ids(PROJECT, VERSION, after=4) == [5, 6]
+
     def test_newest_answers_with_what_they_took(self, store: SqlStore) -> None:
         self.answer(store, task(1), task(2))
         self.answer(store, task(3), outcome=done(usage=Usage(from_cache=1)))
