@@ -278,12 +278,9 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Protoc
         """Give records back unasked: running -> queued."""
         ...
 
-    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
-        """Store an answer the moment it is there. One made from data that has changed meanwhile is not taken."""
-        ...
-
     def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
-        """Several at once: (record id, data hash, outcome). All are stored, or none."""
+        """Store answers the moment they are there: (record id, data hash, outcome). All are stored, or none; but one
+        made from data that has changed meanwhile is not taken."""
         ...
 
     def add_usage(self, record_id: int, usage: Usage, latency_s: float) -> None:

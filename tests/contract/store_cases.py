@@ -77,7 +77,7 @@ class StoreCases(AgentStoreCases):
         self.enlist(store, *tasks)
         claimed = store.claim(VERSION, PROJECT, [t.id for t in tasks], "worker")
         for record in claimed:
-            store.save_outcome(record.id, record.data_hash, outcome or done())
+            store.save_outcomes([(record.id, record.data_hash, outcome or done())])
         return claimed
 
     def record(self, store: SqlStore, number: int = 1) -> Record:
@@ -162,7 +162,7 @@ class StoreCases(AgentStoreCases):
         job_id = store.create_job(PROJECT, "b@2", "run")
         store.enlist(job_id, [task(1), task(2, "changed"), task(4)], absent=False)
         for record in store.claim("b@2", PROJECT, [1, 2, 4], "w"):
-            store.save_outcome(record.id, record.data_hash, done(result=(other,)))
+            store.save_outcomes([(record.id, record.data_hash, done(result=(other,)))])
         assert list(store.answer_pairs(PROJECT, VERSION, "b@2")) == [(1, [REGION], [other])]
         assert set(store.answered_versions(PROJECT)) == {VERSION, "b@2"}
 
@@ -181,7 +181,7 @@ class StoreCases(AgentStoreCases):
             record = self.record(store)
             assert (record.state, record.take, record.rewrite, record.delivery) == ("queued", 1, True, "none")
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         store.enlist(job_id, [task(1)], absent=False, anew=True)
         assert self.record(store).state == "done"
 
@@ -305,7 +305,7 @@ class StoreCases(AgentStoreCases):
         store.save_project(row)
         self.enlist(store, task(1), hold_s=10.0)
         (record,) = store.claim(VERSION, PROJECT, [1], "worker")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.projects_to_write() == []
         clock.now += timedelta(seconds=11)
         assert store.projects_to_write() == [PROJECT]
@@ -381,7 +381,7 @@ class StoreCases(AgentStoreCases):
         clock.sleep(5)
         self.answer(store)
         for record in store.claim(VERSION, PROJECT, [1, 2], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.finish_job_if_done(job_id)
         assert not store.finish_job_if_done(job_id)
         job = store.job(job_id)
@@ -471,7 +471,7 @@ class StoreCases(AgentStoreCases):
         assert store.set_job_state(first, "cancelled")
         assert not store.resume_job(first)
         for record in store.claim(VERSION, PROJECT, [2], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.finish_job_if_done(second)
         assert [job.state for job in store.jobs(PROJECT)] == ["done", "cancelled"]
 
@@ -485,7 +485,7 @@ class StoreCases(AgentStoreCases):
         for read_to in (2**40, 1):
             store.set_read_to(job_id, read_to)
         for record in store.claim(VERSION, PROJECT, [1], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert not store.finish_job_if_done(job_id)
         (job,) = store.reading_jobs()
         assert (job.state, job.reading, job.read_to) == ("queued", True, 2**40)
@@ -505,7 +505,7 @@ class StoreCases(AgentStoreCases):
         """The message that enlisted it is worked on again, and it has failed meanwhile."""
         job_id = self.enlist(store, task(1))
         for record in store.claim(VERSION, PROJECT, [1], "w"):
-            store.save_outcome(record.id, record.data_hash, Outcome(state=TaskState.FAILED))
+            store.save_outcomes([(record.id, record.data_hash, Outcome(state=TaskState.FAILED))])
         store.enlist(job_id, [task(1), task(2)], absent=True)
         assert self.record(store).state is TaskState.FAILED
         job = store.job(job_id)
@@ -538,7 +538,7 @@ class StoreCases(AgentStoreCases):
         first = self.enlist(store, task(1), task(2), task(3))
         second = self.enlist(store, task(2), task(3))
         for record in store.claim(VERSION, PROJECT, [1], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.finish_job_if_done(first)
         job = store.job(first)
         assert job is not None
@@ -602,7 +602,7 @@ class StoreCases(AgentStoreCases):
         (claimed,) = store.claim(VERSION, PROJECT, [1], "worker")
         self.enlist(store, task(1))
         assert self.record(store).state is TaskState.RUNNING
-        store.save_outcome(claimed.id, claimed.data_hash, done())
+        store.save_outcomes([(claimed.id, claimed.data_hash, done())])
         assert self.record(store).state is TaskState.DONE
 
     def test_a_running_task_whose_data_changed_is_asked_again(self, store: SqlStore) -> None:
@@ -685,14 +685,14 @@ class StoreCases(AgentStoreCases):
         """It was killed when it had stored the answer of the one that its message names."""
         self.enlist(store, task(1), task(2))
         first, _ = store.claim(VERSION, PROJECT, [1], "a", alike=True)
-        store.save_outcome(first.id, first.data_hash, done())
+        store.save_outcomes([(first.id, first.data_hash, done())])
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "a", alike=True)] == [2]
 
     def test_the_same_claimant_again_gets_what_it_left(self, store: SqlStore) -> None:
         """A message that is delivered again after its worker was killed."""
         self.enlist(store, task(1), task(2))
         first, _ = store.claim(VERSION, PROJECT, [1, 2], "one")
-        store.save_outcome(first.id, first.data_hash, done())
+        store.save_outcomes([(first.id, first.data_hash, done())])
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [1, 2], "one")] == [2]
 
     def test_a_lease_ends(self, store: SqlStore, clock: HandClock) -> None:
@@ -713,7 +713,7 @@ class StoreCases(AgentStoreCases):
     def test_released_records_are_queued_again(self, store: SqlStore) -> None:
         self.enlist(store, task(1), task(2))
         one, two = store.claim(VERSION, PROJECT, [1, 2], "one")
-        store.save_outcome(two.id, two.data_hash, done())
+        store.save_outcomes([(two.id, two.data_hash, done())])
         store.release([one.id, two.id])
         assert self.record(store, 1).state is TaskState.QUEUED
         assert self.record(store, 2).state is TaskState.DONE
@@ -763,17 +763,17 @@ class StoreCases(AgentStoreCases):
         (old,) = store.claim(VERSION, PROJECT, [1], "one")
         self.enlist(store, task(1, "other"))
         (new,) = store.claim(VERSION, PROJECT, [1], "two")
-        store.save_outcome(old.id, old.data_hash, done())
+        store.save_outcomes([(old.id, old.data_hash, done())])
         assert self.record(store).state is TaskState.RUNNING
         assert store.counts(PROJECT).usage == USAGE
-        store.save_outcome(new.id, new.data_hash, done(score=0.1))
+        store.save_outcomes([(new.id, new.data_hash, done(score=0.1))])
         assert (self.record(store).state, self.record(store).score) == (TaskState.DONE, 0.1)
         assert store.counts(PROJECT).usage == USAGE + USAGE
         assert store.calls(PROJECT) == 2
 
     def test_a_second_answer_to_the_same_question_is_not_taken(self, store: SqlStore) -> None:
         (record,) = self.answer(store, task(1))
-        store.save_outcome(record.id, record.data_hash, done(score=0.1))
+        store.save_outcomes([(record.id, record.data_hash, done(score=0.1))])
         assert self.record(store).score == 0.9
 
     # --- deliveries ---------------------------------------------------------------------------------------------
@@ -791,7 +791,7 @@ class StoreCases(AgentStoreCases):
     def test_undelivered_is_what_is_due_held_or_with_a_writer(self, store: SqlStore) -> None:
         held = self.enlist(store, task(1), hold_s=6)
         for record in store.claim(VERSION, PROJECT, store.job_task_ids(held, [TaskState.QUEUED]), "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         self.answer(store, task(2), task(3))
         self.enlist(store, task(4))
         (claimed,) = store.claim_deliveries(PROJECT, VERSION, 1)
@@ -803,7 +803,7 @@ class StoreCases(AgentStoreCases):
     def test_a_held_record_waits(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1), hold_s=6)
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.due_deliveries(PROJECT, VERSION) == 0
         assert store.claim_deliveries(PROJECT, VERSION, 9) == []
         clock.sleep(6.5)
@@ -813,14 +813,14 @@ class StoreCases(AgentStoreCases):
     def test_a_hold_may_be_ended(self, store: SqlStore) -> None:
         self.enlist(store, task(1), hold_s=6)
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         store.end_hold([record.id])
         assert len(store.claim_deliveries(PROJECT, VERSION, 9)) == 1
 
     def test_a_held_record_may_be_handed_over(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1), hold_s=6)
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.hand_over([record.id], lost_before=clock.now) == {record.id}
 
     def test_handed_over_is_not_written_and_not_handed_over_again(self, store: SqlStore, clock: HandClock) -> None:

@@ -147,9 +147,6 @@ class SqlRecords(Database):
         with self.begin() as connection:
             connection.execute(query.values(state=TaskState.QUEUED.value, claimed_by=None, updated_at=self._clock()))
 
-    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
-        self.save_outcomes([(record_id, data_hash, outcome)])
-
     def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
         now = self._clock()
         rows = [

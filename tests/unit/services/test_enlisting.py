@@ -268,7 +268,7 @@ def test_what_is_alike_and_was_claimed_by_a_killed_worker_comes_back_with_its_me
         installation.version(project_id), project_id, message.arguments[1], message.id, alike=True
     )
     assert len(claimed) == 3
-    installation.store.save_outcome(claimed[0].id, claimed[0].data_hash, Outcome(state=TaskState.EMPTY))
+    installation.store.save_outcomes([(claimed[0].id, claimed[0].data_hash, Outcome(state=TaskState.EMPTY))])
     installation.work_off()  # the other messages find nothing to do
     assert the_job(installation, job_id).state != "done"
     installation.handle(message)

@@ -30,7 +30,7 @@ def answer(
     job = installation.store.job(job_id)
     assert job is not None
     for record in installation.store.claim(job.version, project_id, task_ids, f"job {job_id}"):
-        installation.store.save_outcome(record.id, record.data_hash, outcome(label))
+        installation.store.save_outcomes([(record.id, record.data_hash, outcome(label))])
 
 
 def outcome(label: str) -> Outcome:
