@@ -121,7 +121,9 @@ class Parts:
     def started_with(self) -> dict[str, str]:
         """Fingerprints of the settings, for others to compare."""
         source = self.projects.template_source
-        return fingerprints(self.projects.agent, template_source=source, database=self.store.place)
+        return fingerprints(
+            self.projects.agent, template_source=source, database=self.store.place, endpoint=self.endpoint()
+        )
 
     @cached_property
     def same_settings(self) -> SameSettings:

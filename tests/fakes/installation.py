@@ -109,7 +109,9 @@ class Installation:
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
-        here = fingerprints(agent, template_source=source, database=self.store.place)
+        here = fingerprints(
+            agent, template_source=source, database=self.store.place, endpoint="http://model/v1"
+        )
         self.same_settings = SameSettings(queue=self.queue, service=self.service, here=here)
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
