@@ -59,8 +59,8 @@ class Enlister:
     chunk_size: int
     read_s: float = READ_S
 
-    def work(self, job_id: int) -> None:
-        """Read on for a while. A job whose tasks cannot be read is stopped, with the reason; raises
+    def work(self, job_id: int, claimant: str) -> None:
+        """Read on for a while, giving signs of life under the message's name `claimant`. A job whose tasks cannot be read is stopped, with the reason; raises
         `LabelStudioUnreachable`, `QueueError` and `StoreError`, after which it is worth trying again."""
         job = self.store.job(job_id)
         if job is None or job.selection is None or job.state not in READING:
@@ -69,7 +69,8 @@ class Enlister:
             self._enqueue_end(job)
             return
         try:
-            self._read_on(job)
+            with self.queue.at_work(claimant):
+                self._read_on(job)
         except LabelStudioUnreachable:
             raise
         except (ConfigError, LabelStudioError) as error:

@@ -109,9 +109,7 @@ class Installation:
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
-        here = fingerprints(
-            agent, template_source=source, database=self.store.place, endpoint="http://model/v1"
-        )
+        here = fingerprints(agent, template_source=source, database=self.store.place, endpoint="http://model/v1")
         self.same_settings = SameSettings(queue=self.queue, service=self.service, here=here)
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
@@ -204,7 +202,7 @@ class Installation:
             job_id, task_ids = message.arguments
             self.worker.work(job_id, task_ids, claimant=message.id)
         elif message.work == "enlist":
-            self.enlister.work(*message.arguments)
+            self.enlister.work(*message.arguments, claimant=message.id)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
         elif message.work == "batch_step":

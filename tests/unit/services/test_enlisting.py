@@ -142,7 +142,7 @@ def test_the_same_message_delivered_twice_at_any_time_changes_nothing() -> None:
     job_id = installation.jobs.start_run(project_id)
     while installation.queue.messages:
         next_message(installation)
-        installation.enlister.work(job_id)
+        installation.enlister.work(job_id, "a worker")
     assert the_job(installation, job_id).state == "done"
     assert len(installation.model.requests) == 10
 
@@ -211,7 +211,7 @@ def test_a_selection_that_is_not_known_stops_the_job(selection: dict[str, object
     version = installation.projects.sync(installation.labels, project_id).version
     assert version is not None
     job_id = installation.store.create_job(project_id, version, "run", selection=selection)
-    installation.enlister.work(job_id)
+    installation.enlister.work(job_id, "a worker")
     job = the_job(installation, job_id)
     assert job.state == "stopped"
     assert "run the same release everywhere" in str(job.reason)
@@ -274,3 +274,18 @@ def test_what_is_alike_and_was_claimed_by_a_killed_worker_comes_back_with_its_me
     installation.handle(message)
     states = installation.store.progress(job_id).states
     assert (the_job(installation, job_id).state, states) == ("done", {"empty": 1, "done": 2})
+
+
+def test_who_reads_gives_a_sign_of_life() -> None:
+    installation, project_id, _ = paged(1)
+    job_id = installation.jobs.start_run(project_id)
+    seen: list[set[str]] = []
+    enlist = installation.store.enlist
+
+    def looked_at(*arguments: object, **options: object) -> None:
+        seen.append(set(installation.queue.working))
+        enlist(*arguments, **options)  # type: ignore[arg-type]
+
+    installation.store.enlist = looked_at  # type: ignore[method-assign]
+    installation.enlister.work(job_id, "a worker")
+    assert (seen, installation.queue.working) == ([{"a worker"}], set())
