@@ -80,7 +80,7 @@ def show_counts(told: Mapping[str, Any]) -> None:
     """Everything of one scope, a job or a version; what is counted over all versions says so."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("tasks", _numbers(dict(sorted(told["by_state"].items()))) or "none yet")
-    table.add_row("written", f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else ""))
+    table.add_row("written", _written(told))
     empty = {state: n for state in _WRITTEN_EMPTY if (n := told["by_state"].get(state))}
     if empty:
         table.add_row("", f"{_numbers(empty)}: written empty with score 0, so that they come first")
@@ -107,6 +107,15 @@ def show_counts(told: Mapping[str, Any]) -> None:
     if "webhook_events" in told:
         table.add_row("webhook events", _numbers(told["webhook_events"]) or "none yet")
     out.print(table)
+
+
+def _written(told: Mapping[str, Any]) -> str:
+    """How many answers Label Studio has, is to get, and does not get any more."""
+    words = f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else "")
+    if not told["outdated"]:
+        return words
+    why = "the labeling config, the instructions or the agent changed before they were written"
+    return f"{words}; {told['outdated']:,} stay unwritten: {why}"
 
 
 def show_details(told: Mapping[str, Any]) -> None:

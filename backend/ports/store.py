@@ -112,7 +112,7 @@ class Counts:
     """Sums over the records of a project's version or of a job."""
 
     states: Mapping[str, int] = field(default_factory=dict)
-    deliveries: Mapping[str, int] = field(default_factory=dict)
+    deliveries: Mapping[str, int] = field(default_factory=dict)  # "outdated": waiting, of a version no longer written
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # control -> label -> n
     rejected: Mapping[str, int] = field(default_factory=dict)  # answer outside the label set -> n
     steps: Mapping[str, int] = field(default_factory=dict)
@@ -127,6 +127,11 @@ class Counts:
     @property
     def unfinished(self) -> int:
         return self.states.get("queued", 0) + self.states.get("running", 0)
+
+    @property
+    def outdated(self) -> int:
+        """Answers that are not written, because the labeling config, the instructions or the agent changed since."""
+        return self.deliveries.get("outdated", 0)
 
     @property
     def undelivered(self) -> int:

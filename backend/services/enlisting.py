@@ -60,8 +60,9 @@ class Enlister:
     read_s: float = READ_S
 
     def work(self, job_id: int, claimant: str) -> None:
-        """Read on for a while, giving signs of life under the message's name `claimant`. A job whose tasks cannot be read is stopped, with the reason; raises
-        `LabelStudioUnreachable`, `QueueError` and `StoreError`, after which it is worth trying again."""
+        """Read on for a while, giving signs of life under the message's name `claimant`. A job whose tasks cannot be
+        read is stopped, with the reason; raises `LabelStudioUnreachable`, `QueueError` and `StoreError`, after which
+        it is worth trying again."""
         job = self.store.job(job_id)
         if job is None or job.selection is None or job.state not in READING:
             return

@@ -78,6 +78,7 @@ def in_words(counts: Counts) -> dict[str, Any]:
         "invalid_replies": counts.states.get("invalid", 0),
         "written": counts.deliveries.get("written", 0) + counts.deliveries.get("handed", 0),
         "undelivered": counts.undelivered,
+        "outdated": counts.outdated,
         "labels": {control: dict(n) for control, n in counts.labels.items()},
         "rejected_answers": dict(counts.rejected),
         "scores_from": dict(counts.methods),

@@ -989,7 +989,27 @@ class StoreCases(AgentStoreCases):
         assert store.late_deliveries(future, limit=1) == 1
         assert store.late_deliveries(datetime(2000, 1, 1, tzinfo=UTC)) == 0
         store.save_project(replace(row, version="newer@1"))  # nobody writes an older version
-        assert (store.undelivered_total(), store.late_deliveries(future)) == (2, 0)
+        assert (store.undelivered_total(), store.late_deliveries(future)) == (0, 0)
+        job = store.jobs()[0]
+        for counts in (
+            store.progress(job.id),
+            store.counts(PROJECT, job_id=job.id),
+            store.counts(PROJECT, version=VERSION),
+        ):
+            assert (counts.undelivered, counts.outdated) == (0, 2)
+        assert store.counts(PROJECT).undelivered == 2  # over all versions
+        store.save_project(row)  # the change was taken back
+        assert (store.undelivered_total(), store.progress(job.id).undelivered) == (2, 2)
+
+    def test_answers_of_an_agent_beside_are_to_be_written(self, store: SqlStore) -> None:
+        self.answer(store, task(1))
+        row = ProjectRow(id=PROJECT, label_config="", instructions="", version="current@1", auto_start=False)
+        store.save_project(row)
+        for version in (VERSION, "current@1"):
+            store.note_project_version(PROJECT, version, version, "question")
+        assert store.undelivered_total() == 0
+        store.create_job(PROJECT, VERSION, "run", "beside@1")
+        assert (store.undelivered_total(), store.counts(PROJECT, version=VERSION).undelivered) == (1, 1)
 
     @pytest.mark.parametrize(
         ("value", "labels"),

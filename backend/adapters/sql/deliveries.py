@@ -14,6 +14,7 @@ from backend.adapters.sql.schema import records, replies
 from backend.core.values import TaskState
 from backend.ports.store import Record
 
+WAITING = ("pending", "claimed")
 DELIVERED = ("claimed", "handed", "written")  # or about to be
 
 
@@ -85,7 +86,7 @@ class SqlDeliveries(Database):
             .where(
                 records.c.project_id == project_id,
                 records.c.version == version,
-                records.c.delivery.in_(["pending", "claimed"]),
+                records.c.delivery.in_(WAITING),
             )
         )
         with self.begin(read_only=True) as connection:
