@@ -18,6 +18,7 @@ from backend.services.projects import answerable
 
 _log = logging.getLogger(__name__)
 _UNSEEN = timedelta(minutes=1)  # what was delivered later may be on its way yet; clocks differ, too
+_LATEST = timedelta(minutes=2)  # so long a call that nobody waits for any more may still be worked on
 _RECENT = timedelta(minutes=10)  # after its end the tasks of a job are still compared
 
 
@@ -38,6 +39,7 @@ class Truth:
             return
         began = self.clock()
         self._lost(row, row.version)
+        self._doubled(row, row.version)
         self._edited(row, row.version)
         self.queue.set_checked(project_id, began)
 
@@ -60,6 +62,20 @@ class Truth:
         if len(lost) < given - there:
             gone = sorted(known - self.labels.existing_tasks(row.id, sorted(known)))
             self.store.set_tasks_deleted(row.id, version, gone)
+
+    def _doubled(self, row: ProjectRow, version: str) -> None:
+        """Predictions that Label Studio stored of a dead writer's last call after all, beside those that were written
+        in their place: one is left of each. Where there are not more than were given, none is looked at."""
+        doubted = self.store.in_doubt(row.id, version, before=self.clock() - _LATEST)
+        if not doubted:
+            return
+        given = self.store.delivered(row.id, version, before=self.clock())  # before what is there is counted
+        if self.labels.version_counts(row.id).get(version, 0) <= given:
+            self.store.end_doubt(row.id, version, doubted)
+            return
+        _log.warning("predictions may be there twice", extra={"project": row.id, "tasks": len(doubted)})
+        self.store.offer_again(row.id, version, doubted)
+        self.queue.enqueue_write_back(row.id, at_once=True)
 
     def _edited(self, row: ProjectRow, version: str) -> None:
         """Tasks whose data changed since a job that is open, or was lately, read them: asked again where the jobs to

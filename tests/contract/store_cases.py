@@ -1001,6 +1001,20 @@ class StoreCases(AgentStoreCases):
         store.save_project(row)  # the change was taken back
         assert (store.undelivered_total(), store.progress(job.id).undelivered) == (2, 2)
 
+    def test_what_is_in_doubt_is_named_until_it_is_not(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2), task(3))
+        one, two, three = store.claim_deliveries(PROJECT, VERSION, 3)
+        store.set_delivery([one.id, two.id], "written", in_doubt=True)
+        store.set_delivery([three.id], "written")
+        later = datetime(2100, 1, 1, tzinfo=UTC)
+        assert store.in_doubt(PROJECT, VERSION, before=later) == [1, 2]
+        assert store.in_doubt(PROJECT, VERSION, before=datetime(2000, 1, 1, tzinfo=UTC)) == []
+        store.end_doubt(PROJECT, VERSION, [1])
+        assert store.in_doubt(PROJECT, VERSION, before=later) == [2]
+        store.doubt_deliveries([two.id, three.id])
+        assert store.in_doubt(PROJECT, VERSION, before=later) == []
+        assert [(r.task_id, r.rewrite) for r in store.claim_deliveries(PROJECT, VERSION, 3)] == [(2, True), (3, True)]
+
     def test_answers_of_an_agent_beside_are_to_be_written(self, store: SqlStore) -> None:
         self.answer(store, task(1))
         row = ProjectRow(id=PROJECT, label_config="", instructions="", version="current@1", auto_start=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
 
 from backend.core.errors import ModelUnauthorized, StoreError
-from backend.core.values import JobState, Reply, Request, Task
+from backend.core.values import JobState, Prediction, Reply, Request, Task
 from backend.ports.store import JobLimits
 from backend.services.steering import Steering
 from backend.services.sweeper import PATIENCE
@@ -30,6 +30,10 @@ def state(installation: Installation, job_id: int) -> str:
 
 def one_each(installation: Installation, project_id: int) -> bool:
     return all(len(choices) == 1 for choices in installation.choices(project_id).values())
+
+
+class KilledWriter(BaseException):
+    """What ends a process within a call to Label Studio."""
 
 
 class TestDeadWorkers:
@@ -258,6 +262,50 @@ class TestTruth:
         installation.labels.tasks = None  # type: ignore[method-assign,assignment]
         installation.labels.changed_tasks = lambda *_, **__: iter(())  # type: ignore[method-assign,assignment]
         installation.truth.check(project_id)
+
+    @pytest.mark.parametrize("texts", [["good"], ["good", "bad", "fine"]])
+    def test_what_a_killed_writer_s_call_brings_late_is_removed(self, texts: list[str]) -> None:
+        """Label Studio still works on the call of a writer that was killed while another one writes the same."""
+        installation = Installation(chunk_size=50)
+        project_id, _ = installation.project(*texts)
+        really, sent = installation.labels.import_predictions, []
+
+        def killed(project: int, predictions: Sequence[Prediction]) -> int:
+            sent.extend(predictions)
+            raise KilledWriter
+
+        installation.start_run(project_id)
+        installation.labels.import_predictions = killed  # type: ignore[method-assign]
+        with pytest.raises(KilledWriter):
+            installation.work_off()
+        installation.labels.import_predictions = really  # type: ignore[method-assign]
+        installation.work_off()
+        assert one_each(installation, project_id)
+        really(project_id, sent)
+        assert not one_each(installation, project_id)
+        installation.clock.now += timedelta(minutes=3)
+        look(installation)
+        installation.work_off()
+        assert one_each(installation, project_id)
+        looked_at: list[int] = []
+        installation.labels.predictions = looked_at.append  # type: ignore[method-assign,assignment]
+        for _ in range(2):
+            installation.clock.now += timedelta(minutes=3)
+            installation.truth.check(project_id)
+            installation.work_off()
+        assert looked_at == []
+
+    def test_where_nothing_came_late_nothing_is_looked_at(self) -> None:
+        installation = Installation(chunk_size=50)
+        project_id, task_ids = installation.project("good", "bad")
+        installation.run(project_id)
+        version = installation.version(project_id)
+        records = installation.store.records(project_id, version, task_ids).values()
+        installation.store.set_delivery([record.id for record in records], "written", in_doubt=True)
+        installation.clock.now += timedelta(minutes=3)
+        installation.truth.check(project_id)
+        assert not installation.queue.messages
+        assert installation.store.in_doubt(project_id, version, before=installation.clock()) == []
 
     def test_deleted_tasks_are_noted_once(self) -> None:
         installation, project_id, task_ids = self.written()
