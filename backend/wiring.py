@@ -145,7 +145,13 @@ class Parts:
 
     @cached_property
     def enlister(self) -> Enlister:
-        return Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=self.settings.chunk_size)
+        return Enlister(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            chunk_size=self.settings.chunk_size,
+        )
 
     @cached_property
     def steering(self) -> Steering:

@@ -26,6 +26,7 @@ from backend.ports.queue import Queue
 from backend.ports.store import BATCH, HALTED, JobRow, ProjectRow, Record, Store
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from backend.services.budgets import budget_reached
+from backend.services.enlisting import still_named
 from backend.services.hand import Hand
 from backend.services.jobs import enqueue_tasks
 from backend.services.meanwhile import written_back_meanwhile
@@ -107,7 +108,8 @@ class ChunkWorker:
         stopped = self.store.set_job_state(job.id, JobState.STOPPED, str(error))
         _log.error("job stopped", extra=extra)
         if stopped and isinstance(error, ProjectChanged) and row.auto_start:
-            self.queue.enqueue_auto_start(job.project_id, self.store.job_task_ids(job.id, list(TaskState)))
+            task_ids = {*self.store.job_task_ids(job.id, list(TaskState)), *still_named(job)}
+            self.queue.enqueue_auto_start(job.project_id, sorted(task_ids))
 
     def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> PrelabelError | None:
         """Annotate what can be claimed; returns why the job cannot go on."""

@@ -12,7 +12,7 @@ from backend.core.values import JobState, Task, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, JobLimits, ProjectRow, Store
-from backend.services.enlisting import is_streamed
+from backend.services.enlisting import is_streamed, named
 from backend.services.projects import Projects, answerable
 from backend.services.selection import ALL, Selection, selected_tasks
 
@@ -91,14 +91,18 @@ class Jobs:
         for absent, group in groupby(tasks, key=itemgetter(1)):
             self.store.enlist(job_id, (task for task, _ in group), absent=absent, anew=selection.asks_anew)
 
-    def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
-        """A job over tasks that were just created; None when the config cannot be answered."""
-        row = self.projects.sync(self.labels, project_id)
+    def created(self, row: ProjectRow, task_ids: Sequence[int]) -> int | None:
+        """A job over tasks that were just created, as the project is known here: a worker reads them, and looks
+        first whether it is as it was. None where the project is not begun by itself, or cannot be answered."""
         if row.version is None or not row.auto_start:
             return None
-        variables = answerable(row.label_config).variables
-        tasks = self.labels.tasks(project_id, variables, ids=task_ids)
-        return self.start(project_id, row.version, "webhook", tasks)
+        job_id = self.store.create_job(row.id, row.version, "webhook", selection=named(task_ids))
+        self.queue.enqueue_enlisting(job_id, None)  # where that fails, the sweeper does it
+        return job_id
+
+    def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
+        """The same for the project as it is in Label Studio now."""
+        return self.created(self.projects.sync(self.labels, project_id), task_ids)
 
     def start(self, project_id: int, version: str, kind: str, tasks: Iterable[Task]) -> int:
         """A job over these tasks; returns its id."""

@@ -106,8 +106,8 @@ def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any
     known = parts.store.project(project_id)
     if known is None:
         return
-    if action == "TASKS_CREATED" and known.auto_start and task_ids:
-        parts.queue.enqueue_auto_start(project_id, task_ids)
+    if action == "TASKS_CREATED" and task_ids:
+        parts.jobs.created(known, task_ids)
     config = project.get("label_config")
     if action == "PROJECT_UPDATED" and isinstance(config, str):
         _, changed = parts.projects.remember(project_id, config, str(project.get("expert_instruction") or ""))

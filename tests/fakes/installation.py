@@ -114,7 +114,9 @@ class Installation:
         self.jobs = Jobs(
             store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
         )
-        self.enlister = Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=chunk_size)
+        self.enlister = Enlister(
+            store=self.store, labels=self.labels, queue=self.queue, projects=self.projects, chunk_size=chunk_size
+        )
         self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)
         self.worker = ChunkWorker(
             store=self.store,
@@ -202,7 +204,8 @@ class Installation:
             job_id, task_ids = message.arguments
             self.worker.work(job_id, task_ids, claimant=message.id)
         elif message.work == "enlist":
-            self.enlister.work(*message.arguments, claimant=message.id)
+            (job_id,) = message.arguments
+            self.enlister.work(job_id, claimant=message.id)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
         elif message.work == "batch_step":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,9 +12,9 @@ from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable,
 from backend.core.values import Outcome, TaskState
 from backend.ports.store import JobRow
 from backend.services import enlisting
-from backend.services.enlisting import revive
+from backend.services.enlisting import named, revive
 from backend.services.selection import Selection
-from tests.fakes.installation import Installation, by_mood
+from tests.fakes.installation import CONFIG, Installation, by_mood
 from tests.fakes.memory_queue import Message
 from tests.unit.services.test_paid_once import scored
 
@@ -289,3 +290,60 @@ def test_who_reads_gives_a_sign_of_life() -> None:
     installation.store.enlist = looked_at  # type: ignore[method-assign]
     installation.enlister.work(job_id, "a worker")
     assert (seen, installation.queue.working) == ([{"a worker"}], set())
+
+
+def begun_by_itself(tasks: int) -> tuple[Installation, int, list[int]]:
+    installation, project_id, task_ids = paged(tasks, chunk_size=2)
+    row = installation.projects.sync(installation.labels, project_id)
+    installation.store.save_project(replace(row, auto_start=True))
+    return installation, project_id, task_ids
+
+
+def created(installation: Installation, project_id: int, task_ids: Sequence[int]) -> int:
+    row = installation.store.project(project_id)
+    assert row is not None
+    job_id = installation.jobs.created(row, task_ids)
+    assert job_id is not None
+    return job_id
+
+
+def test_created_tasks_are_read_page_by_page_behind_the_annotators() -> None:
+    installation, project_id, task_ids = begun_by_itself(12)
+    job_id = created(installation, project_id, task_ids[2:])
+    assert [(m.work, m.interactive) for m in installation.queue.messages] == [("enlist", False)]
+    next_message(installation)
+    assert (the_job(installation, job_id).total, the_job(installation, job_id).reading) == (4, True)
+    installation.queue.messages.clear()  # Redis comes back empty
+    for _ in range(4):
+        installation.sweeper.look()
+        installation.clock.now += timedelta(seconds=4)
+        installation.work_off()
+    assert (the_job(installation, job_id).state, the_job(installation, job_id).total) == ("done", 10)
+    assert [bool(found) for found in installation.choices(project_id).values()] == [False] * 2 + [True] * 10
+    assert len(installation.model.requests) == 10
+
+
+def test_created_tasks_are_not_lost_where_redis_is_away() -> None:
+    installation, project_id, task_ids = begun_by_itself(2)
+    installation.queue.reachable = False
+    with pytest.raises(QueueError):
+        created(installation, project_id, task_ids)
+    installation.queue.reachable = True
+    installation.sweeper.look()
+    installation.work_off()
+    assert all(installation.choices(project_id).values())
+
+
+def test_created_tasks_of_a_project_that_changed_unheard_are_asked_under_the_new_version() -> None:
+    installation, project_id, task_ids = begun_by_itself(12)
+    job_id = created(installation, project_id, task_ids)
+    installation.labels.edit_project(project_id, label_config=CONFIG.replace("praise", "joy"))
+    installation.work_off()
+    assert the_job(installation, job_id).state == "stopped"
+    assert all(len(found) == 1 for found in installation.choices(project_id).values())
+    assert len(installation.model.requests) == 12
+
+
+def test_named_tasks_are_stored_as_ranges() -> None:
+    assert named([7, 1, 2, 3, 7, 9]) == {"ids": [[1, 3], [7, 7], [9, 9]]}
+    assert named([]) == {"ids": []}
