@@ -91,18 +91,9 @@ class Jobs:
         for absent, group in groupby(tasks, key=itemgetter(1)):
             self.store.enlist(job_id, (task for task, _ in group), absent=absent, anew=selection.asks_anew)
 
-    def created(self, row: ProjectRow, task_ids: Sequence[int]) -> int | None:
-        """A job over tasks that were just created, as the project is known here: a worker reads them, and looks
-        first whether it is as it was. None where the project is not begun by itself, or cannot be answered."""
-        if row.version is None or not row.auto_start:
-            return None
-        job_id = self.store.create_job(row.id, row.version, "webhook", selection=named(task_ids))
-        self.queue.enqueue_enlisting(job_id, None)  # where that fails, the sweeper does it
-        return job_id
-
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
-        """The same for the project as it is in Label Studio now."""
-        return self.created(self.projects.sync(self.labels, project_id), task_ids)
+        """`start_created` for the project as it is in Label Studio now."""
+        return start_created(self.store, self.queue, self.projects.sync(self.labels, project_id), task_ids)
 
     def start(self, project_id: int, version: str, kind: str, tasks: Iterable[Task]) -> int:
         """A job over these tasks; returns its id."""
@@ -110,6 +101,16 @@ class Jobs:
         self.store.enlist(job_id, tasks, absent=False)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
+
+
+def start_created(store: Store, queue: Queue, row: ProjectRow, task_ids: Sequence[int]) -> int | None:
+    """A job over tasks that were just created: a worker reads them, and looks first whether the project is still as it
+    is known here. None where nothing begins by itself, or nothing can be answered."""
+    if row.version is None or not row.auto_start:
+        return None
+    job_id = store.create_job(row.id, row.version, "webhook", selection=named(task_ids))
+    queue.enqueue_enlisting(job_id, None)  # where that fails, the sweeper does it
+    return job_id
 
 
 def enqueue_job(store: Store, queue: Queue, job_id: int, *, chunk_size: int, interactive: bool) -> None:

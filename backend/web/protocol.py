@@ -17,6 +17,7 @@ from backend import __version__
 from backend.core.errors import QueueError
 from backend.core.log_fields import add_log_fields
 from backend.core.text import storable
+from backend.services.jobs import start_created
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any
     if known is None:
         return
     if action == "TASKS_CREATED" and task_ids:
-        parts.jobs.created(known, task_ids)
+        start_created(parts.store, parts.queue, known, task_ids)
     config = project.get("label_config")
     if action == "PROJECT_UPDATED" and isinstance(config, str):
         _, changed = parts.projects.remember(project_id, config, str(project.get("expert_instruction") or ""))

@@ -13,6 +13,7 @@ from backend.core.values import Outcome, TaskState
 from backend.ports.store import JobRow
 from backend.services import enlisting
 from backend.services.enlisting import named, revive
+from backend.services.jobs import start_created
 from backend.services.selection import Selection
 from tests.fakes.installation import CONFIG, Installation, by_mood
 from tests.fakes.memory_queue import Message
@@ -302,7 +303,7 @@ def begun_by_itself(tasks: int) -> tuple[Installation, int, list[int]]:
 def created(installation: Installation, project_id: int, task_ids: Sequence[int]) -> int:
     row = installation.store.project(project_id)
     assert row is not None
-    job_id = installation.jobs.created(row, task_ids)
+    job_id = start_created(installation.store, installation.queue, row, task_ids)
     assert job_id is not None
     return job_id
 
