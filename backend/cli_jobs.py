@@ -95,7 +95,8 @@ def retry_command(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask anew the tasks of a job that failed or whose reply could not be read."""
+    """Ask anew the tasks of a job that failed or whose reply could not be read; of a cancelled or stopped job, whose
+    other tasks stay as they are, in a new job."""
     if not failed:
         raise typer.BadParameter("say what to try again: --failed")
     parts = open_parts()
@@ -103,7 +104,7 @@ def retry_command(
     if as_json:
         print_json({**job_as_json(found), "queued": queued})
     elif queued:
-        line(f"Job {job}: {queued:,} tasks are queued again. Follow it: prelabel jobs show {job} --follow")
+        line(f"Job {found.id}: {queued:,} tasks are queued again. Follow it: prelabel jobs show {found.id} --follow")
     else:
         line(f"Job {job} has no task that failed.")
 

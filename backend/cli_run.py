@@ -141,7 +141,7 @@ def _is_unfinished(job: JobRow, told: dict[str, Any], *, wait: bool) -> bool:
     """Whether a person or a script must look: the job stopped, or was waited for and has not done everything."""
     if job.state == "stopped":
         return True
-    return wait and (job.state != "done" or bool(told["by_state"].get("failed")))
+    return wait and (job.state != "done" or bool(told["by_state"].get("failed") or told["outdated"]))
 
 
 def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:

@@ -115,6 +115,15 @@ def show_counts(told: Mapping[str, Any]) -> None:
     out.print(table)
 
 
+def _written(told: Mapping[str, Any]) -> str:
+    """How many answers Label Studio has, is to get, and does not get any more."""
+    words = f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else "")
+    if not told["outdated"]:
+        return words
+    why = "the labeling config, the instructions or the agent changed before they were written"
+    return f"{words}; {told['outdated']:,} stay unwritten: {why}"
+
+
 def show_details(told: Mapping[str, Any]) -> None:
     """What only the summary of a job has."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

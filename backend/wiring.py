@@ -127,7 +127,9 @@ class Parts:
     def started_with(self) -> dict[str, str]:
         """Fingerprints of the settings, for others to compare."""
         source = self.projects.template_source
-        return fingerprints(self.projects.agent, template_source=source, database=self.store.place)
+        return fingerprints(
+            self.projects.agent, template_source=source, database=self.store.place, endpoint=self.endpoint()
+        )
 
     @cached_property
     def same_settings(self) -> SameSettings:
@@ -161,7 +163,14 @@ class Parts:
 
     @cached_property
     def enlister(self) -> Enlister:
-        return Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=self.settings.chunk_size)
+        return Enlister(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            auditing=self.auditing,
+            chunk_size=self.settings.chunk_size,
+        )
 
     @cached_property
     def steering(self) -> Steering:

@@ -39,9 +39,10 @@ def annotate_chunk(job_id: int, task_ids: list[int]) -> None:
 
 def enlist(job_id: int) -> None:
     """Read the job's next tasks and queue them."""
+    message = get_current_job()
     with _parts("enlist", job=job_id) as parts:
         parts.need_key()
-        parts.enlister.work(job_id)
+        parts.enlister.work(job_id, claimant=message.id if message else "direct")
 
 
 def write_back(project_id: int) -> None:

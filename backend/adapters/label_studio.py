@@ -225,9 +225,6 @@ class LabelStudioApi(AnnotationReading):
     def predictions(self, project_id: int, task_id: int) -> list[WrittenPrediction]:
         return [_written(raw) for raw in self._get_list("/api/predictions", task=task_id, project=project_id)]
 
-    def all_predictions(self, project_id: int) -> list[WrittenPrediction]:
-        return [_written(raw) for raw in self._get_list("/api/predictions", project=project_id)]
-
     def update_prediction(self, prediction_id: int, prediction: Prediction) -> None:
         # A PATCH without a score keeps the old one, so that an unknown score is sent as null here.
         body = {"result": [dict(region) for region in prediction.result], "score": prediction.score}

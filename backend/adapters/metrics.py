@@ -27,7 +27,10 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "up": ("1 when the part answers: database, redis", ("part",)),
     "tasks": ("Tasks by state, over all versions", ("project", "state")),
     "jobs": ("Jobs by state", ("state",)),
-    "predictions_undelivered": ("Finished predictions that Label Studio does not have yet", ()),
+    "predictions_undelivered": (
+        "Finished predictions that Label Studio does not have yet, without those of outdated versions",
+        (),
+    ),
     "queue_messages": ("Queue messages by state: waiting, started, scheduled, failed", ("queue", "state")),
     "queue_oldest_seconds": ("How long the first message of the queue has waited; 0: none waits", ("queue",)),
     "workers": ("Worker processes that gave a sign of life lately", ("queue",)),

@@ -18,14 +18,14 @@ from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 from rq import Queue as RqQueue
 from rq import Retry, Worker
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import as_text, parse_composite_key
 from rq.worker import BaseWorker
 
 from backend.adapters.clock import utc_now
 from backend.adapters.queue_levels import ask_server, failure_classes, queue_level
-from backend.adapters.redis_signs import sign_of_life, silent
+from backend.adapters.redis_signs import SIGN_S, sign_of_life, silent
 from backend.core.errors import QueueError
 from backend.ports.queue import QueueLevel, QueueServer
 
@@ -94,7 +94,7 @@ class RedisQueue:
         with self._translated():
             queue, message_id = self._queue(BULK), f"prelabel-enlist-{job_id}-{read_to or 0}"
             known = queue.fetch_job(message_id)
-            if known is not None and known.get_status() in _AHEAD:
+            if known is not None and known.get_status() in _AHEAD and not self._is_dead(known):
                 return
             if known is not None:
                 known.delete()  # one that is over takes a new one of its name with it when it expires
@@ -108,6 +108,13 @@ class RedisQueue:
                 retry=Retry(max=len(_RETRY_S), interval=list(_RETRY_S)),
                 description=f"read tasks of job {job_id}",
             )
+
+    def _is_dead(self, message: Job) -> bool:
+        """Whether it was begun a while ago by somebody who gives no sign of life: RQ takes minutes to see that."""
+        begun = message.started_at
+        if message.get_status(refresh=False) != JobStatus.STARTED or begun is None:
+            return False
+        return utc_now() - begun > timedelta(seconds=SIGN_S) and bool(silent(self.connection, [message.id]))
 
     def enqueue_sync(self, project_id: int) -> None:
         with self._translated():

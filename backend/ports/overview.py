@@ -45,7 +45,8 @@ class Overview(Protocol):
         ...
 
     def undelivered_total(self) -> int:
-        """Finished records that Label Studio does not have, of all projects."""
+        """Finished records that Label Studio does not have and is to have, of all projects: not those of versions that
+        a change has made outdated."""
         ...
 
     def late_deliveries(self, since: datetime, limit: int = 10_000) -> int:

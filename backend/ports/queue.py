@@ -41,7 +41,7 @@ class Queue(Protocol):
 
     def enqueue_enlisting(self, job_id: int, read_to: int | None) -> None:
         """Ask for the job's next tasks to be read. Nothing is added while a message for reading on from there waits
-        or is worked on."""
+        or is worked on by somebody who lives."""
         ...
 
     def enqueue_sync(self, project_id: int) -> None:

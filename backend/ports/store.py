@@ -19,6 +19,7 @@ from backend.ports.upkeep import Upkeep
 from backend.ports.verifications import Verifications
 
 READING = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING)  # states of a job in which its tasks are read
+HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)  # in which none of its tasks is asked
 BATCH = "batch"  # the lane of a job that goes through the endpoint's batch API
 
 
@@ -115,7 +116,7 @@ class Counts:
     """Sums over the records of a project's version or of a job."""
 
     states: Mapping[str, int] = field(default_factory=dict)
-    deliveries: Mapping[str, int] = field(default_factory=dict)
+    deliveries: Mapping[str, int] = field(default_factory=dict)  # "outdated": waiting, of a version no longer written
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # control -> label -> n
     rejected: Mapping[str, int] = field(default_factory=dict)  # answer outside the label set -> n
     steps: Mapping[str, int] = field(default_factory=dict)
@@ -130,6 +131,11 @@ class Counts:
     @property
     def unfinished(self) -> int:
         return self.states.get("queued", 0) + self.states.get("running", 0)
+
+    @property
+    def outdated(self) -> int:
+        """Answers that are not written, because the labeling config, the instructions or the agent changed since."""
+        return self.deliveries.get("outdated", 0)
 
     @property
     def undelivered(self) -> int:
@@ -162,9 +168,10 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits
         *,
         lane: str = "live",
         selection: Mapping[str, JSON] | None = None,
+        limits: JobLimits | None = None,
     ) -> int:
         """An empty job; returns its id. `agent` (name@hash) where it is not the project's own. With a `selection` its
-        tasks are still to be read (`services/enlisting.py`)."""
+        tasks are still to be read (`services/enlisting.py`). It is there with its `limits` or not at all."""
         ...
 
     def set_read_to(self, job_id: int, task_id: int) -> None:
@@ -194,9 +201,15 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits
         """
         ...
 
-    def failed_task_ids(self, project_id: int, version: str) -> list[int]:
+    def renew(self, job_id: int, tasks: Iterable[Task]) -> list[int]:
+        """Give those of the job's tasks other data that have other data now: they are queued in it again, whatever was
+        answered from the old. Returns their ids; messages for them are the caller's. A job that was done is queued
+        again with them; in another state it stays in that."""
+        ...
+
+    def failed_task_ids(self, project_id: int, version: str, *, after: int = 0, up_to: int | None = None) -> list[int]:
         """Tasks that another run may do better on: failed, skipped because the model's window was too short, or left
-        queued by a job that ended."""
+        queued by a job that ended. Of those above the id `after`, up to `up_to` where that is given, ascending."""
         ...
 
     def task_ids_below(self, project_id: int, version: str, score: float) -> Iterator[int]:
@@ -222,9 +235,9 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits
         """The newest answered tasks of which every reply was paid for: what that took, and the seconds."""
         ...
 
-    def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
+    def requeue(self, job_id: int, states: Sequence[TaskState], *, into: int | None = None) -> int:
         """Queue again the job's tasks in these states, which are finished ones; how many that were. A job that has
-        ended is queued again with them."""
+        ended is queued again with them; or they become tasks of the job `into`, and theirs stays as it is."""
         ...
 
     def job(self, job_id: int) -> JobRow | None: ...
@@ -279,12 +292,9 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits
         """Give records back unasked: running -> queued."""
         ...
 
-    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
-        """Store an answer the moment it is there. One made from data that has changed meanwhile is not taken."""
-        ...
-
     def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
-        """Several at once: (record id, data hash, outcome). All are stored, or none."""
+        """Store answers the moment they are there: (record id, data hash, outcome). All are stored, or none; but one
+        made from data that has changed meanwhile is not taken."""
         ...
 
     def add_usage(self, record_id: int, usage: Usage, latency_s: float) -> None:
@@ -307,7 +317,14 @@ class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits
         """The next finished records that Label Studio does not have; marks them claimed."""
         ...
 
-    def set_delivery(self, record_ids: Sequence[int], delivery: str) -> None: ...
+    def set_delivery(self, record_ids: Sequence[int], delivery: str, *, in_doubt: bool = False) -> None:
+        """Of records that are being delivered, or were. `in_doubt`: what an earlier writer sent may still arrive
+        beside what was written now, so that `Upkeep.in_doubt` names them."""
+        ...
+
+    def doubt_deliveries(self, record_ids: Sequence[int]) -> None:
+        """Somebody else may have written these too: pending again, replacing what is there."""
+        ...
 
     def set_deleted(self, record_ids: Sequence[int]) -> None: ...
 

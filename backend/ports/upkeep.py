@@ -49,6 +49,14 @@ class Upkeep(Protocol):
         """Delivered records that Label Studio lost: to be written again, replacing what may be there."""
         ...
 
+    def in_doubt(self, project_id: int, version: str, *, before: datetime) -> list[int]:
+        """Tasks whose prediction was written before that moment while an earlier import of it might still arrive."""
+        ...
+
+    def end_doubt(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
+        """These have one prediction each."""
+        ...
+
     def set_tasks_deleted(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
         """The delivered records of tasks that are no longer in Label Studio."""
         ...

@@ -59,6 +59,16 @@ def raised(job: JobRow, limits: JobLimits, spending: Spending) -> JobLimits:
     return new
 
 
+def what_is_left(job: JobRow, spending: Spending) -> JobLimits:
+    """Limits for another job on this one's account: what is not spent of its budget, and its pace."""
+    tokens, usd = job.budget_tokens, job.budget_usd
+    return JobLimits(
+        budget_tokens=None if tokens is None else max(0, tokens - spending.tokens - spending.reserved_tokens),
+        budget_usd=None if usd is None else max(0.0, usd - spending.usd - spending.reserved_usd),
+        per_minute=job.per_minute,
+    )
+
+
 def _worded(job: JobRow) -> str:
     budgets = []
     if job.budget_usd is not None:

@@ -23,9 +23,10 @@ from backend.core.errors import (
 )
 from backend.core.values import Agent, JobState, TaskState
 from backend.ports.queue import Queue
-from backend.ports.store import BATCH, JobRow, ProjectRow, Record, Store
+from backend.ports.store import BATCH, HALTED, JobRow, ProjectRow, Record, Store
 from backend.services.annotate import Caller, ChunkRun, annotate_records
 from backend.services.budgets import budget_reached
+from backend.services.enlisting import still_named
 from backend.services.hand import Hand
 from backend.services.jobs import enqueue_tasks
 from backend.services.meanwhile import written_back_meanwhile
@@ -36,7 +37,6 @@ from backend.services.writeback import Writer
 _log = logging.getLogger(__name__)
 
 CallerContext = Callable[[Agent, JobRow | None], AbstractAsyncContextManager[Caller]]
-_HALTED = (JobState.PAUSED, JobState.CANCELLED, JobState.STOPPED)
 _PREPARED = 4  # for so many calls in flight one more task is in hand, being prepared or stored meanwhile
 _SHORTEST_DELAY_S, _LONGEST_DELAY_S = 5.0, 900.0  # of tasks given back because the model's limit is far off
 _LOOK_S = 1.0  # how often a worker looks whether its job was paused or cancelled
@@ -67,7 +67,7 @@ class ChunkWorker:
             return
         self.store.give_back(job.id, claimant)
         row = self.store.project(job.project_id)
-        stopped = job.state in _HALTED
+        stopped = job.state in HALTED
         if not stopped and row is not None:
             with self.queue.at_work(claimant):
                 error = self._annotate(job, row, task_ids, claimant)
@@ -108,7 +108,8 @@ class ChunkWorker:
         stopped = self.store.set_job_state(job.id, JobState.STOPPED, str(error))
         _log.error("job stopped", extra=extra)
         if stopped and isinstance(error, ProjectChanged) and row.auto_start:
-            self.queue.enqueue_auto_start(job.project_id, self.store.job_task_ids(job.id, list(TaskState)))
+            task_ids = {*self.store.job_task_ids(job.id, list(TaskState)), *still_named(job)}
+            self.queue.enqueue_auto_start(job.project_id, sorted(task_ids))
 
     def _annotate(self, job: JobRow, row: ProjectRow, task_ids: Sequence[int], claimant: str) -> PrelabelError | None:
         """Annotate what can be claimed; returns why the job cannot go on."""
@@ -159,7 +160,7 @@ class ChunkWorker:
 
     def _is_halted(self, job_id: int) -> bool:
         job = self.store.job(job_id)
-        return job is not None and job.state in _HALTED
+        return job is not None and job.state in HALTED
 
     def _own(self, job: JobRow, claimed: Sequence[Record]) -> list[Record]:
         """Without the tasks of other jobs where either of the two has a budget or a pace: each is asked on its own

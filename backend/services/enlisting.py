@@ -8,23 +8,24 @@ has queued. How far the reading is stands in the store: whoever goes on, goes on
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 
 from backend.core.errors import ConfigError, LabelStudioError, LabelStudioUnreachable
-from backend.core.values import JobState, Task, TaskState
+from backend.core.values import JSON, JobState, Task, TaskState
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, READING, JobRow, Store
-from backend.services.projects import answerable
+from backend.services.auditing import Auditing
+from backend.services.projects import Projects, answerable
 from backend.services.selection import ALL, Selection
 
 _log = logging.getLogger(__name__)
 
 # `jobs.selection` is a selection of the whole project: of the tasks without a prediction of the version, and the
-# failed ones, or of all.
+# failed ones, or of all; or it names tasks, {"ids": [[first, last], ...]}: an import's are a range or few.
 PAGE = 500  # tasks that are enlisted at once; as many as one request to Label Studio brings
 READ_S = 5.0  # of one message; on two cores some thousand tasks
 
@@ -32,6 +33,24 @@ READ_S = 5.0  # of one message; on two cores some thousand tasks
 def is_streamed(selection: Selection) -> bool:
     """Whether its tasks come page by page in the order of their ids, so that the reading can go on anywhere."""
     return selection in (Selection(), Selection(keep=ALL))
+
+
+def named(task_ids: Iterable[int]) -> dict[str, JSON]:
+    """What stands in `jobs.selection` for these tasks."""
+    ranges: list[list[int]] = []
+    for task_id in sorted(set(task_ids)):
+        if ranges and task_id == ranges[-1][1] + 1:
+            ranges[-1][1] = task_id
+        else:
+            ranges.append([task_id, task_id])
+    return {"ids": ranges}
+
+
+def still_named(job: JobRow) -> list[int]:
+    """Of the tasks that the job's selection names those that were not read yet, ascending."""
+    ranges = (job.selection or {}).get("ids", []) if job.reading else []
+    after = job.read_to or 0
+    return [task_id for first, last in ranges for task_id in range(max(first, after + 1), last + 1)]
 
 
 def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[Task]:
@@ -44,6 +63,8 @@ def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[
         return labels.tasks(job.project_id, variables, without_version=job.version, after=after)
     if job.selection == Selection(keep=ALL).to_json():
         return labels.tasks(job.project_id, variables, after=after)
+    if job.selection is not None and set(job.selection) == {"ids"}:
+        return labels.tasks(job.project_id, variables, ids=still_named(job))
     raise ConfigError(
         "The job asks for tasks in a way that this worker does not know: run the same release everywhere."
     )
@@ -56,12 +77,15 @@ class Enlister:
     store: Store
     labels: Labels
     queue: Queue
+    projects: Projects
+    auditing: Auditing
     chunk_size: int
     read_s: float = READ_S
 
-    def work(self, job_id: int) -> None:
-        """Read on for a while. A job whose tasks cannot be read is stopped, with the reason; raises
-        `LabelStudioUnreachable`, `QueueError` and `StoreError`, after which it is worth trying again."""
+    def work(self, job_id: int, claimant: str) -> None:
+        """Read on for a while, giving signs of life under the message's name `claimant`. A job whose tasks cannot be
+        read is stopped, with the reason; raises `LabelStudioUnreachable`, `QueueError` and `StoreError`, after which
+        it is worth trying again."""
         job = self.store.job(job_id)
         if job is None or job.selection is None or job.state not in READING:
             return
@@ -69,7 +93,8 @@ class Enlister:
             self._enqueue_end(job)
             return
         try:
-            self._read_on(job)
+            with self.queue.at_work(claimant):
+                self._read_on(job)
         except LabelStudioUnreachable:
             raise
         except (ConfigError, LabelStudioError) as error:
@@ -77,6 +102,9 @@ class Enlister:
             self.store.set_job_state(job.id, JobState.STOPPED, str(error))
 
     def _read_on(self, job: JobRow) -> None:
+        if job.kind == "webhook" and job.read_to is None:  # who told of the tasks asked Label Studio for nothing
+            self.projects.sync(self.labels, job.project_id)
+            self.auditing.begin(job.project_id)
         variables, until = self._variables(job), monotonic() + self.read_s
         tasks, after = tasks_of(self.labels, job, variables), job.read_to or 0
         while True:
@@ -104,11 +132,7 @@ class Enlister:
     def _enlist_failed(self, job: JobRow, variables: Sequence[str], after: int, read_to: int | None) -> list[int]:
         """Tasks above `after` and up to `read_to` that failed before, whose prediction says so: they are tried again.
         Returns their ids."""
-        failed = [
-            task_id
-            for task_id in self.store.failed_task_ids(job.project_id, job.version)
-            if after < task_id and (read_to is None or task_id <= read_to)
-        ]
+        failed = self.store.failed_task_ids(job.project_id, job.version, after=after, up_to=read_to)
         if failed:
             self.store.enlist(job.id, self.labels.tasks(job.project_id, variables, ids=failed), absent=False)
         return failed

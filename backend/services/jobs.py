@@ -13,7 +13,7 @@ from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, JobLimits, ProjectRow, Store
 from backend.services.auditing import Auditing
-from backend.services.enlisting import is_streamed
+from backend.services.enlisting import is_streamed, named
 from backend.services.projects import Projects, answerable
 from backend.services.selection import ALL, Selection, selected_tasks
 
@@ -58,9 +58,7 @@ class Jobs:
         self._need_tasks(project_id, selection)
         self.auditing.begin(project_id)
         streamed = selection.to_json() if is_streamed(selection) else None
-        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=streamed)
-        if limits is not None:
-            self.store.set_job_limits(job_id, limits)
+        job_id = self.store.create_job(project_id, version, "run", agent, lane=lane, selection=streamed, limits=limits)
         if streamed is not None:
             self._have_read(job_id)
             return job_id
@@ -97,14 +95,8 @@ class Jobs:
             self.store.enlist(job_id, (task for task, _ in group), absent=absent, anew=selection.asks_anew)
 
     def auto_start(self, project_id: int, task_ids: Sequence[int]) -> int | None:
-        """A job over tasks that were just created; None when the config cannot be answered."""
-        row = self.projects.sync(self.labels, project_id)
-        if row.version is None or not row.auto_start:
-            return None
-        variables = answerable(row.label_config).variables
-        self.auditing.begin(project_id)
-        tasks = self.labels.tasks(project_id, variables, ids=task_ids)
-        return self.start(project_id, row.version, "webhook", tasks)
+        """`start_created` for the project as it is in Label Studio now."""
+        return start_created(self.store, self.queue, self.projects.sync(self.labels, project_id), task_ids)
 
     def start(self, project_id: int, version: str, kind: str, tasks: Iterable[Task]) -> int:
         """A job over these tasks; returns its id."""
@@ -112,6 +104,16 @@ class Jobs:
         self.store.enlist(job_id, tasks, absent=False)
         enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
         return job_id
+
+
+def start_created(store: Store, queue: Queue, row: ProjectRow, task_ids: Sequence[int]) -> int | None:
+    """A job over tasks that were just created: a worker reads them, and looks first whether the project is still as it
+    is known here. None where nothing begins by itself, or nothing can be answered."""
+    if row.version is None or not row.auto_start:
+        return None
+    job_id = store.create_job(row.id, row.version, "webhook", selection=named(task_ids))
+    queue.enqueue_enlisting(job_id, None)  # where that fails, the sweeper does it
+    return job_id
 
 
 def enqueue_job(store: Store, queue: Queue, job_id: int, *, chunk_size: int, interactive: bool) -> None:

@@ -21,14 +21,15 @@ _FINGERPRINT_CHARS = 8
 _EXPLAINED = {"DATABASE_URL": "DATABASE_URL, by default a file in the folder in which each was started"}
 
 
-def fingerprints(agent: Agent, *, template_source: str, database: str) -> dict[str, str]:
-    """Variable -> fingerprint of everything that makes the version, and of the database.
+def fingerprints(agent: Agent, *, template_source: str, database: str, endpoint: str) -> dict[str, str]:
+    """Variable -> fingerprint of everything that makes the version, of the model's endpoint, and of the database.
 
     Two names may lead to one PostgreSQL server, so that only what is on SQLite is told apart by its place.
     """
     values = {
         "PRELABEL_AGENT": agent.name,
         "PRELABEL_MODEL": agent.model,
+        "OPENAI_BASE_URL": endpoint,
         "PRELABEL_TEMPLATE": template_source,
         "PRELABEL_TEMPERATURE": agent.temperature,
         "PRELABEL_MAX_TOKENS": agent.max_tokens,

@@ -71,21 +71,6 @@ class Selection:
         }
         return {name: value for name, value in plain.items() if value is not None}
 
-    @classmethod
-    def from_json(cls, plain: Mapping[str, JSON]) -> Selection:
-        """What `to_json` gave."""
-        ids, differ = plain.get("task_ids"), plain.get("differ")
-        return cls(
-            keep=plain.get("keep", MISSING),
-            view=plain.get("view"),
-            task_ids=tuple(ids) if ids is not None else None,
-            below=plain.get("below"),
-            differ=(differ[0], differ[1]) if differ is not None else None,
-            sample=plain.get("sample"),
-            seed=plain.get("seed", 0),
-            again=plain.get("again", False),
-        )
-
 
 def selected_tasks(
     selection: Selection, labels: Labels, store: Store, row: ProjectRow, variables: Sequence[str]

@@ -8,10 +8,11 @@ from backend.core.errors import InputError
 from backend.core.values import JobState, TaskState
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, JobLimits, JobRow, Store
-from backend.services.budgets import raised
+from backend.services.budgets import raised, what_is_left
 from backend.services.jobs import enqueue_job
 
 NO_CHANGE = JobLimits()
+_FAILED = (TaskState.FAILED, TaskState.INVALID)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +60,25 @@ class Steering:
         return self.job(job_id)
 
     def retry_failed(self, job_id: int) -> tuple[JobRow, int]:
-        """Ask anew what failed or could not be read; also how many tasks that are. Their replies were forgotten."""
+        """Ask anew what failed or could not be read; also how many tasks that are. Their replies were forgotten.
+
+        Of a job that was cancelled or stopped only these: they become a new job, on what is left of its budget.
+        """
         self.queue.ping()
         job = self.job(job_id)
         if job.state is JobState.PAUSED or job.state is JobState.ENLISTING:
             raise InputError(f"Job {job_id} is {job.state}: resume it first.")
-        queued = self.store.requeue(job_id, [TaskState.FAILED, TaskState.INVALID])
-        if queued:
-            enqueue_job(self.store, self.queue, job_id, chunk_size=self.chunk_size, interactive=False)
-        return self.job(job_id), queued
+        if not self.store.job_task_ids(job_id, _FAILED):
+            return job, 0
+        again = self._anew(job) if job.state in (JobState.CANCELLED, JobState.STOPPED) else job_id
+        queued = self.store.requeue(job_id, _FAILED, into=again if again != job_id else None)
+        enqueue_job(self.store, self.queue, again, chunk_size=self.chunk_size, interactive=False)
+        return self.job(again), queued
+
+    def _anew(self, job: JobRow) -> int:
+        """An empty job like this one, with what is left of its limits; returns its id."""
+        limits = what_is_left(job, self.store.spending(job.id))
+        return self.store.create_job(job.project_id, job.version, "run", job.agent, lane=job.lane, limits=limits)
 
 
 def _cannot(job: JobRow, what: str) -> InputError:

@@ -80,6 +80,7 @@ def in_words(counts: Counts) -> dict[str, Any]:
         "written": counts.deliveries.get("written", 0) + counts.deliveries.get("handed", 0),
         "undelivered": counts.undelivered,
         "withheld": counts.deliveries.get(WITHHELD, 0),  # by the blind audit
+        "outdated": counts.outdated,
         "labels": {control: dict(n) for control, n in counts.labels.items()},
         "rejected_answers": dict(counts.rejected),
         "scores_from": dict(counts.methods),

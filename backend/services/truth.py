@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,12 +12,13 @@ from backend.core.values import Task
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import ProjectRow, Store
-from backend.services.jobs import Jobs
+from backend.ports.store import HALTED, ProjectRow, Record, Store
+from backend.services.jobs import Jobs, enqueue_tasks
 from backend.services.projects import answerable
 
 _log = logging.getLogger(__name__)
 _UNSEEN = timedelta(minutes=1)  # what was delivered later may be on its way yet; clocks differ, too
+_LATEST = timedelta(minutes=2)  # so long a call that nobody waits for any more may still be worked on
 _RECENT = timedelta(minutes=10)  # after its end the tasks of a job are still compared
 
 
@@ -36,6 +39,7 @@ class Truth:
             return
         began = self.clock()
         self._lost(row, row.version)
+        self._doubled(row, row.version)
         self._edited(row, row.version)
         self.queue.set_checked(project_id, began)
 
@@ -59,21 +63,55 @@ class Truth:
             gone = sorted(known - self.labels.existing_tasks(row.id, sorted(known)))
             self.store.set_tasks_deleted(row.id, version, gone)
 
+    def _doubled(self, row: ProjectRow, version: str) -> None:
+        """Predictions that Label Studio stored of a dead writer's last call after all, beside those that were written
+        in their place: one is left of each. Where there are not more than were given, none is looked at."""
+        doubted = self.store.in_doubt(row.id, version, before=self.clock() - _LATEST)
+        if not doubted:
+            return
+        given = self.store.delivered(row.id, version, before=self.clock())  # before what is there is counted
+        if self.labels.version_counts(row.id).get(version, 0) <= given:
+            self.store.end_doubt(row.id, version, doubted)
+            return
+        _log.warning("predictions may be there twice", extra={"project": row.id, "tasks": len(doubted)})
+        self.store.offer_again(row.id, version, doubted)
+        self.queue.enqueue_write_back(row.id, at_once=True)
+
     def _edited(self, row: ProjectRow, version: str) -> None:
-        """Tasks whose data changed since a job that is open, or was lately, read them: asked again."""
+        """Tasks whose data changed since a job that is open, or was lately, read them: asked again where the jobs to
+        which they belong may ask, and on their account."""
         recent = [job for job in self.store.jobs_since(self.clock() - _RECENT) if job.project_id == row.id]
         if not recent:
             return
         begun = min(job.created_at for job in recent)
         since = max(begun, self.queue.checked_at(row.id) or begun) - _UNSEEN
         changed = list(self.labels.changed_tasks(row.id, answerable(row.label_config).variables, since=since))
-        edited = self._with_other_data(changed, version)
-        if edited:
-            _log.info("edited tasks are asked again", extra={"project": row.id, "tasks": len(edited)})
-            self.jobs.start(row.id, version, "edited", edited)
+        records = self.store.records(row.id, version, [task.id for task in changed]) if changed else {}
+        edited = [(t, r) for t in changed if (r := records.get(t.id)) is not None and r.data_hash != t.data_hash]
+        if not edited:
+            return
+        _log.info("edited tasks are asked again", extra={"project": row.id, "tasks": len(edited)})
+        by_job: defaultdict[int, list[tuple[Task, Record]]] = defaultdict(list)
+        for task, record in edited:
+            if record.job_id is not None:
+                by_job[record.job_id].append((task, record))
+        anew: list[Task] = []
+        for job_id, those in by_job.items():
+            free = self._is_free(job_id)
+            anew += [task for task, record in those if free and record.state.finished]
+            self._renew(job_id, [task for task, record in those if not (free and record.state.finished)])
+        if anew:
+            self.jobs.start(row.id, version, "edited", anew)
 
-    def _with_other_data(self, changed: list[Task], version: str) -> list[Task]:
-        if not changed:
-            return []
-        records = self.store.records(changed[0].project_id, version, [task.id for task in changed])
-        return [t for t in changed if (r := records.get(t.id)) is not None and r.data_hash != t.data_hash]
+    def _is_free(self, job_id: int) -> bool:
+        """Whether what the job answered may be asked again by another one, now and on nobody's account."""
+        job = self.store.job(job_id)
+        return job is None or not (job.is_limited or job.state in HALTED)
+
+    def _renew(self, job_id: int, tasks: Sequence[Task]) -> None:
+        """Within their job: asked at once, or with what else it has to do once it goes on."""
+        renewed = self.store.renew(job_id, tasks)
+        job = self.store.job(job_id)
+        if renewed and job is not None and job.state not in HALTED:
+            for start in range(0, len(renewed), self.jobs.chunk_size):
+                enqueue_tasks(self.store, self.queue, job_id, renewed[start : start + self.jobs.chunk_size])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic, sleep
 
-from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
+from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable, QueueError
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Record, Store
@@ -102,10 +102,19 @@ class Writer:
             for record in records:
                 if record.id in doubtful:
                     written += self._replace(record)
+            self._keep_or_doubt(keep, records)
             if full:  # there may be more
                 pace = pace.after(len(plain), took_s)
                 self.pause(min(took_s * _BREATH, _LONGEST_BREATH_S))
         return written
+
+    def _keep_or_doubt(self, keep: Callable[[], None], records: Sequence[Record]) -> None:
+        """Where the lock was lost meanwhile, another writer may have written the same: all are looked at again."""
+        try:
+            keep()
+        except QueueError:
+            self.store.doubt_deliveries([record.id for record in records])
+            raise
 
     def _versions(self, row: ProjectRow) -> list[str]:
         """The current version, and those that jobs with an agent of their own make beside it."""
@@ -131,7 +140,8 @@ class Writer:
         except LabelStudioError as error:
             return self._after_refusal(project_id, records, error)
         if created == len(records):
-            self.store.set_delivery([r.id for r in records], "written")
+            for in_doubt in (False, True):
+                self.store.set_delivery([r.id for r in records if r.rewrite is in_doubt], "written", in_doubt=in_doubt)
             return created
         _log.warning("import wrote fewer predictions than were sent", extra={"sent": len(records), "written": created})
         return sum(self._replace(record) for record in records)
@@ -165,7 +175,7 @@ class Writer:
                 self.store.set_deleted([record.id])
                 return 0
             return self._refused(record, error)
-        self.store.set_delivery([record.id], "written")
+        self.store.set_delivery([record.id], "written", in_doubt=record.rewrite and not same)
         return 1
 
     def _refused(self, record: Record, error: LabelStudioError) -> int:

@@ -17,6 +17,7 @@ from backend import __version__
 from backend.core.errors import QueueError
 from backend.core.log_fields import add_log_fields
 from backend.core.text import storable
+from backend.services.jobs import start_created
 from backend.wiring import Parts
 
 _log = logging.getLogger(__name__)
@@ -113,8 +114,8 @@ def _react(parts: Parts, action: str, project_id: int, project: Mapping[str, Any
         return
     if action in ANNOTATION_ACTIONS:
         _look_at_annotations(parts, project_id, task_ids, _annotation_ids(body))
-    if action == "TASKS_CREATED" and known.auto_start and task_ids:
-        parts.queue.enqueue_auto_start(project_id, task_ids)
+    if action == "TASKS_CREATED" and task_ids:
+        start_created(parts.store, parts.queue, known, task_ids)
     config = project.get("label_config")
     if action == "PROJECT_UPDATED" and isinstance(config, str):
         _, changed = parts.projects.remember(project_id, config, str(project.get("expert_instruction") or ""))

@@ -80,7 +80,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         self.enlist(store, *tasks)
         claimed = store.claim(VERSION, PROJECT, [t.id for t in tasks], "worker")
         for record in claimed:
-            store.save_outcome(record.id, record.data_hash, outcome or done())
+            store.save_outcomes([(record.id, record.data_hash, outcome or done())])
         return claimed
 
     def record(self, store: SqlStore, number: int = 1) -> Record:
@@ -129,6 +129,11 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         assert (job.budget_tokens, job.budget_usd, job.per_minute) == (5, 0.5, 7)
         assert (job.has_budget, job.is_limited) == (True, True)
 
+    def test_a_job_is_there_with_its_limits_at_once(self, store: SqlStore) -> None:
+        job = store.job(store.create_job(PROJECT, VERSION, "run", limits=JobLimits(budget_tokens=5, per_minute=7)))
+        assert job is not None
+        assert (job.budget_tokens, job.budget_usd, job.per_minute) == (5, None, 7)
+
     def test_what_was_paid_for_a_task_without_outcome_is_added(self, store: SqlStore) -> None:
         self.enlist(store, task(1))
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
@@ -171,7 +176,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         job_id = store.create_job(PROJECT, "b@2", "run")
         store.enlist(job_id, [task(1), task(2, "changed"), task(4)], absent=False)
         for record in store.claim("b@2", PROJECT, [1, 2, 4], "w"):
-            store.save_outcome(record.id, record.data_hash, done(result=(other,)))
+            store.save_outcomes([(record.id, record.data_hash, done(result=(other,)))])
         assert list(store.answer_pairs(PROJECT, VERSION, "b@2")) == [(1, [REGION], [other])]
         assert set(store.answered_versions(PROJECT)) == {VERSION, "b@2"}
 
@@ -190,7 +195,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
             record = self.record(store)
             assert (record.state, record.take, record.rewrite, record.delivery) == ("queued", 1, True, "none")
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         store.enlist(job_id, [task(1)], absent=False, anew=True)
         assert self.record(store).state == "done"
 
@@ -204,6 +209,43 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         again = store.job(job.id)
         assert again is not None
         assert (again.state, again.finished_at, self.record(store).state) == ("queued", None, "queued")
+
+    def test_failed_tasks_are_queued_again_in_another_job(self, store: SqlStore) -> None:
+        self.answer(store, task(1), outcome=done(state=TaskState.FAILED))
+        former = store.jobs()[0]
+        store.enlist(former.id, [task(2)], absent=False)
+        store.set_job_state(former.id, "cancelled")
+        again = store.create_job(PROJECT, VERSION, "run")
+        assert store.requeue(former.id, [TaskState.FAILED], into=again) == 1
+        assert store.job_task_ids(again, [TaskState.QUEUED]) == [1]
+        assert store.job_task_ids(former.id, [TaskState.QUEUED]) == [2]
+        assert [(job.state, job.total) for job in store.jobs()] == [("enlisting", 1), ("cancelled", 2)]
+
+    def test_other_data_is_asked_within_the_job(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2))
+        (record,) = store.claim_deliveries(PROJECT, VERSION, 1)
+        store.set_delivery([record.id], "written")
+        job = store.jobs()[0]
+        assert store.finish_job_if_done(job.id)
+        other = replace(task(1), data={"text": "other"})
+        assert store.renew(job.id + 1, [other]) == []
+        assert store.renew(job.id, [other, task(2)]) == [1]
+        record = self.record(store)
+        assert (record.state, record.data, record.data_hash) == ("queued", other.data, other.data_hash)
+        assert (record.job_id, record.delivery, record.rewrite) == (job.id, "none", True)
+        again = store.job(job.id)
+        assert again is not None
+        assert (again.state, self.record(store, 2).state) == ("queued", "done")
+        assert store.pause_job(job.id, "by hand", by="person")
+        assert store.renew(job.id, [task(1)]) == [1]
+        assert [job.state for job in store.jobs()] == ["paused"]
+
+    def test_failed_tasks_of_a_page(self, store: SqlStore) -> None:
+        """Each page of a large project looks at its own records only."""
+        self.answer(store, *(task(n) for n in range(1, 7)), outcome=done(state=TaskState.FAILED))
+        assert store.failed_task_ids(PROJECT, VERSION) == [1, 2, 3, 4, 5, 6]
+        assert store.failed_task_ids(PROJECT, VERSION, after=2, up_to=4) == [3, 4]
+        assert store.failed_task_ids(PROJECT, VERSION, after=4) == [5, 6]
 
     def test_newest_answers_with_what_they_took(self, store: SqlStore) -> None:
         self.answer(store, task(1), task(2))
@@ -277,7 +319,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         store.save_project(row)
         self.enlist(store, task(1), hold_s=10.0)
         (record,) = store.claim(VERSION, PROJECT, [1], "worker")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.projects_to_write() == []
         clock.now += timedelta(seconds=11)
         assert store.projects_to_write() == [PROJECT]
@@ -353,7 +395,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         clock.sleep(5)
         self.answer(store)
         for record in store.claim(VERSION, PROJECT, [1, 2], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.finish_job_if_done(job_id)
         assert not store.finish_job_if_done(job_id)
         job = store.job(job_id)
@@ -443,7 +485,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         assert store.set_job_state(first, "cancelled")
         assert not store.resume_job(first)
         for record in store.claim(VERSION, PROJECT, [2], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.finish_job_if_done(second)
         assert [job.state for job in store.jobs(PROJECT)] == ["done", "cancelled"]
 
@@ -457,7 +499,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         for read_to in (2**40, 1):
             store.set_read_to(job_id, read_to)
         for record in store.claim(VERSION, PROJECT, [1], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert not store.finish_job_if_done(job_id)
         (job,) = store.reading_jobs()
         assert (job.state, job.reading, job.read_to) == ("queued", True, 2**40)
@@ -477,7 +519,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         """The message that enlisted it is worked on again, and it has failed meanwhile."""
         job_id = self.enlist(store, task(1))
         for record in store.claim(VERSION, PROJECT, [1], "w"):
-            store.save_outcome(record.id, record.data_hash, Outcome(state=TaskState.FAILED))
+            store.save_outcomes([(record.id, record.data_hash, Outcome(state=TaskState.FAILED))])
         store.enlist(job_id, [task(1), task(2)], absent=True)
         assert self.record(store).state is TaskState.FAILED
         job = store.job(job_id)
@@ -510,7 +552,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         first = self.enlist(store, task(1), task(2), task(3))
         second = self.enlist(store, task(2), task(3))
         for record in store.claim(VERSION, PROJECT, [1], "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.finish_job_if_done(first)
         job = store.job(first)
         assert job is not None
@@ -574,7 +616,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         (claimed,) = store.claim(VERSION, PROJECT, [1], "worker")
         self.enlist(store, task(1))
         assert self.record(store).state is TaskState.RUNNING
-        store.save_outcome(claimed.id, claimed.data_hash, done())
+        store.save_outcomes([(claimed.id, claimed.data_hash, done())])
         assert self.record(store).state is TaskState.DONE
 
     def test_a_running_task_whose_data_changed_is_asked_again(self, store: SqlStore) -> None:
@@ -657,14 +699,14 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         """It was killed when it had stored the answer of the one that its message names."""
         self.enlist(store, task(1), task(2))
         first, _ = store.claim(VERSION, PROJECT, [1], "a", alike=True)
-        store.save_outcome(first.id, first.data_hash, done())
+        store.save_outcomes([(first.id, first.data_hash, done())])
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [1], "a", alike=True)] == [2]
 
     def test_the_same_claimant_again_gets_what_it_left(self, store: SqlStore) -> None:
         """A message that is delivered again after its worker was killed."""
         self.enlist(store, task(1), task(2))
         first, _ = store.claim(VERSION, PROJECT, [1, 2], "one")
-        store.save_outcome(first.id, first.data_hash, done())
+        store.save_outcomes([(first.id, first.data_hash, done())])
         assert [r.task_id for r in store.claim(VERSION, PROJECT, [1, 2], "one")] == [2]
 
     def test_a_lease_ends(self, store: SqlStore, clock: HandClock) -> None:
@@ -685,7 +727,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
     def test_released_records_are_queued_again(self, store: SqlStore) -> None:
         self.enlist(store, task(1), task(2))
         one, two = store.claim(VERSION, PROJECT, [1, 2], "one")
-        store.save_outcome(two.id, two.data_hash, done())
+        store.save_outcomes([(two.id, two.data_hash, done())])
         store.release([one.id, two.id])
         assert self.record(store, 1).state is TaskState.QUEUED
         assert self.record(store, 2).state is TaskState.DONE
@@ -743,17 +785,17 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         (old,) = store.claim(VERSION, PROJECT, [1], "one")
         self.enlist(store, task(1, "other"))
         (new,) = store.claim(VERSION, PROJECT, [1], "two")
-        store.save_outcome(old.id, old.data_hash, done())
+        store.save_outcomes([(old.id, old.data_hash, done())])
         assert self.record(store).state is TaskState.RUNNING
         assert store.counts(PROJECT).usage == USAGE
-        store.save_outcome(new.id, new.data_hash, done(score=0.1))
+        store.save_outcomes([(new.id, new.data_hash, done(score=0.1))])
         assert (self.record(store).state, self.record(store).score) == (TaskState.DONE, 0.1)
         assert store.counts(PROJECT).usage == USAGE + USAGE
         assert store.calls(PROJECT) == 2
 
     def test_a_second_answer_to_the_same_question_is_not_taken(self, store: SqlStore) -> None:
         (record,) = self.answer(store, task(1))
-        store.save_outcome(record.id, record.data_hash, done(score=0.1))
+        store.save_outcomes([(record.id, record.data_hash, done(score=0.1))])
         assert self.record(store).score == 0.9
 
     # --- deliveries ---------------------------------------------------------------------------------------------
@@ -771,7 +813,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
     def test_undelivered_is_what_is_due_held_or_with_a_writer(self, store: SqlStore) -> None:
         held = self.enlist(store, task(1), hold_s=6)
         for record in store.claim(VERSION, PROJECT, store.job_task_ids(held, [TaskState.QUEUED]), "w"):
-            store.save_outcome(record.id, record.data_hash, done())
+            store.save_outcomes([(record.id, record.data_hash, done())])
         self.answer(store, task(2), task(3))
         self.enlist(store, task(4))
         (claimed,) = store.claim_deliveries(PROJECT, VERSION, 1)
@@ -783,7 +825,7 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
     def test_a_held_record_waits(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1), hold_s=6)
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.due_deliveries(PROJECT, VERSION) == 0
         assert store.claim_deliveries(PROJECT, VERSION, 9) == []
         clock.sleep(6.5)
@@ -793,14 +835,14 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
     def test_a_hold_may_be_ended(self, store: SqlStore) -> None:
         self.enlist(store, task(1), hold_s=6)
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         store.end_hold([record.id])
         assert len(store.claim_deliveries(PROJECT, VERSION, 9)) == 1
 
     def test_a_held_record_may_be_handed_over(self, store: SqlStore, clock: HandClock) -> None:
         self.enlist(store, task(1), hold_s=6)
         (record,) = store.claim(VERSION, PROJECT, [1], "w")
-        store.save_outcome(record.id, record.data_hash, done())
+        store.save_outcomes([(record.id, record.data_hash, done())])
         assert store.hand_over([record.id], lost_before=clock.now) == {record.id}
 
     def test_handed_over_is_not_written_and_not_handed_over_again(self, store: SqlStore, clock: HandClock) -> None:
@@ -969,7 +1011,41 @@ class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
         assert store.late_deliveries(future, limit=1) == 1
         assert store.late_deliveries(datetime(2000, 1, 1, tzinfo=UTC)) == 0
         store.save_project(replace(row, version="newer@1"))  # nobody writes an older version
-        assert (store.undelivered_total(), store.late_deliveries(future)) == (2, 0)
+        assert (store.undelivered_total(), store.late_deliveries(future)) == (0, 0)
+        job = store.jobs()[0]
+        for counts in (
+            store.progress(job.id),
+            store.counts(PROJECT, job_id=job.id),
+            store.counts(PROJECT, version=VERSION),
+        ):
+            assert (counts.undelivered, counts.outdated) == (0, 2)
+        assert store.counts(PROJECT).undelivered == 2  # over all versions
+        store.save_project(row)  # the change was taken back
+        assert (store.undelivered_total(), store.progress(job.id).undelivered) == (2, 2)
+
+    def test_what_is_in_doubt_is_named_until_it_is_not(self, store: SqlStore) -> None:
+        self.answer(store, task(1), task(2), task(3))
+        one, two, three = store.claim_deliveries(PROJECT, VERSION, 3)
+        store.set_delivery([one.id, two.id], "written", in_doubt=True)
+        store.set_delivery([three.id], "written")
+        later = datetime(2100, 1, 1, tzinfo=UTC)
+        assert store.in_doubt(PROJECT, VERSION, before=later) == [1, 2]
+        assert store.in_doubt(PROJECT, VERSION, before=datetime(2000, 1, 1, tzinfo=UTC)) == []
+        store.end_doubt(PROJECT, VERSION, [1])
+        assert store.in_doubt(PROJECT, VERSION, before=later) == [2]
+        store.doubt_deliveries([two.id, three.id])
+        assert store.in_doubt(PROJECT, VERSION, before=later) == []
+        assert [(r.task_id, r.rewrite) for r in store.claim_deliveries(PROJECT, VERSION, 3)] == [(2, True), (3, True)]
+
+    def test_answers_of_an_agent_beside_are_to_be_written(self, store: SqlStore) -> None:
+        self.answer(store, task(1))
+        row = ProjectRow(id=PROJECT, label_config="", instructions="", version="current@1", auto_start=False)
+        store.save_project(row)
+        for version in (VERSION, "current@1"):
+            store.note_project_version(PROJECT, version, version, "question")
+        assert store.undelivered_total() == 0
+        store.create_job(PROJECT, VERSION, "run", "beside@1")
+        assert (store.undelivered_total(), store.counts(PROJECT, version=VERSION).undelivered) == (1, 1)
 
     @pytest.mark.parametrize(
         ("value", "labels"),

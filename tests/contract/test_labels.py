@@ -153,7 +153,7 @@ class TestPredictions:
         number, ids = project(behind)
         assert labels.import_predictions(number, [prediction(i, score=None) for i in ids]) == 3
         assert behind.written(number, ids[0]) == [prediction(ids[0], score=None)]
-        assert [p.task_id for p in labels.all_predictions(number)] == ids
+        assert [p.task_id for i in ids for p in labels.predictions(number, i)] == ids
 
     def test_are_not_deduplicated(self, labels: Labels, behind: MemoryLabels) -> None:
         number, ids = project(behind)
@@ -166,7 +166,7 @@ class TestPredictions:
         with pytest.raises(LabelStudioError) as raised:
             labels.import_predictions(number, [prediction(ids[0]), prediction(9999)])
         assert raised.value.status == 400
-        assert labels.all_predictions(number) == []
+        assert labels.predictions(number, ids[0]) == []
 
     @pytest.mark.parametrize(("fast", "created"), [(True, 2), (False, 1)])
     def test_an_invalid_one_is_dropped_in_silence_or_taken(
@@ -286,7 +286,6 @@ READS: list[Callable[[Labels, int], object]] = [
     lambda labels, number: labels.project(number),
     lambda labels, number: list(labels.tasks(number, ["text"])),
     lambda labels, number: labels.import_predictions(number, [prediction(1)]),
-    lambda labels, number: labels.all_predictions(number),
     lambda labels, number: labels.backends(number),
     lambda labels, number: labels.webhooks(number),
     lambda labels, number: labels.tabs(number),

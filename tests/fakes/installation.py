@@ -113,7 +113,7 @@ class Installation:
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
-        here = fingerprints(agent, template_source=source, database=self.store.place)
+        here = fingerprints(agent, template_source=source, database=self.store.place, endpoint="http://model/v1")
         self.same_settings = SameSettings(queue=self.queue, service=self.service, here=here)
         self.auditing = Auditing(
             store=self.store,
@@ -131,7 +131,14 @@ class Installation:
             auditing=self.auditing,
             chunk_size=chunk_size,
         )
-        self.enlister = Enlister(store=self.store, labels=self.labels, queue=self.queue, chunk_size=chunk_size)
+        self.enlister = Enlister(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            auditing=self.auditing,
+            chunk_size=chunk_size,
+        )
         self.writer = Writer(store=self.store, labels=self.labels, queue=self.queue)
         self.worker = ChunkWorker(
             store=self.store,
@@ -230,7 +237,8 @@ class Installation:
             job_id, task_ids = message.arguments
             self.worker.work(job_id, task_ids, claimant=message.id)
         elif message.work == "enlist":
-            self.enlister.work(*message.arguments)
+            (job_id,) = message.arguments
+            self.enlister.work(job_id, claimant=message.id)
         elif message.work == "sync_project":
             self.projects.sync(self.labels, *message.arguments)
         elif message.work == "batch_step":

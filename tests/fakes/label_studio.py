@@ -166,8 +166,7 @@ def _predictions(app: Flask, labels: MemoryLabels) -> None:
     @app.get("/api/predictions")
     def predictions() -> ResponseReturnValue:
         number = int(request.args["project"])
-        task = request.args.get("task", type=int)
-        found = labels.all_predictions(number) if task is None else labels.predictions(number, task)
+        found = labels.predictions(number, int(request.args["task"]))
         return jsonify([{"id": p.id, "task": p.task_id, "model_version": p.model_version} for p in found])
 
     @app.post("/api/predictions")

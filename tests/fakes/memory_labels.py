@@ -110,12 +110,10 @@ class MemoryLabels(MemoryAnnotations):
     def predictions(self, project_id: int, task_id: int) -> list[WrittenPrediction]:
         if task_id not in self._get(project_id).tasks:
             raise _refused("Select a valid choice. That choice is not one of the available choices.")
-        return [p for p in self.all_predictions(project_id) if p.task_id == task_id]
-
-    def all_predictions(self, project_id: int) -> list[WrittenPrediction]:
         return [
             WrittenPrediction(id=number, task_id=p.task_id, model_version=p.model_version)
             for number, p in self._get(project_id).predictions.items()
+            if p.task_id == task_id
         ]
 
     def update_prediction(self, prediction_id: int, prediction: Prediction) -> None:

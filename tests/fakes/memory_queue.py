@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from backend.core.errors import QueueError
 from backend.core.values import JSON
@@ -212,10 +213,19 @@ class MemoryQueue:
             lock = self._locks.setdefault(name, threading.Lock())
         got = lock.acquire(blocking=False)
         try:
-            yield self.ping if got else None
+            yield partial(self._keep, name, lock) if got else None
         finally:
             if got:
                 lock.release()
+
+    def _keep(self, name: tuple[str, int], lock: threading.Lock) -> None:
+        self.ping()
+        if self._locks.get(name) is not lock:
+            raise QueueError("A lock ran out: another worker may be at it.")
+
+    def lose_locks(self) -> None:
+        """Redis comes back empty: who has a lock loses it."""
+        self._locks.clear()
 
     def run_all(self, handler: Callable[[Message], None]) -> int:
         """Hand every message to `handler` until none waits; returns how many. One that raises waits again."""

@@ -98,6 +98,19 @@ class TestRedisQueue(QueueCases):
         queue.enqueue_enlisting(7, 1000)
         assert len(self.waiting(queue, BULK)) == 1
 
+    def test_a_message_for_reading_on_whose_worker_was_killed_is_replaced(self, queue: RedisQueue) -> None:
+        queue.enqueue_enlisting(7, 500)
+        (job,) = self.waiting(queue, BULK)
+        queue.connection.delete("rq:queue:prelabel-bulk")
+        job.set_status(JobStatus.STARTED)
+        for begun_s, messages in ((1, 0), (60, 1)):  # the first sign may be under way; then there should be one
+            queue.connection.hset(job.key, "started_at", utcformat(datetime.now(UTC) - timedelta(seconds=begun_s)))
+            with queue.at_work(job.id):
+                queue.enqueue_enlisting(7, 500)
+                assert self.waiting(queue, BULK) == []
+            queue.enqueue_enlisting(7, 500)
+            assert len(self.waiting(queue, BULK)) == messages
+
     def scheduled(self, queue: RedisQueue) -> list[Job]:
         bulk = RqQueue(BULK, connection=queue.connection, serializer=JSONSerializer)
         return [job for job_id in bulk.scheduled_job_registry.get_job_ids() if (job := bulk.fetch_job(job_id))]

@@ -100,8 +100,8 @@ def test_replies_from_the_cache_are_told_beside_the_calls(installation: Installa
     installation.run(project)
     assert "replies from the cache" not in prelabel("status", "--project", project)[1]
     record = installation.store.records(project, installation.version(project), tasks)[tasks[0]]
-    installation.store.save_outcome(
-        record.id, record.data_hash, Outcome(state=TaskState.DONE, usage=Usage(from_cache=3))
+    installation.store.save_outcomes(
+        [(record.id, record.data_hash, Outcome(state=TaskState.DONE, usage=Usage(from_cache=3)))]
     )
     assert "2 calls, 3 replies from the cache" in prelabel("status", "--project", project)[1]
     told = json.loads(prelabel("status", "--project", project, "--json")[1])

@@ -14,7 +14,7 @@ from backend import cli, cli_common, cli_follow
 from backend.cli_select import filters_of, selection_of
 from backend.core.errors import InputError
 from backend.services.selection import Selection
-from tests.fakes.installation import Installation
+from tests.fakes.installation import CONFIG, Installation
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -89,6 +89,21 @@ def test_a_job_that_was_left_while_it_was_read(installation: Installation, prela
     assert told(prelabel, "jobs", "cancel", left[0])["state"] == "cancelled"
     assert told(prelabel, "jobs", "resume", left[1])["state"] == "queued"
     assert told(prelabel, "jobs", "show", left[1], "--follow")["state"] == "done"
+
+
+def test_answers_that_a_change_made_outdated_are_not_waited_for(installation: Installation, prelabel: Command) -> None:
+    """Label Studio was away when they came; then the labeling config changed."""
+    project, _ = installation.project("good", "bad")
+    job = installation.start_run(project)
+    installation.labels.reachable = False
+    installation.work_off()
+    assert "0, 2 to go" in prelabel("jobs", "show", job)[1]
+    installation.labels.reachable = True
+    installation.projects.remember(project, CONFIG.replace("praise", "joy"))
+    shown = told(prelabel, "jobs", "show", job, "--follow")
+    assert (shown["state"], shown["undelivered"], shown["outdated"]) == ("done", 0, 2)
+    words = " ".join(prelabel("jobs", "show", job)[1].split())
+    assert "0; 2 stay unwritten: the labeling config, the instructions or the agent changed before they were" in words
 
 
 def test_what_failed_is_tried_again(installation: Installation, prelabel: Command) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from backend.adapters.sql.database import Database, utc, utc_or_none
 from backend.adapters.sql.schema import agents, jobs, project_versions, projects
@@ -84,20 +84,30 @@ class SqlAgents(Database):
             ]
 
     def versions_beside(self, project_id: int) -> list[str]:
-        current, beside = project_versions.alias("current"), project_versions.alias("beside")
-        query = (
-            sa.select(beside.c.version)
-            .distinct()
-            .join(
-                current, sa.and_(current.c.project_id == beside.c.project_id, current.c.question == beside.c.question)
-            )
-            .join(projects, sa.and_(projects.c.id == current.c.project_id, projects.c.version == current.c.version))
-            .join(jobs, sa.and_(jobs.c.project_id == beside.c.project_id, jobs.c.version == beside.c.version))
-            .where(projects.c.id == project_id, jobs.c.agent.is_not(None), beside.c.version != current.c.version)
-            .order_by(beside.c.version)
-        )
         with self.begin(read_only=True) as connection:
-            return [str(version) for version in connection.execute(query).scalars()]
+            return _versions_beside(connection, project_id)
+
+
+def is_written(connection: Connection, project_id: int, version: str) -> bool:
+    """Whether answers of the version are written to Label Studio now: those of the current one, and of agents beside.
+    Of a project that is not known nothing is said against it."""
+    query = sa.select(projects.c.version).where(projects.c.id == project_id)
+    row = connection.execute(query).first()
+    return row is None or row[0] == version or version in _versions_beside(connection, project_id)
+
+
+def _versions_beside(connection: Connection, project_id: int) -> list[str]:
+    current, beside = project_versions.alias("current"), project_versions.alias("beside")
+    query = (
+        sa.select(beside.c.version)
+        .distinct()
+        .join(current, sa.and_(current.c.project_id == beside.c.project_id, current.c.question == beside.c.question))
+        .join(projects, sa.and_(projects.c.id == current.c.project_id, projects.c.version == current.c.version))
+        .join(jobs, sa.and_(jobs.c.project_id == beside.c.project_id, jobs.c.version == beside.c.version))
+        .where(projects.c.id == project_id, jobs.c.agent.is_not(None), beside.c.version != current.c.version)
+        .order_by(beside.c.version)
+    )
+    return [str(version) for version in connection.execute(query).scalars()]
 
 
 def _registered(row: RowMapping) -> RegisteredAgent:

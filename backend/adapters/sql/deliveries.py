@@ -14,6 +14,7 @@ from backend.adapters.sql.schema import records, replies
 from backend.core.values import TaskState
 from backend.ports.store import Record
 
+WAITING = ("pending", "claimed")
 DELIVERED = ("claimed", "handed", "written")  # or about to be
 
 
@@ -47,11 +48,15 @@ class SqlDeliveries(Database):
         with self.begin() as connection:
             return sorted((to_record(row) for row in connection.execute(query).mappings()), key=lambda r: r.id)
 
-    def set_delivery(self, record_ids: Sequence[int], delivery: str) -> None:
+    def set_delivery(self, record_ids: Sequence[int], delivery: str, *, in_doubt: bool = False) -> None:
         values: dict[str, Any] = {"delivery": delivery}
         if delivery == "written":
-            values |= {"delivered_at": self._clock(), "rewrite": False}
+            values |= {"delivered_at": self._clock(), "rewrite": in_doubt}
         self._update(records, record_ids, values, records.c.delivery.in_(DELIVERED))
+
+    def doubt_deliveries(self, record_ids: Sequence[int]) -> None:
+        values = {"delivery": "pending", "rewrite": True, "hold_until": None}
+        self._update(records, record_ids, values, records.c.delivery.in_([*WAITING, *DELIVERED]))
 
     def set_deleted(self, record_ids: Sequence[int]) -> None:
         self._update(records, record_ids, {"state": TaskState.DELETED.value, "delivery": "none"})
@@ -85,7 +90,7 @@ class SqlDeliveries(Database):
             .where(
                 records.c.project_id == project_id,
                 records.c.version == version,
-                records.c.delivery.in_(["pending", "claimed"]),
+                records.c.delivery.in_(WAITING),
             )
         )
         with self.begin(read_only=True) as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,11 +13,18 @@ from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.deliveries import DELIVERED
 from backend.adapters.sql.records import LEASE, unless_withheld
 from backend.adapters.sql.schema import jobs, records
-from backend.core.values import JSON, JobState, TaskState
+from backend.core.values import JSON, JobState, Task, TaskState
 from backend.ports.store import READING, JobLimits, JobRow
 
 _OPEN = (JobState.ENLISTING, JobState.QUEUED, JobState.RUNNING, JobState.PAUSED, JobState.STOPPED)
 _SINCE = {JobState.QUEUED: (JobState.ENLISTING,), JobState.RUNNING: (JobState.QUEUED,)}  # others: from any open one
+_QUEUED_AGAIN: Mapping[str, Any] = {
+    "state": TaskState.QUEUED.value,
+    "rewrite": sa.or_(records.c.rewrite, records.c.delivery.in_(DELIVERED)),
+    "delivery": unless_withheld("none"),
+    "claimed_by": None,
+}
+_REOPENED: Mapping[str, Any] = {"state": JobState.QUEUED.value, "finished_at": None, "reason": None}
 
 
 class SqlJobs(Database):
@@ -30,6 +37,7 @@ class SqlJobs(Database):
         *,
         lane: str = "live",
         selection: Mapping[str, JSON] | None = None,
+        limits: JobLimits | None = None,
     ) -> int:
         now = self._clock()
         insert = sa.insert(jobs).values(
@@ -43,6 +51,7 @@ class SqlJobs(Database):
             agent=agent,
             selection=dict(selection) if selection is not None else None,
             reading=selection is not None,
+            **asdict(limits or JobLimits()),
         )
         abandoned = sa.update(records).where(
             records.c.project_id == project_id,
@@ -84,23 +93,35 @@ class SqlJobs(Database):
         with self.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(asdict(limits)))
 
-    def requeue(self, job_id: int, states: Sequence[TaskState]) -> int:
+    def requeue(self, job_id: int, states: Sequence[TaskState], *, into: int | None = None) -> int:
         mine = sa.update(records).where(records.c.job_id == job_id, records.c.state.in_([s.value for s in states]))
-        values = {
-            "state": TaskState.QUEUED.value,
-            "rewrite": sa.or_(records.c.rewrite, records.c.delivery.in_(DELIVERED)),
-            "delivery": unless_withheld("none"),
-            "claimed_by": None,
-            "updated_at": self._clock(),
-        }
+        values = {**_QUEUED_AGAIN, "job_id": into or job_id, "updated_at": self._clock()}
         ended = [state.value for state in JobState if state.ended]
         again = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_(ended))
-        reopened = {"state": JobState.QUEUED.value, "finished_at": None, "reason": None}
         with self.begin() as connection:
             queued = connection.execute(mine.values(values)).rowcount
-            if queued:
-                connection.execute(again.values(reopened))
+            if into is not None:
+                connection.execute(sa.update(jobs).where(jobs.c.id == into).values(total=jobs.c.total + queued))
+            elif queued:
+                connection.execute(again.values(_REOPENED))
         return queued
+
+    def renew(self, job_id: int, tasks: Iterable[Task]) -> list[int]:
+        done = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.DONE.value)
+        version = sa.select(jobs.c.version).where(jobs.c.id == job_id).scalar_subquery()
+        renewed: list[int] = []
+        for batch in batches(tasks):
+            with self.begin() as connection:
+                for task in batch:
+                    key = (records.c.project_id == task.project_id, records.c.task_id == task.id)
+                    other = (records.c.job_id == job_id, records.c.data_hash != task.data_hash)
+                    query = sa.update(records).where(*key, records.c.version == version, *other)
+                    values = {"data": dict(task.data), "data_hash": task.data_hash, "updated_at": self._clock()}
+                    if connection.execute(query.values({**_QUEUED_AGAIN, **values})).rowcount:
+                        renewed.append(task.id)
+                if renewed:
+                    connection.execute(done.values(_REOPENED))
+        return renewed
 
     def _change_state(self, job_id: int, since: Sequence[JobState], values: Mapping[str, Any]) -> bool:
         query = sa.update(jobs).where(jobs.c.id == job_id, jobs.c.state.in_([s.value for s in since])).values(values)

@@ -1,4 +1,5 @@
-"""The store as whoever operates it sees it. None of these queries reads the records' rows: only their indexes."""
+"""The store as whoever operates it sees it. These queries read indexes, and of the records' rows only those that wait
+for Label Studio."""
 
 from __future__ import annotations
 
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from backend.adapters.sql.agents import is_written
 from backend.adapters.sql.database import Database
+from backend.adapters.sql.deliveries import WAITING
 from backend.adapters.sql.schema import jobs, projects, records
 from backend.core.errors import StoreError
 from backend.core.values import JobState, TaskState
 from backend.ports.overview import Disk, PausedJob
 
-_WAITING = ("pending", "claimed")
 _MOUNTS = Path("/proc/self/mounts")
 
 
@@ -49,9 +51,14 @@ class SqlOverview(Database):
             return [PausedJob(**row) for row in connection.execute(query).mappings()]
 
     def undelivered_total(self) -> int:
-        query = sa.select(sa.func.count()).select_from(records).where(*self._undelivered())
+        by_version = (
+            sa.select(records.c.project_id, records.c.version, sa.func.count())
+            .where(*self._undelivered())
+            .group_by(records.c.project_id, records.c.version)
+        )
         with self.begin(read_only=True) as connection:
-            return int(connection.execute(query).scalar_one())
+            found = connection.execute(by_version).all()
+            return sum(n for project_id, version, n in found if is_written(connection, project_id, version))
 
     def late_deliveries(self, since: datetime, limit: int = 10_000) -> int:
         current = sa.exists().where(projects.c.id == records.c.project_id, projects.c.version == records.c.version)
@@ -67,7 +74,7 @@ class SqlOverview(Database):
     @staticmethod
     def _undelivered() -> tuple[sa.ColumnElement[bool], ...]:
         """The project first: the index on (project_id, delivery) is then asked for a few ranges, not scanned."""
-        return records.c.project_id.in_(sa.select(projects.c.id)), records.c.delivery.in_(_WAITING)
+        return records.c.project_id.in_(sa.select(projects.c.id)), records.c.delivery.in_(WAITING)
 
     def disk(self) -> Disk | None:
         if self._is_postgresql or not self._engine.url.database or self._engine.url.database == ":memory:":

@@ -88,15 +88,19 @@ class SqlRecords(Database):
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
-    def failed_task_ids(self, project_id: int, version: str) -> list[int]:
+    def failed_task_ids(self, project_id: int, version: str, *, after: int = 0, up_to: int | None = None) -> list[int]:
         too_long = sa.and_(records.c.state == TaskState.SKIPPED.value, records.c.error_class == ContextTooLong.kind)
         of_ended = sa.select(jobs.c.id).where(jobs.c.state.in_([JobState.CANCELLED.value, JobState.STOPPED.value]))
         left = sa.and_(records.c.state == TaskState.QUEUED.value, records.c.job_id.in_(of_ended))
         query = sa.select(records.c.task_id).where(
             records.c.project_id == project_id,
             records.c.version == version,
+            records.c.task_id > after,
             sa.or_(records.c.state == TaskState.FAILED.value, too_long, left),
         )
+        if up_to is not None:
+            query = query.where(records.c.task_id <= up_to)
+        query = query.order_by(records.c.task_id)
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
@@ -160,9 +164,6 @@ class SqlRecords(Database):
         query = sa.update(records).where(*left, records.c.claimed_by == claimant)
         with self.begin() as connection:
             connection.execute(query.values(state=TaskState.QUEUED.value, claimed_by=None, updated_at=self._clock()))
-
-    def save_outcome(self, record_id: int, data_hash: str, outcome: Outcome) -> None:
-        self.save_outcomes([(record_id, data_hash, outcome)])
 
     def save_outcomes(self, outcomes: Sequence[tuple[int, str, Outcome]]) -> None:
         now = self._clock()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
+from backend.adapters.sql.agents import is_written
 from backend.adapters.sql.database import Database
-from backend.adapters.sql.schema import records
+from backend.adapters.sql.deliveries import WAITING
+from backend.adapters.sql.schema import jobs, records
 from backend.core.quantiles import Durations
 from backend.core.values import TaskState, Usage
 from backend.ports.store import Counts
@@ -34,7 +37,9 @@ class SqlSums(Database):
         with self.begin(read_only=True) as connection:
             for row in connection.execution_options(yield_per=1000).execute(query).mappings():
                 tally.add(row)
-        return tally.counts()
+        found = tally.counts()
+        of = (project_id, version) if version is not None else None
+        return replace(found, deliveries=self._with_outdated(found.deliveries, of=of, job_id=job_id))
 
     def progress(self, job_id: int) -> Counts:
         query = (
@@ -48,7 +53,22 @@ class SqlSums(Database):
             for state, delivery, n in connection.execute(query):
                 states[state] += n
                 deliveries[delivery] += n
-        return Counts(states=states, deliveries=deliveries)
+        return Counts(states=states, deliveries=self._with_outdated(deliveries, job_id=job_id))
+
+    def _with_outdated(
+        self, deliveries: Mapping[str, int], *, of: tuple[int, str] | None = None, job_id: int | None = None
+    ) -> Mapping[str, int]:
+        """The deliveries of a project's version or of a job: what waits is "outdated" where nobody writes the version
+        any more. Of several versions they stay as they are."""
+        waiting = sum(deliveries.get(name, 0) for name in WAITING)
+        if not waiting or (of is None and job_id is None):
+            return deliveries
+        of_job = sa.select(jobs.c.project_id, jobs.c.version).where(jobs.c.id == job_id)
+        with self.begin(read_only=True) as connection:
+            project_id, version = of or connection.execute(of_job).one()
+            if is_written(connection, project_id, version):
+                return deliveries
+        return {name: n for name, n in deliveries.items() if name not in WAITING} | {"outdated": waiting}
 
     def calls(self, project_id: int) -> int:
         query = sa.select(sa.func.coalesce(sa.func.sum(records.c.calls), 0)).where(records.c.project_id == project_id)

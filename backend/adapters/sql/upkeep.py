@@ -89,6 +89,15 @@ class SqlUpkeep(Database):
         # They may be there by now: look before writing.
         self._change(project_id, version, task_ids, {"delivery": "pending", "rewrite": True, "hold_until": None})
 
+    def in_doubt(self, project_id: int, version: str, *, before: datetime) -> list[int]:
+        query = sa.select(records.c.task_id).where(*_given(project_id, version), records.c.rewrite)
+        query = query.where(records.c.delivered_at < before).order_by(records.c.task_id)
+        with self.begin(read_only=True) as connection:
+            return list(connection.execute(query).scalars())
+
+    def end_doubt(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
+        self._change(project_id, version, task_ids, {"rewrite": False})
+
     def set_tasks_deleted(self, project_id: int, version: str, task_ids: Sequence[int]) -> None:
         self._change(project_id, version, task_ids, {"state": TaskState.DELETED.value, "delivery": "none"})
 

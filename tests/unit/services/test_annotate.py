@@ -374,14 +374,14 @@ def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task() -> None:
 def test_an_answer_waits_until_the_database_takes_it() -> None:
     installation = Installation()
     records = enlisted(installation, "one", "two")
-    save, refusals = installation.store.save_outcome, iter([True, True, True])
+    save, refusals = installation.store.save_outcomes, iter([True, True, True])
 
     def full(*arguments: Any) -> None:
         if next(refusals, False):
             raise StoreError("The disk is full.")
         save(*arguments)
 
-    installation.store.save_outcome = full  # type: ignore[method-assign]
+    installation.store.save_outcomes = full  # type: ignore[method-assign]
     annotate(installation, records)
     assert states(installation, records) == {"one": TaskState.DONE, "two": TaskState.DONE}
     assert len(installation.model.requests) == 2

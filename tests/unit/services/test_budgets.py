@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from backend.core.errors import InputError
+from backend.core.errors import InputError, StoreError
 from backend.ports.ledger import Spending
 from backend.ports.store import JobLimits, JobRow
 from backend.services.budgeted_model import most_prompt_tokens
@@ -106,6 +107,22 @@ def test_tasks_of_another_job_are_not_asked_on_this_one_s_account() -> None:
     installation.work_off()
     assert installation.model.requests == []
     assert (job_of(installation, plain).state, job_of(installation, with_budget).paused_by) == ("done", "budget")
+
+
+def test_a_run_with_a_budget_is_never_there_without_it() -> None:
+    installation = Installation()
+
+    def fail(job_id: int, limits: JobLimits) -> None:
+        raise StoreError("The database is locked.")
+
+    installation.store.set_job_limits = fail  # type: ignore[method-assign]
+    project_id, _ = installation.project("good")
+    with suppress(StoreError):
+        installation.jobs.start_run(project_id, limits=JobLimits(budget_tokens=1))
+    installation.sweeper.look()
+    installation.work_off()
+    assert installation.model.requests == []
+    assert [job.paused_by for job in installation.store.jobs()] == ["budget"]
 
 
 def test_a_price_must_be_known_for_a_budget_in_dollars() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,9 +12,10 @@ from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable,
 from backend.core.values import Outcome, TaskState
 from backend.ports.store import JobRow
 from backend.services import enlisting
-from backend.services.enlisting import revive
+from backend.services.enlisting import named, revive
+from backend.services.jobs import start_created
 from backend.services.selection import Selection
-from tests.fakes.installation import Installation, by_mood
+from tests.fakes.installation import CONFIG, Installation, by_mood
 from tests.fakes.memory_queue import Message
 from tests.unit.services.test_paid_once import scored
 
@@ -142,7 +144,7 @@ def test_the_same_message_delivered_twice_at_any_time_changes_nothing() -> None:
     job_id = installation.jobs.start_run(project_id)
     while installation.queue.messages:
         next_message(installation)
-        installation.enlister.work(job_id)
+        installation.enlister.work(job_id, "a worker")
     assert the_job(installation, job_id).state == "done"
     assert len(installation.model.requests) == 10
 
@@ -211,7 +213,7 @@ def test_a_selection_that_is_not_known_stops_the_job(selection: dict[str, object
     version = installation.projects.sync(installation.labels, project_id).version
     assert version is not None
     job_id = installation.store.create_job(project_id, version, "run", selection=selection)
-    installation.enlister.work(job_id)
+    installation.enlister.work(job_id, "a worker")
     job = the_job(installation, job_id)
     assert job.state == "stopped"
     assert "run the same release everywhere" in str(job.reason)
@@ -268,9 +270,81 @@ def test_what_is_alike_and_was_claimed_by_a_killed_worker_comes_back_with_its_me
         installation.version(project_id), project_id, message.arguments[1], message.id, alike=True
     )
     assert len(claimed) == 3
-    installation.store.save_outcome(claimed[0].id, claimed[0].data_hash, Outcome(state=TaskState.EMPTY))
+    installation.store.save_outcomes([(claimed[0].id, claimed[0].data_hash, Outcome(state=TaskState.EMPTY))])
     installation.work_off()  # the other messages find nothing to do
     assert the_job(installation, job_id).state != "done"
     installation.handle(message)
     states = installation.store.progress(job_id).states
     assert (the_job(installation, job_id).state, states) == ("done", {"empty": 1, "done": 2})
+
+
+def test_who_reads_gives_a_sign_of_life() -> None:
+    installation, project_id, _ = paged(1)
+    job_id = installation.jobs.start_run(project_id)
+    seen: list[set[str]] = []
+    enlist = installation.store.enlist
+
+    def looked_at(*arguments: object, **options: object) -> None:
+        seen.append(set(installation.queue.working))
+        enlist(*arguments, **options)  # type: ignore[arg-type]
+
+    installation.store.enlist = looked_at  # type: ignore[method-assign]
+    installation.enlister.work(job_id, "a worker")
+    assert (seen, installation.queue.working) == ([{"a worker"}], set())
+
+
+def begun_by_itself(tasks: int) -> tuple[Installation, int, list[int]]:
+    installation, project_id, task_ids = paged(tasks, chunk_size=2)
+    row = installation.projects.sync(installation.labels, project_id)
+    installation.store.save_project(replace(row, auto_start=True))
+    return installation, project_id, task_ids
+
+
+def created(installation: Installation, project_id: int, task_ids: Sequence[int]) -> int:
+    row = installation.store.project(project_id)
+    assert row is not None
+    job_id = start_created(installation.store, installation.queue, row, task_ids)
+    assert job_id is not None
+    return job_id
+
+
+def test_created_tasks_are_read_page_by_page_behind_the_annotators() -> None:
+    installation, project_id, task_ids = begun_by_itself(12)
+    job_id = created(installation, project_id, task_ids[2:])
+    assert [(m.work, m.interactive) for m in installation.queue.messages] == [("enlist", False)]
+    next_message(installation)
+    assert (the_job(installation, job_id).total, the_job(installation, job_id).reading) == (4, True)
+    installation.queue.messages.clear()  # Redis comes back empty
+    for _ in range(4):
+        installation.sweeper.look()
+        installation.clock.now += timedelta(seconds=4)
+        installation.work_off()
+    assert (the_job(installation, job_id).state, the_job(installation, job_id).total) == ("done", 10)
+    assert [bool(found) for found in installation.choices(project_id).values()] == [False] * 2 + [True] * 10
+    assert len(installation.model.requests) == 10
+
+
+def test_created_tasks_are_not_lost_where_redis_is_away() -> None:
+    installation, project_id, task_ids = begun_by_itself(2)
+    installation.queue.reachable = False
+    with pytest.raises(QueueError):
+        created(installation, project_id, task_ids)
+    installation.queue.reachable = True
+    installation.sweeper.look()
+    installation.work_off()
+    assert all(installation.choices(project_id).values())
+
+
+def test_created_tasks_of_a_project_that_changed_unheard_are_asked_under_the_new_version() -> None:
+    installation, project_id, task_ids = begun_by_itself(12)
+    job_id = created(installation, project_id, task_ids)
+    installation.labels.edit_project(project_id, label_config=CONFIG.replace("praise", "joy"))
+    installation.work_off()
+    assert the_job(installation, job_id).state == "stopped"
+    assert all(len(found) == 1 for found in installation.choices(project_id).values())
+    assert len(installation.model.requests) == 12
+
+
+def test_named_tasks_are_stored_as_ranges() -> None:
+    assert named([7, 1, 2, 3, 7, 9]) == {"ids": [[1, 3], [7, 7], [9, 9]]}
+    assert named([]) == {"ids": []}

@@ -15,8 +15,14 @@ URL = "http://here:9090"
 FILE = "sqlite:////here/prelabel.sqlite3"
 
 
-def told(agent: dict[str, Any] | None = None, template: str = "{{ a }}", database: str = FILE) -> dict[str, str]:
-    return fingerprints(replace(AGENT, **(agent or {})), template_source=template, database=database)
+def told(
+    agent: dict[str, Any] | None = None,
+    template: str = "{{ a }}",
+    database: str = FILE,
+    endpoint: str = "http://model/v1",
+) -> dict[str, str]:
+    changed = replace(AGENT, **(agent or {}))
+    return fingerprints(changed, template_source=template, database=database, endpoint=endpoint)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,7 @@ def told(agent: dict[str, Any] | None = None, template: str = "{{ a }}", databas
         ({"database": "sqlite:////there/prelabel.sqlite3"}, {"DATABASE_URL"}),
         ({"database": "postgresql://db/prelabel"}, {"DATABASE_URL"}),
         ({"agent": {"context_tokens": 8_000}}, {"PRELABEL_CONTEXT_TOKENS"}),
+        ({"endpoint": "http://other/v1"}, {"OPENAI_BASE_URL"}),
         ({"agent": {"seed": 8}}, set()),
     ],
 )

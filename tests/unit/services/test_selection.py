@@ -73,7 +73,7 @@ def test_below_a_score(installation: Installation) -> None:
     version = installation.version(project_id)
     for score, record in zip((0.1, 0.2, 0.9), installation.store.claim(version, project_id, tasks, "w"), strict=False):
         outcome = Outcome(state=TaskState.DONE, score=score, fields=(FieldReading(control="c", value=1, step="s"),))
-        installation.store.save_outcome(record.id, record.data_hash, outcome)
+        installation.store.save_outcomes([(record.id, record.data_hash, outcome)])
     assert installation.store.job(job_id) is not None
     assert ids(installation, project_id, keep="below", below=0.5) == tasks[:2]
     assert ids(installation, project_id, keep="below", below=0.5, view=view(tasks[1], tasks[2])) == [tasks[1]]
@@ -151,18 +151,12 @@ def test_parts_that_make_no_sense_together(parts: dict[str, Any], words: str) ->
         Selection(**parts)
 
 
-@pytest.mark.parametrize(
-    "selection",
-    [
-        Selection(),
-        Selection(keep="all", task_ids=(3, 1), again=True),
-        Selection(keep="below", below=0.25, sample=7, seed=3),
-        Selection(keep="differ", differ=("a@1", "b@2"), view={"filters": {"conjunction": "and", "items": []}}),
-    ],
-)
-def test_a_selection_can_be_stored(selection: Selection) -> None:
-    assert Selection.from_json(json.loads(json.dumps(selection.to_json()))) == selection
+def test_a_selection_as_it_is_stored_says_what_differs_from_the_default() -> None:
     assert Selection().to_json() == {"keep": "missing"}
+    named = Selection(keep="all", task_ids=(3, 1), again=True)
+    assert named.to_json() == {"keep": "all", "task_ids": [3, 1], "again": True}
+    sample = Selection(keep="differ", differ=("a@1", "b@2"), sample=7, seed=3)
+    assert sample.to_json() == {"keep": "differ", "differ": ["a@1", "b@2"], "sample": 7, "seed": 3}
 
 
 def test_what_is_asked_anew_gets_a_new_reply_and_is_written_once() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from backend.core.errors import LimitFarOff, ModelQuotaExhausted
+from backend.core.errors import LimitFarOff, ModelBadRequest, ModelQuotaExhausted
 from backend.core.values import Reply, Request
-from backend.services import chunks
+from backend.ports.store import JobLimits
+from backend.services import chunks, enlisting
 from backend.services.steering import Steering
 from backend.services.summaries import summary
 from tests.fakes.installation import AGENT, Installation, by_mood
@@ -117,3 +119,50 @@ def test_what_a_conversation_paid_before_it_ended_is_counted_once(error: Excepti
     installation.run(project_id)
     usage = installation.store.counts(project_id).usage
     assert (usage.calls, usage.prompt_tokens, usage.from_cache) == (5, 50, 2)
+
+
+def refusing(request: Request) -> Any:
+    data = request.messages[-1].content.partition("Annotate the data above")[0]
+    return ModelBadRequest("no") if "bad" in data else by_mood(request)
+
+
+def half_done(**limits: int) -> tuple[Installation, Steering, int]:
+    """A job of ten tasks of which two were asked, one of them in vain, and which is cancelled while it is read."""
+    installation = Installation(refusing, chunk_size=2, concurrency=1)
+    installation.enlister = replace(installation.enlister, read_s=0.0)
+    steering = Steering(store=installation.store, queue=installation.queue, chunk_size=2)
+    project_id, _ = installation.project("bad", *(f"good {n}" for n in range(9)))
+    job_id = installation.jobs.start_run(project_id, limits=JobLimits(**limits))
+    for _ in range(2):
+        installation.handle(installation.queue.messages.popleft())
+    steering.cancel(job_id)
+    return installation, steering, job_id
+
+
+@pytest.mark.parametrize("messages_wait", [True, False])
+def test_of_a_cancelled_job_only_what_failed_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, messages_wait: bool
+) -> None:
+    monkeypatch.setattr(enlisting, "PAGE", 4)
+    installation, steering, job_id = half_done()
+    if not messages_wait:
+        installation.work_off()
+    before = len(installation.model.requests)
+    again, queued = steering.retry_failed(job_id)
+    for _ in range(5):
+        installation.work_off()
+        installation.sweeper.look()
+        installation.clock.now += timedelta(seconds=4)
+    assert (queued, len(installation.model.requests) - before) == (1, 1)
+    assert (again.id != job_id, state_of(installation, again.id)) == (True, "done")
+    assert state_of(installation, job_id) == "cancelled"
+    assert told(installation, job_id)["by_state"] == {"done": 1, "queued": 2}  # of the first page; no other was read
+    assert steering.retry_failed(job_id)[1] == 0
+
+
+def test_what_is_tried_again_of_a_cancelled_job_has_what_was_left_of_its_budget() -> None:
+    installation, steering, job_id = half_done(budget_tokens=100_000, per_minute=50)
+    again, _ = steering.retry_failed(job_id)
+    spent = installation.store.spending(job_id).tokens
+    assert spent > 0
+    assert (again.budget_tokens, again.per_minute) == (100_000 - spent, 50)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
 
 from backend.core.errors import ModelUnauthorized, StoreError
-from backend.core.values import JobState, Reply, Request, Task
+from backend.core.values import JobState, Prediction, Reply, Request, Task
+from backend.ports.store import JobLimits
+from backend.services.steering import Steering
 from backend.services.sweeper import PATIENCE
 from tests.fakes.installation import CONFIG, Installation, by_mood
 
@@ -28,6 +30,10 @@ def state(installation: Installation, job_id: int) -> str:
 
 def one_each(installation: Installation, project_id: int) -> bool:
     return all(len(choices) == 1 for choices in installation.choices(project_id).values())
+
+
+class KilledWriter(BaseException):
+    """What ends a process within a call to Label Studio."""
 
 
 class TestDeadWorkers:
@@ -257,6 +263,50 @@ class TestTruth:
         installation.labels.changed_tasks = lambda *_, **__: iter(())  # type: ignore[method-assign,assignment]
         installation.truth.check(project_id)
 
+    @pytest.mark.parametrize("texts", [["good"], ["good", "bad", "fine"]])
+    def test_what_a_killed_writer_s_call_brings_late_is_removed(self, texts: list[str]) -> None:
+        """Label Studio still works on the call of a writer that was killed while another one writes the same."""
+        installation = Installation(chunk_size=50)
+        project_id, _ = installation.project(*texts)
+        really, sent = installation.labels.import_predictions, []
+
+        def killed(project: int, predictions: Sequence[Prediction]) -> int:
+            sent.extend(predictions)
+            raise KilledWriter
+
+        installation.start_run(project_id)
+        installation.labels.import_predictions = killed  # type: ignore[method-assign]
+        with pytest.raises(KilledWriter):
+            installation.work_off()
+        installation.labels.import_predictions = really  # type: ignore[method-assign]
+        installation.work_off()
+        assert one_each(installation, project_id)
+        really(project_id, sent)
+        assert not one_each(installation, project_id)
+        installation.clock.now += timedelta(minutes=3)
+        look(installation)
+        installation.work_off()
+        assert one_each(installation, project_id)
+        looked_at: list[int] = []
+        installation.labels.predictions = looked_at.append  # type: ignore[method-assign,assignment]
+        for _ in range(2):
+            installation.clock.now += timedelta(minutes=3)
+            installation.truth.check(project_id)
+            installation.work_off()
+        assert looked_at == []
+
+    def test_where_nothing_came_late_nothing_is_looked_at(self) -> None:
+        installation = Installation(chunk_size=50)
+        project_id, task_ids = installation.project("good", "bad")
+        installation.run(project_id)
+        version = installation.version(project_id)
+        records = installation.store.records(project_id, version, task_ids).values()
+        installation.store.set_delivery([record.id for record in records], "written", in_doubt=True)
+        installation.clock.now += timedelta(minutes=3)
+        installation.truth.check(project_id)
+        assert not installation.queue.messages
+        assert installation.store.in_doubt(project_id, version, before=installation.clock()) == []
+
     def test_deleted_tasks_are_noted_once(self) -> None:
         installation, project_id, task_ids = self.written()
         installation.labels.delete_tasks(project_id, task_ids[:1])
@@ -278,6 +328,67 @@ class TestTruth:
             task_ids[2]: ["positive"],
         }
         assert len(installation.model.requests) == 4
+
+    def edited_while(self, halted: str) -> tuple[Installation, Steering, int, int]:
+        """Four tasks, two of them answered, all edited while the job is paused, cancelled or stopped."""
+        installation = Installation(chunk_size=2, concurrency=1)
+        steering = Steering(store=installation.store, queue=installation.queue, chunk_size=2)
+        project_id, task_ids = installation.project(*["good"] * 2, *["fine"] * 2)
+        job_id = installation.start_run(project_id)
+        installation.handle(installation.queue.messages.popleft())
+        if halted == "paused":
+            steering.pause(job_id)
+        else:
+            installation.store.set_job_state(job_id, halted)
+        installation.work_off()
+        for task_id in task_ids:
+            installation.labels.projects[project_id].tasks[task_id] = {"text": "bad now"}
+        installation.labels.changed = set(task_ids)
+        installation.clock.now += timedelta(minutes=2)
+        for _ in range(3):
+            look(installation)
+            installation.queue.checked.clear()
+            installation.work_off()
+        return installation, steering, project_id, job_id
+
+    @pytest.mark.parametrize("halted", ["paused", "cancelled", "stopped"])
+    def test_an_edit_does_not_start_what_was_halted(self, halted: str) -> None:
+        installation, steering, project_id, job_id = self.edited_while(halted)
+        assert len(installation.model.requests) == 2
+        assert [(job.id, job.state) for job in installation.store.jobs()] == [(job_id, halted)]
+        if halted == "paused":
+            steering.resume(job_id)
+        else:
+            installation.jobs.start_run(project_id)
+        installation.work_off()
+        assert set(map(tuple, installation.choices(project_id).values())) == {("negative",)}
+
+    def test_an_edit_is_asked_on_the_account_of_its_job(self) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good", "fine")
+        job_id = installation.jobs.start_run(project_id, limits=JobLimits(budget_tokens=100_000))
+        installation.work_off()
+        spent = installation.store.spending(job_id).tokens
+        installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad, after all"}
+        installation.labels.changed = {task_ids[0]}
+        installation.clock.now += timedelta(minutes=2)
+        installation.truth.check(project_id)
+        installation.work_off()
+        assert installation.choices(project_id) == {task_ids[0]: ["negative"], task_ids[1]: ["positive"]}
+        assert [(job.id, job.state) for job in installation.store.jobs()] == [(job_id, "done")]
+        assert installation.store.spending(job_id).tokens > spent
+
+    def test_an_edit_of_what_waits_is_asked_once_with_the_new_text(self) -> None:
+        installation = Installation()
+        project_id, task_ids = installation.project("good", "fine")
+        job_id = installation.start_run(project_id)
+        installation.labels.projects[project_id].tasks[task_ids[0]] = {"text": "bad, after all"}
+        installation.labels.changed = {task_ids[0]}
+        installation.truth.check(project_id)
+        installation.work_off()
+        assert installation.choices(project_id) == {task_ids[0]: ["negative"], task_ids[1]: ["positive"]}
+        assert (len(installation.model.requests), len(installation.store.jobs())) == (2, 1)
+        assert state(installation, job_id) == "done"
 
     def test_only_what_changed_since_the_last_comparison_is_read(self) -> None:
         installation, project_id, _ = self.written()

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable
+from backend.core.errors import LabelStudioUnauthorized, LabelStudioUnreachable, QueueError
 from backend.core.values import Outcome, Prediction, Task, TaskState
 from backend.ports.store import Record
 from backend.services import writeback
@@ -30,7 +30,7 @@ def answer(
     job = installation.store.job(job_id)
     assert job is not None
     for record in installation.store.claim(job.version, project_id, task_ids, f"job {job_id}"):
-        installation.store.save_outcome(record.id, record.data_hash, outcome(label))
+        installation.store.save_outcomes([(record.id, record.data_hash, outcome(label))])
 
 
 def outcome(label: str) -> Outcome:
@@ -209,7 +209,7 @@ def test_what_a_dead_writer_left_ends_as_exactly_one(already_there: int) -> None
     assert installation.writer.write_back(project_id) == 1
     assert installation.choices(project_id) == {task_ids[0]: ["positive"]}
     (record,) = records(installation, project_id, task_ids).values()
-    assert (record.delivery, record.rewrite) == ("written", False)
+    assert (record.delivery, record.rewrite) == ("written", already_there == 0)  # else it may still arrive
 
 
 def test_a_new_answer_replaces_the_old_one_of_the_same_version() -> None:
@@ -343,3 +343,23 @@ def test_answers_of_an_old_version_are_not_written() -> None:
 def test_a_project_that_is_not_known_here() -> None:
     installation = Installation()
     assert installation.writer.write_back(99) == 0
+
+
+def test_a_lock_that_vanishes_within_a_call_leaves_one_prediction_each() -> None:
+    """Redis comes back empty while Label Studio works on the call, and another worker writes the same meanwhile."""
+    installation = Installation()
+    project_id, task_ids = finished(installation, "good", "fine", "nice")
+    really = installation.labels.import_predictions
+
+    def slow(project: int, predictions: Sequence[Prediction]) -> int:
+        installation.labels.import_predictions = really  # type: ignore[method-assign]
+        installation.queue.lose_locks()
+        installation.writer.write_back(project_id)
+        return really(project, predictions)
+
+    installation.labels.import_predictions = slow  # type: ignore[method-assign]
+    with pytest.raises(QueueError):
+        installation.writer.write_back(project_id)
+    installation.writer.write_back(project_id)
+    assert installation.choices(project_id) == {task_id: ["positive"] for task_id in task_ids}
+    assert deliveries(installation, project_id, task_ids) == ["written"] * 3
