@@ -76,12 +76,6 @@ def show_status(told: Mapping[str, Any], label_config: str) -> None:
         line(f"Queues and limits are not known: {told['problem']}")
 
 
-def _written(told: Mapping[str, Any]) -> str:
-    to_go = f", {told['undelivered']} to go" if told["undelivered"] else ""
-    withheld = f"; {told['withheld']} withheld for the blind audit until they are annotated" if told["withheld"] else ""
-    return f"{told['written']}{to_go}{withheld}"
-
-
 def show_counts(told: Mapping[str, Any]) -> None:
     """Everything of one scope, a job or a version; what is counted over all versions says so."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -118,10 +112,12 @@ def show_counts(told: Mapping[str, Any]) -> None:
 def _written(told: Mapping[str, Any]) -> str:
     """How many answers Label Studio has, is to get, and does not get any more."""
     words = f"{told['written']}" + (f", {told['undelivered']} to go" if told["undelivered"] else "")
-    if not told["outdated"]:
-        return words
-    why = "the labeling config, the instructions or the agent changed before they were written"
-    return f"{words}; {told['outdated']:,} stay unwritten: {why}"
+    if told["withheld"]:
+        words += f"; {told['withheld']:,} withheld for the blind audit until they are annotated"
+    if told["outdated"]:
+        why = "the labeling config, the instructions or the agent changed before they were written"
+        words += f"; {told['outdated']:,} stay unwritten: {why}"
+    return words
 
 
 def show_details(told: Mapping[str, Any]) -> None:

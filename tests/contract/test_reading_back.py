@@ -120,6 +120,7 @@ HOSTILE: list[JSON] = [
     -1,
     0,
     1e308,
+    1e-300,
     float("nan"),
     float("inf"),
     10**400,

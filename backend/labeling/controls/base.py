@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self, TypedDict
 from xml.etree.ElementTree import Element
 
@@ -196,6 +197,11 @@ class Control(ABC):
             "to_name": self.to_name[0],
             "type": self.tag.lower(),
         }
+
+    @cached_property
+    def values_by_name(self) -> dict[str, str]:
+        """Option values by what a region may hold for them: the value, or in imported ones the name."""
+        return {o.name: o.value for o in self.options} | {o.value: o.value for o in self.options}
 
     def in_order(self, values: Collection[str]) -> tuple[str, ...]:
         """Different option values in the config's order: that in which a model names them means nothing."""

@@ -33,7 +33,7 @@ def overlap(one: Box, other: Box) -> float:
     width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
     height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     both = max(0.0, width) * max(0.0, height)
-    return both / (one.width * one.height + other.width * other.height - both)
+    return min(1.0, both / (one.width * one.height + other.width * other.height - both))  # sums of floats are not exact
 
 
 def paired(one: Sequence[Box], other: Sequence[Box], labels: Callable[[Box], JSON]) -> list[tuple[float, Box, Box]]:

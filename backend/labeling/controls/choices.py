@@ -120,8 +120,8 @@ class Choices(Control):
 
     def read_back(self, regions: Sequence[Region]) -> Decoded:
         given = listed_in(regions, self.value_key)
-        by_name = {text: o.value for o in self.options for text in (o.name, o.value)}
-        known = [by_name[item] for item in given if isinstance(item, str) and item in by_name]
+        named = self.values_by_name
+        known = [named[item] for item in given if isinstance(item, str) and item in named]
         if len(known) < len(given):
             return Decoded(value=None, problem=UNKNOWN_LABEL)
         if len(set(known)) > 1 and not self.multiple:

@@ -135,8 +135,8 @@ class Labels(RegionControl):
 
     def marked(self, region: Region) -> Span | str:
         given = listed_in([region], self.tag.lower())
-        values = {text: o.value for o in self.options for text in (o.name, o.value)}
-        labels = [values[label] for label in given if isinstance(label, str) and label in values]
+        named = self.values_by_name
+        labels = [named[label] for label in given if isinstance(label, str) and label in named]
         if not given or len(labels) < len(given):
             return UNKNOWN_LABEL if given else "has a region without a label"
         position = _position(region["value"])

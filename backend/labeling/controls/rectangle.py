@@ -184,13 +184,13 @@ class RectangleLabels(RegionControl):
         value = region["value"]
         numbers = [as_number(value.get(side)) for side in _SIDES]
         x, y, width, height = (number if number is not None and abs(number) < _FAR else 0.0 for number in numbers)
-        if None in numbers or width <= 0 or height <= 0:
+        if None in numbers or width <= 0 or height <= 0 or width * height == 0:
             return "has a box without a place"
         if as_number(value.get("rotation") or 0) != 0:
             return "has a turned box, which cannot be compared"
         label, given = None, listed_in([region], self.tag.lower())
         if self.options:
-            label = {text: o.value for o in self.options for text in (o.name, o.value)}.get(_sole_text(given))
+            label = self.values_by_name.get(_sole_text(given))
             if label is None:
                 return UNKNOWN_LABEL if given else "has a region without a label"
         sizes = [region.get(key) for key in ("original_width", "original_height")]

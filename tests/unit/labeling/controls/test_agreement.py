@@ -108,6 +108,18 @@ def test_boxes_agree_by_their_overlap() -> None:
     assert boxes.agreement(one, value(boxes, box(6), box(70))) == 0.0
 
 
+def test_a_box_agrees_with_itself_whatever_floats_make_of_it() -> None:
+    boxes = control(f'<RectangleLabels name="b" toName="g">{LABELS}</RectangleLabels>')
+    one = value(boxes, box(0.1, width=0.2), box(1.1, width=2.2))
+    assert boxes.agreement(one, one) == 1.0
+
+
+def test_a_value_that_is_another_options_name_is_the_value() -> None:
+    both = control('<Choices name="c" toName="t"><Choice value="a" alias="b"/><Choice value="b" alias="a"/></Choices>')
+    assert value(both, {"choices": ["b"]}) == ("b",)
+    assert both.regions(("b",))[0]["value"] == {"choices": ["b"]}
+
+
 def test_a_box_on_another_image_is_another_box() -> None:
     boxes = control(f'<RectangleLabels name="b" toName="p">{LABELS}</RectangleLabels>')
     assert boxes.agreement(value(boxes, box(0), item_index=0), value(boxes, box(0), item_index=1)) == 0.0
