@@ -15,9 +15,9 @@ audit, or of its part from there on), is below the true share with probability a
 without replacement only makes it safer. Thresholds are tried in a fixed order, the highest score first, and the first
 that fails ends the walk: to accept too much it must pass the first threshold in the order at which the promise is
 broken, so that trying many costs nothing (fixed-sequence testing). Which thresholds are tried depends on no label.
-Under `ALL` each score is one. Under `ACCEPTED`, where one early error would end the walk, they are the scores at every
-twentieth of the tasks, from the first that is expected to leave enough of the audit above it for one error. Tasks of
-one score are accepted or left together.
+Under `ALL` each score is one. Under `ACCEPTED`, where one early error would end a walk of small steps, they are the
+scores at every tenth of the tasks, from the first at which the audit is expected to be large enough to pass without an
+error. Tasks of one score are accepted or left together.
 
 **What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell) or
 whose people saw the prediction. Tasks that had different chances to be drawn: where a part of the project is audited
@@ -38,7 +38,7 @@ from typing import Literal
 from backend.confidence.intervals import checked_share, sample_size, sample_size_at, upper_bound
 from backend.confidence.random_draw import can_be_random
 
-_PARTS = 20  # of the tasks, each a threshold under ACCEPTED
+_PARTS = 10  # of the tasks, each a threshold under ACCEPTED
 
 
 class ErrorOf(Enum):
@@ -208,7 +208,7 @@ def _thresholds(project: _Project, goal: _Goal) -> Iterator[float]:
         yield from (scores[place] for place in above if place < len(scores))
         yield scores[0]
         return
-    enough = sample_size(1, goal.max_error, goal.confidence)
+    enough = sample_size(0, goal.max_error, goal.confidence)
     sizes = [math.ceil(len(scores) * part / _PARTS) for part in range(1, _PARTS + 1)]
     begun = [size for size in sizes if size / project.tasks * project.labels >= enough] or sizes[-1:]
     yield from dict.fromkeys(scores[-size] for size in begun)

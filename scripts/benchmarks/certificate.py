@@ -82,14 +82,15 @@ def confidence(kind: str, p: float, chance: random.Random) -> float:
 def certified(projects: Sequence[Simulated], error_of: ErrorOf) -> list[Figure]:
     outcomes = [outcome(project, error_of) for project in projects]
     what = "of all labels" if error_of is ErrorOf.ALL else "of the accepted group"
-    n = len(projects)
+    n, granted = len(projects), sum(one.error is not None for one in outcomes)
     wrong = sum(one.error is not None and one.error > MAX_ERROR for one in outcomes)
     limit = 100 * (too_many(n) / n)
     figures = [
+        Figure(name=f"error {what}: projects certified", value=granted, unit=f"of {n}"),
         Figure(
-            name=f"error {what}: projects certified", value=sum(o.error is not None for o in outcomes), unit=f"of {n}"
+            name=f"error {what}: certified, with a true error above 10 %", value=100 * wrong / n, unit="%", limit=limit
         ),
-        Figure(name=f"error {what}: with a true error above 10 %", value=100 * wrong / n, unit="%", limit=limit),
+        Figure(name=f"error {what}: that, of the certified", value=100 * wrong / max(1, granted), unit="%"),
         Figure(name=f"error {what}: work saved, mean over all projects", value=mean_saved(outcomes), unit="%"),
     ]
     for low, high in BANDS:

@@ -145,10 +145,10 @@ def test_cross_fitted_labels_count_at_half_the_risk() -> None:
 
 
 def test_further_labels_for_a_group_are_counted_in_draws_from_all_tasks() -> None:
-    """A draw hits the upper half every other time."""
+    """Of 100 draws 60 are expected in the upper 60 %, the first tenth in which 59 labels without an error can be."""
     drawn, unseen = every(10)
     found = refused(certify(audited(drawn, {80, 99}), unseen, error_of=ErrorOf.ACCEPTED))
-    assert (found.why, found.at_least) == ("too many errors", 31)  # 124 labels may have 2 errors; 95 are there, of 95 %
+    assert (found.why, found.at_least) == ("too many errors", 107)  # 124 labels may have 2 errors: 64 more, of 60 %
     assert found.for_half is None  # 2 of 50 there: more than 1,000 labels
     few = refused(certify(audited(drawn, {80, 99}), list(LADDER) * 10, error_of=ErrorOf.ACCEPTED))
     assert few.for_half is not None
@@ -233,11 +233,11 @@ def test_a_broken_promise_is_as_rare_as_promised_counted_exactly(error_of: Error
 
 @pytest.mark.parametrize("error_of", list(ErrorOf))
 def test_trying_many_thresholds_costs_nothing(error_of: ErrorOf) -> None:
-    """Scores that tell nothing, 11 % wrong everywhere: 400 audits of 100, all thresholds tried in each."""
+    """Scores that tell nothing, 11 % wrong everywhere: 200 audits of 100, all thresholds tried in each."""
     chance = random.Random(5)
     right = [chance.random() >= 0.11 for _ in range(1000)]
     broken = 0
-    for _ in range(400):
+    for _ in range(200):
         drawn = set(chance.sample(range(1000), 100))
         audit = [Audited(score=LADDER[place], right=right[place]) for place in sorted(drawn)]
         unseen = [score for place, score in enumerate(LADDER) if place not in drawn]
@@ -246,4 +246,4 @@ def test_trying_many_thresholds_costs_nothing(error_of: ErrorOf) -> None:
             above = [place for place in range(1000) if LADDER[place] >= found.threshold]
             errors = sum(not right[place] for place in above if place not in drawn)
             broken += errors / (1000 if error_of is ErrorOf.ALL else len(above)) > 0.1
-    assert broken <= 29  # 5 % of 400 and what chance may add, at 2 %
+    assert broken <= 17  # 5 % of 200 and what chance may add, at 2 %
