@@ -53,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", default="options-first.v1", help="prompt template (default options-first.v1)")
     parser.add_argument("--concurrency", type=int, default=4, help="tasks at a time (default 4)")
     parser.add_argument("--size", default="1.5B", help="of the local model: 1.5B or 0.5B")
+    parser.add_argument("--threads", type=int, help="of the local model (default: half of the processors)")
     parser.add_argument("--out", type=Path, help="append each answer to this file, one JSON object a line")
 
 
@@ -62,7 +63,7 @@ def run(asked: argparse.Namespace) -> GainTable:
         raise SkippedError(f"there are no weights: run scripts/setup --demo --weights {asked.size}")
     with (
         tempfile.TemporaryDirectory(prefix="prelabel-bench-") as folder,
-        start_local_model(Path(folder) / "model", asked.size) as model,
+        start_local_model(Path(folder) / "model", asked.size, threads=asked.threads) as model,
     ):
         started = time.monotonic()
         fields = asyncio.run(answers(Path(folder), model, question(model, labels, asked.template), rows, asked))
