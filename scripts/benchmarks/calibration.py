@@ -33,7 +33,7 @@ VERIFIED = (100, 200, 400)
 LEAST_AUROC = {"stance": 0.765, "misinfo": 0.755}  # of the fused score with the most verified
 LEAST_CAUGHT = {"stance": 54.0, "misinfo": 58.0}  # per cent of the errors, by the loop
 AUDIT, REFIT_EVERY, REVIEWED = 60, 50, 0.3  # of the loop: tasks, tasks, share of all with the audit
-LOWEST = 200
+LOWEST = 200  # tasks that are verified lowest first and nothing else, to show what that does
 TIMED = 10_000
 _COLUMNS = ("tasks", "verified", "score", "AUROC", "ECE", "errors in the lowest 20 %", "in the lowest 30 %")
 
