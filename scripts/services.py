@@ -187,14 +187,20 @@ def label_studio_env(folder: Path, *, import_flag: bool, allow_local: bool) -> M
 
 
 @contextmanager
-def start_local_model(folder: Path, size: str = "1.5B", *, wait: bool = True) -> Iterator[LocalModel]:
-    """The small model, four requests at a time with 2,048 tokens each. The weights must have been fetched."""
+def start_local_model(
+    folder: Path, size: str = "1.5B", *, threads: int | None = None, wait: bool = True
+) -> Iterator[LocalModel]:
+    """The small model, four requests at a time with 2,048 tokens each. The weights must have been fetched.
+
+    On a busy machine one thread is quicker than two, which wait for each other at every layer.
+    """
     path = weights.at_hand(size)
     python = places.shared_venv("demo") / "bin" / "python"
     if path is None or not python.exists():
         raise ServiceError(f"the local model is not installed; run scripts/setup --demo --weights {size}")
     port = free_port()
     argv = [str(python), str(places.ROOT / "scripts" / "local_model.py"), str(path), "--port", str(port)]
+    argv += ["--threads", str(threads)] if threads else []
     ready = http_answers(f"http://127.0.0.1:{port}/health")
     with start_process(
         "local-model", argv, process_env({}), folder=folder, ready=ready, start_limit_s=120, wait=wait

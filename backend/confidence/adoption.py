@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import fsum, log
 
 from backend.confidence.calibration import Platt, fit_platt
@@ -101,8 +102,9 @@ _CANDIDATES = {
 def adopt(verified: Sequence[Verified], *, in_use: Score, seed: int) -> Adoption:
     """The candidate with the lowest log-loss on the audit, fitted on all `verified`; in doubt the one in use.
 
-    Where nothing can be compared, `in_use` stays as it is, with its parameters. The same rows, in the same order, and
-    seed give the same answer.
+    All rows are predictions of one control by one version. Audit tasks are judged by alike, whatever they weigh in the
+    fits. Where nothing can be compared, `in_use` stays as it is, with its parameters. The same rows, in the same order,
+    and seed give the same answer.
     """
     rows = [v for v in verified if v.case.raw is not None and v.weight > 0]
     audit = [v for v in rows if v.audit]
@@ -111,15 +113,15 @@ def adopt(verified: Sequence[Verified], *, in_use: Score, seed: int) -> Adoption
     figures = {} if obstacle else _compared(rows, seed)
     if not obstacle and before not in figures:
         obstacle = f"{len(rows)} tasks are verified that can be fitted on, too few to judge the score in use"
+    found = partial(Adoption, before=before, verified=len(rows), audit=len(audit))
     if obstacle:
-        why = f"{obstacle}: {before} stays in use."
-        return _adoption(in_use, before, rows, audit, {}, why)
+        return found(score=in_use, name=before, figures={}, why=f"{obstacle}: {before} stays in use.")
     best = min(figures, key=lambda name: figures[name].log_loss)
     gain = figures[before].log_loss - figures[best].log_loss
     name = best if gain >= LEAST_GAIN else before
     score = _CANDIDATES[name].fit(rows)
     assert score is not None, "there are rows with some weight"
-    return _adoption(score, before, rows, audit, figures, _why(name, before, figures, len(rows), len(audit)))
+    return found(score=score, name=name, figures=figures, why=_why(name, before, figures, len(rows), len(audit)))
 
 
 def _obstacle(rows: Sequence[Verified], audit: Sequence[Verified]) -> str | None:
@@ -195,22 +197,3 @@ def _log_loss(judged: Sequence[Judged]) -> float:
 
 def _name(score: Score) -> str:
     return str(score.to_json()["kind"])
-
-
-def _adoption(
-    score: Score,
-    before: str,
-    rows: Sequence[Verified],
-    audit: Sequence[Verified],
-    figures: Mapping[str, Figures],
-    why: str,
-) -> Adoption:
-    return Adoption(
-        score=score,
-        name=_name(score),
-        before=before,
-        verified=len(rows),
-        audit=len(audit),
-        figures=figures,
-        why=why,
-    )

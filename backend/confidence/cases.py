@@ -29,8 +29,8 @@ def case_of(raw: float | None, label: str | None, student: Mapping[str, float] |
     """
     if label is None or student is None:
         return Case(raw=raw, label=label)
-    share = student.get(label, 0.0)
-    best_other = max((p for other, p in student.items() if other != label), default=0.0)
+    share = min(1.0, student.get(label, 0.0))
+    best_other = min(1.0, max((p for other, p in student.items() if other != label), default=0.0))
     return Case(raw=raw, label=label, student_share=share, student_margin=share - best_other)
 
 

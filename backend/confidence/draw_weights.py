@@ -1,11 +1,11 @@
 """Weights for tasks that were not verified at random: what each one stands for.
 
-People verify the lowest scores first, so that a score fitted on what they verified as it is takes the model for far
-worse than it is (measured on public data: by 10 and 23 points). Each verified task therefore counts as all tasks of
-like score do: inversely to the share of them that was verified, which is the estimated probability of being drawn.
-High scores are there because the audit draws at random. It mends an order that goes by the score, or by nothing; not
-one that follows something else, such as people who pick what looks easy: scores are judged on the audit alone for
-that reason.
+People verify the lowest scores first, so that a score fitted on what they verified as it is may take the model for far
+worse than it is (by 13 points after 200 of a real set: docs/benchmarks.md). Each verified task therefore counts as all
+tasks of like score do: inversely to the share of them that was verified, which is the estimated probability of being
+drawn. High scores are there because the audit draws at random. It mends an order that goes by the score, or by
+nothing; not one that follows something else, such as people who pick what looks easy: scores are judged on the audit
+alone for that reason.
 """
 
 from __future__ import annotations

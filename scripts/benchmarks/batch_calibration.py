@@ -53,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", default="options-first.v1", help="prompt template (default options-first.v1)")
     parser.add_argument("--concurrency", type=int, default=4, help="tasks at a time (default 4)")
     parser.add_argument("--size", default="1.5B", help="of the local model: 1.5B or 0.5B")
-    parser.add_argument("--out", type=Path, help="write each answer to this file, one JSON object a line")
+    parser.add_argument("--threads", type=int, help="of the local model (default: half of the processors)")
+    parser.add_argument("--out", type=Path, help="append each answer to this file, one JSON object a line")
 
 
 def run(asked: argparse.Namespace) -> GainTable:
@@ -62,13 +63,11 @@ def run(asked: argparse.Namespace) -> GainTable:
         raise SkippedError(f"there are no weights: run scripts/setup --demo --weights {asked.size}")
     with (
         tempfile.TemporaryDirectory(prefix="prelabel-bench-") as folder,
-        start_local_model(Path(folder) / "model", asked.size) as model,
+        start_local_model(Path(folder) / "model", asked.size, threads=asked.threads) as model,
     ):
         started = time.monotonic()
         fields = asyncio.run(answers(Path(folder), model, question(model, labels, asked.template), rows, asked))
         took = time.monotonic() - started
-    if asked.out is not None:
-        _write(asked.out, rows, fields)
     return judged(rows, fields, took)
 
 
@@ -115,12 +114,15 @@ async def answers(
     async with parts.model() as endpoint:
         caller = Caller(model=endpoint, media=parts.media(), sleep=asyncio.sleep, random=random.random)
 
-        async def one(number: int, text: str) -> FieldReading | None:
+        async def one(number: int, text: str, gold: str) -> FieldReading | None:
             async with slots:
                 task = Task(id=number, project_id=1, data={"text": text})
-                return next(iter((await annotate_task(asked_of_each, task, caller)).fields), None)
+                field = next(iter((await annotate_task(asked_of_each, task, caller)).fields), None)
+            if asked.out is not None and field is not None:
+                append(asked.out, gold, field)
+            return field
 
-        found = await asyncio.gather(*(one(number, text) for number, (text, _) in enumerate(rows)))
+        found = await asyncio.gather(*(one(number, *row) for number, row in enumerate(rows)))
     parts.store.close()
     return list(found)
 
@@ -157,10 +159,7 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _write(out: Path, rows: Sequence[tuple[str, str]], fields: Sequence[FieldReading | None]) -> None:
-    with out.open("w", encoding="utf-8") as file:
-        for (_, gold), field in zip(rows, fields, strict=True):
-            if field is None:
-                continue
-            answer = {"label": field.value, "confidence": field.confidence, "labels": dict(field.label_probabilities)}
-            file.write(json.dumps({"gold": gold, **answer}) + "\n")
+def append(out: Path, gold: str, field: FieldReading) -> None:
+    answer = {"label": field.value, "confidence": field.confidence, "labels": dict(field.label_probabilities)}
+    with out.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"gold": gold, **answer}) + "\n")
