@@ -14,7 +14,7 @@ class VerificationOutcome(StrEnum):
     """What an annotation says of the prediction that it was compared with."""
 
     CONFIRMED = "confirmed"  # a prediction was shown, and every control that can be compared agrees with it
-    CORRECTED = "corrected"  # a prediction was shown, and at least one control does not agree with it
+    CORRECTED = "corrected"  # a prediction was shown, and a control does not agree with it; or none can be compared
     SKIPPED = "skipped"  # the annotator skipped the task
     BLIND = "blind"  # no prediction was visible to the annotator; what was kept of one is compared nevertheless
     ACCEPTED = "accepted"  # made from the prediction by Label Studio's own action: nobody looked at it

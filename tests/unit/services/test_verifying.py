@@ -142,7 +142,9 @@ class TestOutcomes:
         here.projects.remember(project_id, CONFIG)
         here.labels.annotate(ids[0], mood("negative", origin="prediction-changed"))
         here.verifier.catch_up(project_id)
-        assert stored(here, project_id)[ids[0]].shown
+        (found,) = stored(here, project_id).values()
+        assert (found.shown, found.outcome, found.version) == (True, "corrected", None)
+        assert controls(found) == [("sentiment", None, ["negative"], None, None)]
 
     def test_what_label_studios_action_made_was_looked_at_by_nobody(self, here: Installation) -> None:
         project_id, ids = ran(here)
