@@ -9,6 +9,7 @@ label, agent or version, is the same in every process, and cannot be guessed by 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,6 +54,13 @@ class AuditPlan:
         """The probability with which the task was drawn: what an estimate weights it by."""
         return self.first_share if task_id <= self.up_to else self.later_share
 
-    def holds(self, task_id: int) -> bool:
+    def holds(self, task_id: int, share: float | None = None) -> bool:
+        """Whether the task is drawn; or would be, if every task's share were `share`. Those that are drawn at a lower
+        share are among those that are drawn at a higher one."""
         digest = hashlib.sha256(f"{self.secret}:{task_id}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") < self.share_of(task_id) * _STEPS
+        return int.from_bytes(digest[:8], "big") < (self.share_of(task_id) if share is None else share) * _STEPS
+
+    def even_share(self, task_ids: Iterable[int]) -> float:
+        """The lowest share of these tasks: those that are drawn at it had the same chance each, as a promise about all
+        of them needs it, where batches were audited at different shares."""
+        return min((self.share_of(task_id) for task_id in task_ids), default=self.first_share)

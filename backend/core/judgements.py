@@ -18,6 +18,7 @@ class Judgement:
     outcome: VerificationOutcome
     version: str
     drawn: float | None  # the probability with which the blind audit drew the task; None: it did not draw it
+    even: bool  # whether it is one of those that were drawn with the same chance each
     shown: bool  # whether the annotator saw a prediction, of whichever version
     score: float | None  # of the version's answer, as it was written
     controls: tuple[ControlVerification, ...]
@@ -26,8 +27,8 @@ class Judgement:
 
     @property
     def audit(self) -> bool:
-        """Drawn at random and annotated unseen: only these tell what the labels are worth."""
-        return self.drawn is not None and not self.shown
+        """Drawn at random, each with the same chance, and annotated unseen: only these tell what labels are worth."""
+        return self.even and not self.shown
 
     @property
     def right(self) -> bool | None:

@@ -33,12 +33,14 @@ class Certifying:
         """From the annotations as they were read last. Tasks that the version has not answered are no part of it."""
         row, version = self._known(project_id)
         verified = list(self.store.verifications(project_id))
-        judged = one_a_task([j for j in judgements(self.store, row, version, verified) if j.audit])
-        right = {judgement.task_id: ok for judgement, ok in judged}
+        scores = list(self.store.scores(project_id, version))
         plan = self.store.audit_plan(project_id)
+        share = plan.even_share(task_id for task_id, _ in scores) if plan is not None else None
+        judged = one_a_task([j for j in judgements(self.store, row, version, verified, share=share) if j.audit])
+        right = {judgement.task_id: ok for judgement, ok in judged}
         looked_at = {v.task_id for v in verified if v.is_label}
         audit, waiting, checked, unseen = [], [], [], []
-        for task_id, score in self.store.scores(project_id, version):
+        for task_id, score in scores:
             if task_id in right:
                 audit.append(Audited(score=score, right=right[task_id]))
             elif task_id in looked_at:

@@ -23,13 +23,18 @@ _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
 Cost = Callable[[int, str, Usage], "float | None"]  # of a project's version's calls, in US dollars; None: not known
 
 
-def judgements(store: Store, row: ProjectRow, version: str, verified: Sequence[Verification]) -> Iterator[Judgement]:
-    """Each of these annotations beside the version's answer, where it answered the same data.
+def judgements(
+    store: Store, row: ProjectRow, version: str, verified: Sequence[Verification], *, share: float | None = None
+) -> Iterator[Judgement]:
+    """Each of these annotations beside the version's answer, where it answered the same data. Those of tasks that the
+    audit would have drawn at `share` (by default the lowest share of these tasks) are the audit's.
 
     What was compared when the annotation came in stands; with any other version it is compared now, so that an audit
     judges every version that answered its tasks.
     """
     config, plan = answerable(row.label_config), store.audit_plan(row.id)
+    if share is None and plan is not None:
+        share = plan.even_share(v.task_id for v in verified)
     usable = [v for v in verified if v.is_label and v.config_fingerprint == config.fingerprint]
     for start in range(0, len(usable), _AT_ONCE):
         some = usable[start : start + _AT_ONCE]
@@ -37,11 +42,16 @@ def judgements(store: Store, row: ProjectRow, version: str, verified: Sequence[V
         for one in some:
             record = records.get(one.task_id)
             if record is not None and record.state in _ANSWERED and record.data_hash == one.data_hash:
-                yield _judgement(config, plan, version, record, one)
+                yield _judgement(config, plan, share, version, record, one)
 
 
 def _judgement(
-    config: LabelingConfig, plan: AuditPlan | None, version: str, record: Record, one: Verification
+    config: LabelingConfig,
+    plan: AuditPlan | None,
+    share: float | None,
+    version: str,
+    record: Record,
+    one: Verification,
 ) -> Judgement:
     controls = one.controls
     if one.version != version or not controls:
@@ -54,6 +64,7 @@ def _judgement(
         outcome=one.outcome if one.version == version else VerificationOutcome.BLIND,
         version=version,
         drawn=plan.share_of(one.task_id) if plan is not None and drawn else None,
+        even=plan is not None and drawn and plan.holds(one.task_id, share),
         shown=one.shown,
         score=record.score,
         controls=controls,

@@ -169,7 +169,9 @@ class VerificationStoreCases:
             job_id = store.create_job(1, version, "run")
             store.enlist(job_id, [task, replace(task, id=6)], absent=True)
             (record,) = store.claim(version, 1, [5], "w")
-            store.save_outcome(record.id, record.data_hash, Outcome(state=TaskState.DONE, result=(REGION,), score=0.5))
+            store.save_outcomes(
+                [(record.id, record.data_hash, Outcome(state=TaskState.DONE, result=(REGION,), score=0.5))]
+            )
         store.claim_deliveries(1, "b@2", 10)
         store.set_delivery([record.id], "written")
         found = store.answers_of(1, [5, 6, 7])
@@ -199,7 +201,7 @@ class VerificationStoreCases:
         store.enlist(job_id, [Task(id=5, project_id=1, data={})], absent=True)
         assert store.projects_to_catch_up() == []
         (record,) = store.claim("a@1", 1, [5], "w")
-        store.save_outcome(record.id, record.data_hash, Outcome(state=TaskState.DONE))
+        store.save_outcomes([(record.id, record.data_hash, Outcome(state=TaskState.DONE))])
         assert store.projects_to_catch_up() == []
         store.claim_deliveries(1, "a@1", 10)
         store.set_delivery([record.id], "written")

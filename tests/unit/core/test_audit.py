@@ -54,3 +54,15 @@ def test_all_of_a_batch_is_the_most() -> None:
     plan = AuditRule(first=500, fewest_tasks=0).begin(tasks=300, up_to=7, secret="s", now=NOW)
     assert plan is not None
     assert plan.first_share == 1.0
+
+
+def test_those_of_a_lower_share_are_among_those_of_a_higher_one() -> None:
+    ids = range(1, 40_001)
+    share = PLAN.even_share(ids)
+    even = {number for number in ids if PLAN.holds(number, share)}
+    assert share == 0.05
+    assert even <= {number for number in ids if PLAN.holds(number)}
+    first, later = (sum(number in part for number in even) for part in (range(1, 20_001), range(20_001, 40_001)))
+    assert abs(first - later) < 200  # as many of either batch, though the later one is audited twice as much
+    assert PLAN.even_share(range(1, 100)) == 0.05
+    assert PLAN.even_share(range(20_001, 20_100)) == 0.10

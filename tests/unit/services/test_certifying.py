@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,7 @@ def scored(**rule: object) -> Site:
         break
     for record in installation.store.claim(version, site.project_id, site.task_ids, "here"):
         outcome = Outcome(state=TaskState.DONE, result=record.result, score=chance.random())
-        installation.store.save_outcome(record.id, record.data_hash, outcome)
+        installation.store.save_outcomes([(record.id, record.data_hash, outcome)])
     installation.worker.write_back(site.project_id)
     return site
 
@@ -79,3 +80,24 @@ def test_an_unknown_project() -> None:
     site = scored()
     with pytest.raises(ConfigError, match="prelabel connect"):
         certifying(site).verdict(99, max_error=0.05, confidence=0.95, error_of=ErrorOf.ALL)
+
+
+def test_where_batches_have_other_shares_only_as_many_of_each_count() -> None:
+    site = scored()
+    plan = site.installation.store.audit_plan(site.project_id)
+    assert plan is not None
+    site.installation.store.end_audit(site.project_id)
+    middle = sorted(site.task_ids)[len(site.task_ids) // 2]
+    site.installation.store.save_audit_plan(site.project_id, replace(plan, up_to=middle, later_share=1.0))
+    drawn, even = site.blind, {i for i in site.task_ids if plan.holds(i, plan.first_share)}
+    labels = site.installation.labels
+    labels.projects[site.project_id].predictions.clear()
+    for record in site.installation.store.records(
+        site.project_id, site.installation.version(site.project_id), drawn
+    ).values():
+        site.installation.store.set_delivery([record.id], "none")
+    site.annotate(drawn)
+    found = verdict(site, max_error=0.5).found
+    assert len(drawn) > len(even)
+    assert isinstance(found, Certificate)
+    assert found.audited <= len(even)
