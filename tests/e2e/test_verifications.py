@@ -131,12 +131,11 @@ def test_what_the_webhook_did_not_tell_is_caught_up_with(stack: Stack, store: Sq
     gone = people.confirm(tasks[4])
     told = stack.answer("verifications", "--project", project.id)
     assert told["outcomes"] == {"confirmed": 3, "corrected": 1, "skipped": 1}
-    assert (told["read"]["changed"], told["verified_tasks"]) == (5, 4)
+    assert told["verified_tasks"] == 4  # by this reading, or by the workers' own just before it
     people.update(made[3], other_sentiment(people.predictions[tasks[3]].result))
     people.delete(gone)
     told = stack.answer("verifications", "--project", project.id)
     assert (told["outcomes"], told["deleted"]) == ({"confirmed": 1, "corrected": 2, "skipped": 1}, 1)
-    assert told["read"]["deleted"] == 1
     people.predictions.clear()
     project.call(
         "DELETE", f"/api/projects/{project.id}/model-versions/", json={"model_version": _version(store, project)}
