@@ -29,6 +29,10 @@ NO_METHOD = {
     *(
         "metrics",
         "adoption",
+        "certificate",
+        "intervals",
+        "kappa",
+        "random_draw",
         "cases",
         "draw_weights",
         "logistic",

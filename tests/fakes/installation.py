@@ -57,6 +57,8 @@ USAGE = Usage(prompt_tokens=10, completion_tokens=3, calls=1)
 
 Answer = Callable[[Request], "Reply | ModelError"]
 
+_ENDPOINT = "http://model/v1"
+
 
 class HandClock:
     """A clock that only moves when it is told to, or slept on."""
@@ -113,7 +115,7 @@ class Installation:
         source = read_template(PROMPTS, agent.template)
         self.projects = Projects(store=self.store, agent=agent, template_source=source)
         self.service = MemoryService()
-        here = fingerprints(agent, template_source=source, database=self.store.place, endpoint="http://model/v1")
+        here = fingerprints(agent, template_source=source, database=self.store.place, endpoint=_ENDPOINT)
         self.same_settings = SameSettings(queue=self.queue, service=self.service, here=here)
         self.auditing = Auditing(
             store=self.store,
@@ -306,7 +308,7 @@ class Installation:
 
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
-        parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
+        parts = Parts(Settings(**{"label_studio_api_key": "key", "openai_base_url": _ENDPOINT, **settings}))
         shared = ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller", "verifier")
         for name in shared:
             setattr(parts, name, getattr(self, name))
