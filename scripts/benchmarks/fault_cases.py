@@ -102,7 +102,7 @@ def database_restarted(site: Site) -> Result:
     if binaries is None:
         raise SkippedError("no PostgreSQL server: apt-get install postgresql")
     with new_postgresql(binaries) as server:
-        first = server.started()
+        first = server.started(durable=True)
         running = first.__enter__()
         url = server.new_database()
         with site.with_settings({"DATABASE_URL": url}):
@@ -112,7 +112,7 @@ def database_restarted(site: Site) -> Result:
             kill_session(running.process.pid)
             first.__exit__(None, None, None)
             time.sleep(HELD_S)
-            with server.started():
+            with server.started(durable=True):
                 work.ended()
                 return work.recovered()
 

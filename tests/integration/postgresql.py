@@ -20,7 +20,7 @@ from scripts.processes import Running, free_port, process_env, start_process
 
 MISSING = "no PostgreSQL server is installed: apt-get install postgresql"
 _USER = "prelabel"
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # it lives for one run
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")  # what is committed may be lost by a kill
 
 
 class PostgreSQL:
@@ -32,10 +32,11 @@ class PostgreSQL:
         self._count = 0
 
     @contextmanager
-    def started(self) -> Iterator[Running]:
-        """The server, for as long as the context lasts; it may be started again after."""
+    def started(self, *, durable: bool = False) -> Iterator[Running]:
+        """The server, for as long as the context lasts; it may be started again after. `durable`: as servers are by
+        default, so that it keeps what it has committed also when it is killed; else faster."""
         argv = [*self._argv, "-h", "127.0.0.1", "-p", str(self._port)]
-        for setting in _FAST:
+        for setting in () if durable else _FAST:
             argv += ["-c", setting]
         ready, folder = partial(_answers, self._port), Path(self._argv[-1])
         with start_process(
