@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import httpx
+import httpx2
 import openai
 
 from backend.adapters.completion import read_completion
@@ -36,6 +37,8 @@ from backend.ports.model import Capabilities
 
 _log = logging.getLogger(__name__)
 OPENAI_URL = "https://api.openai.com/v1"
+# Before anything was sent; the client uses httpx2, or httpx where it is given such a client.
+_CONNECTING = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout)
 _BEST = Capabilities(structured="json_schema", logprobs=20)
 _WEAKER = {"json_schema": "json_object", "json_object": "text"}
 _FEWER = {20: 5, 5: 0}  # some gateways allow five alternatives
@@ -270,10 +273,10 @@ def gives_alternatives(reply: Reply) -> bool:
 
 def translate(error: openai.OpenAIError, endpoint: str, set_by: SetBy) -> ModelError:
     """One error of the openai client as one of ours."""
-    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, httpx.ConnectTimeout):
+    if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, _CONNECTING):
         return _timeout(endpoint)
     if isinstance(error, openai.APIConnectionError):
-        unsent = isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+        unsent = isinstance(error.__cause__, _CONNECTING)
         what = "cannot be reached" if unsent else "cuts the connection"
         unreachable = ModelUnreachable(
             f"The model endpoint {endpoint} {what}: check {set_by.base_url} and that it is running."

@@ -107,7 +107,7 @@ class ChunkWorker:
             return
         stopped = self.store.set_job_state(job.id, JobState.STOPPED, str(error))
         _log.error("job stopped", extra=extra)
-        if stopped and isinstance(error, ProjectChanged) and row.auto_start:
+        if stopped and isinstance(error, ProjectChanged) and row.auto_start and not job.is_limited:
             task_ids = {*self.store.job_task_ids(job.id, list(TaskState)), *still_named(job)}
             self.queue.enqueue_auto_start(job.project_id, sorted(task_ids))
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from backend.core.values import Task
+from backend.core.values import JobState, Task, TaskState
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
-from backend.ports.store import HALTED, ProjectRow, Record, Store
-from backend.services.jobs import Jobs, enqueue_tasks
+from backend.ports.store import HALTED, JobRow, ProjectRow, Record, Store
+from backend.services.jobs import Jobs, enqueue_tasks, start_created
 from backend.services.projects import answerable
 
 _log = logging.getLogger(__name__)
@@ -38,9 +38,11 @@ class Truth:
         if row is None or row.version is None:
             return
         began = self.clock()
+        recent = [job for job in self.store.jobs_since(began - _RECENT) if job.project_id == row.id]
         self._lost(row, row.version)
         self._doubled(row, row.version)
-        self._edited(row, row.version)
+        self._outdated(row, row.version, recent)
+        self._edited(row, row.version, recent)
         self.queue.set_checked(project_id, began)
 
     def _lost(self, row: ProjectRow, version: str) -> None:
@@ -77,10 +79,23 @@ class Truth:
         self.store.offer_again(row.id, version, doubted)
         self.queue.enqueue_write_back(row.id, at_once=True)
 
-    def _edited(self, row: ProjectRow, version: str) -> None:
+    def _outdated(self, row: ProjectRow, version: str, recent: Sequence[JobRow]) -> None:
+        """Jobs that had all answers, and not all of them written, when the project changed. Where work begins by
+        itself, their tasks are asked anew, as those of a job are that the change stops."""
+        anew: set[int] = set()
+        for job in recent if row.auto_start else ():
+            of_project = job.agent is None and not job.is_limited and job.version != version
+            if of_project and job.state == JobState.DONE and self.store.progress(job.id).outdated:
+                anew |= set(self.store.job_task_ids(job.id, list(TaskState)))
+        anew -= set(self.store.records(row.id, version, sorted(anew))) if anew else set()
+        task_ids = sorted(self.labels.existing_tasks(row.id, sorted(anew))) if anew else []
+        if task_ids:
+            _log.info("tasks of a changed project are asked anew", extra={"project": row.id, "tasks": len(task_ids)})
+            start_created(self.store, self.queue, row, task_ids)
+
+    def _edited(self, row: ProjectRow, version: str, recent: Sequence[JobRow]) -> None:
         """Tasks whose data changed since a job that is open, or was lately, read them: asked again where the jobs to
         which they belong may ask, and on their account."""
-        recent = [job for job in self.store.jobs_since(self.clock() - _RECENT) if job.project_id == row.id]
         if not recent:
             return
         begun = min(job.created_at for job in recent)

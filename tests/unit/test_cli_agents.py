@@ -33,13 +33,20 @@ def described() -> list[Agent]:
 
 
 @pytest.fixture
+def prices() -> dict[str, float]:
+    """Settings of what the model costs."""
+    return {}
+
+
+@pytest.fixture
 def prelabel(
     installation: Installation,
+    prices: dict[str, float],
     described: list[Agent],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Command:
-    parts = installation.parts(prompts_dir=PROMPTS)
+    parts = installation.parts(prompts_dir=PROMPTS, **prices)
 
     def describe(agent: Agent) -> Any:
         described.append(agent)
@@ -173,6 +180,7 @@ def test_tasks_that_do_not_fit_are_listed(installation: Installation, add: Comma
     assert f"Too long, by an estimate: {tasks[1]} (" in out
 
 
+@pytest.mark.parametrize("prices", [{"usd_per_million_input": 0.15, "usd_per_million_output": 0.6}])
 def test_a_test_tells_labels_and_cost(installation: Installation, prelabel: Command, add: Command) -> None:
     config = CONFIG.replace("</View>", '<Labels name="ner" toName="text"><Label value="PER"/></Labels></View>')
     project, _ = installation.project("Ann Lee is good", config=config)

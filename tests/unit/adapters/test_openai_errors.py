@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx
+import httpx2
 import openai
 import pytest
 
@@ -39,6 +40,9 @@ def failed(error: Exception) -> ModelError:
         (httpx.WriteError("reset"), ModelUnreachable, True),
         (httpx.RemoteProtocolError("Server disconnected without sending a response."), ModelUnreachable, True),
         (httpx.ReadTimeout("no answer"), ModelTimeout, True),
+        (httpx2.ConnectError("refused"), ModelUnreachable, False),
+        (httpx2.ConnectTimeout("nobody there"), ModelUnreachable, False),
+        (httpx2.ReadError("reset"), ModelUnreachable, True),
     ],
 )
 def test_only_what_was_not_sent_is_surely_free(error: Exception, expected: type[ModelError], lost: bool) -> None:

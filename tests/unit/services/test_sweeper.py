@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -306,6 +308,39 @@ class TestTruth:
         installation.truth.check(project_id)
         assert not installation.queue.messages
         assert installation.store.in_doubt(project_id, version, before=installation.clock()) == []
+
+    def changed_before_the_answers_were_written(self, **limits: Any) -> tuple[Installation, int, list[int]]:
+        """A job that was done in the moment in which the project changed."""
+        installation = Installation(chunk_size=50)
+        project_id, task_ids = installation.project("good", "bad")
+        row = installation.projects.sync(installation.labels, project_id)
+        installation.store.save_project(replace(row, auto_start=True))
+        job_id = installation.jobs.start_run(project_id, limits=JobLimits(**limits) if limits else None)
+        with installation.queue.writer_lock(project_id):  # another writer is at it
+            while state(installation, job_id) != "done":
+                installation.handle(installation.queue.messages.popleft())
+        installation.labels.edit_project(project_id, instructions="Be strict.")
+        installation.projects.sync(installation.labels, project_id)
+        installation.work_off()
+        assert state(installation, job_id) == "done"
+        assert installation.store.progress(job_id).outdated == 2
+        return installation, project_id, task_ids
+
+    def test_what_was_not_written_when_the_project_changed_is_asked_anew(self) -> None:
+        installation, project_id, task_ids = self.changed_before_the_answers_were_written()
+        installation.labels.delete_tasks(project_id, task_ids[1:])
+        for _ in range(3):
+            installation.truth.check(project_id)
+            installation.work_off()
+        found = installation.labels.projects[project_id].predictions.values()
+        assert [(p.task_id, p.model_version) for p in found] == [(task_ids[0], installation.version(project_id))]
+        assert len(installation.model.requests) == 3
+        assert len(installation.store.jobs(project_id, limit=9)) == 2
+
+    def test_a_job_with_a_budget_is_not_asked_anew_without_one(self) -> None:
+        installation, project_id, _ = self.changed_before_the_answers_were_written(budget_tokens=100_000)
+        installation.truth.check(project_id)
+        assert not installation.queue.messages
 
     def test_deleted_tasks_are_noted_once(self) -> None:
         installation, project_id, task_ids = self.written()
