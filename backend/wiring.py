@@ -59,6 +59,7 @@ from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
+from backend.services.learning import Learning
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
@@ -192,8 +193,13 @@ class Parts:
             labels=self.labels,
             clock=utc_now,
             annotated=self.auditing.release,
+            submitted=self.learning.submitted,
             slice_columns=columns,
         )
+
+    @cached_property
+    def learning(self) -> Learning:
+        return Learning(store=self.store, queue=self.queue, clock=utc_now)
 
     @cached_property
     def sweeper(self) -> Sweeper:

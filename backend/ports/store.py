@@ -15,6 +15,7 @@ from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
 from backend.ports.replies import Replies
+from backend.ports.scorings import Scorings
 from backend.ports.upkeep import Upkeep
 from backend.ports.verifications import Verifications
 
@@ -136,7 +137,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Scorings, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

@@ -53,6 +53,7 @@ class Verifier:
     labels: Labels
     clock: Clock
     annotated: Callable[[int, Collection[int]], None]  # told the project and the tasks that have an annotation
+    submitted: Callable[[int], None] = lambda project_id: None  # told the project whenever annotations were read
     slice_columns: tuple[str, ...] = ()
 
     def look(self, project_id: int, task_ids: Sequence[int], annotation_ids: Sequence[int] = ()) -> Read:
@@ -62,7 +63,9 @@ class Verifier:
             _log.info("annotations of a project that is not known", extra={"project": project_id})
             return Read()
         ids = {*task_ids, *self.store.tasks_annotated(project_id, annotation_ids)}
-        return self._read(*asked, sorted(ids))
+        found = self._read(*asked, sorted(ids))
+        self.submitted(project_id)
+        return found
 
     def catch_up(self, project_id: int, *, everything: bool = False) -> Read:
         """Read the tasks that changed since the last time; all, with `everything`, under another labeling config and
@@ -85,6 +88,7 @@ class Verifier:
             found += self._where_counts_differ(row, config)
         self.store.set_caught_up(project_id, CaughtUp(since=began, config_fingerprint=config.fingerprint))
         extra = {"project": project_id, "tasks": found.tasks, "changed": found.changed, "deleted": found.deleted}
+        self.submitted(project_id)
         _log.info("annotations were read", extra=extra)
         return found
 

@@ -31,6 +31,8 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "enqueue_check": lambda queue: queue.enqueue_check(1),
     "enqueue_annotations": lambda queue: queue.enqueue_annotations(1, [1], [2]),
     "enqueue_catch_up": lambda queue: queue.enqueue_catch_up(1),
+    "enqueue_refit": lambda queue: queue.enqueue_refit(1),
+    "refit_started": lambda queue: queue.refit_started(1),
     "checked_at": lambda queue: queue.checked_at(1),
     "set_checked": lambda queue: queue.set_checked(1, MOMENT),
     "at_work": lambda queue: queue.at_work("a").__enter__(),

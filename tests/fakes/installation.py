@@ -29,6 +29,7 @@ from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.enlisting import Enlister
 from backend.services.jobs import Jobs
+from backend.services.learning import Learning
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.same_settings import SameSettings, fingerprints
@@ -143,11 +144,13 @@ class Installation:
             stopping=lambda: self.stopping,
         )
         self.truth = Truth(store=self.store, labels=self.labels, queue=self.queue, clock=self.clock, jobs=self.jobs)
+        self.learning = Learning(store=self.store, queue=self.queue, clock=self.clock)
         self.verifier = Verifier(
             store=self.store,
             labels=self.labels,
             clock=self.clock,
             annotated=self.auditing.release,
+            submitted=self.learning.submitted,
             slice_columns=("language", "lang"),
         )
         self.refusal: PrelabelError | None = None  # why the model's endpoint would not answer a probe
@@ -237,6 +240,8 @@ class Installation:
             self.truth.check(*message.arguments)
         elif message.work == "look_at_annotations":
             self.verifier.look(*message.arguments)
+        elif message.work == "refit":
+            self.learning.refit(*message.arguments)
         elif message.work == "catch_up":
             self.verifier.keep_up(*message.arguments)
         else:
@@ -295,7 +300,18 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", **settings}))
-        shared = ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller", "verifier")
+        shared = (
+            "store",
+            "queue",
+            "labels",
+            "projects",
+            "jobs",
+            "predictor",
+            "same_settings",
+            "caller",
+            "verifier",
+            "learning",
+        )
         for name in shared:
             setattr(parts, name, getattr(self, name))
         vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))

@@ -276,3 +276,16 @@ audit_plans = Table(
     Column("later_share", Float, nullable=False),
     Column("begun_at", DateTime(timezone=True), nullable=False),
 )
+
+scorings = Table(
+    "scorings",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(200), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the fit: 1, 2, ...
+    Column("state", String(10), nullable=False),
+    Column("annotations", Integer, nullable=False),
+    Column("controls", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("shown_at", DateTime(timezone=True)),
+)
