@@ -11,7 +11,8 @@ from rich.text import Text
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
-from backend.core.errors import ConfigError
+from backend.core.errors import QueueError
+from backend.services.rescoring import known
 from backend.services.scorings import told_of
 
 
@@ -25,16 +26,16 @@ def scores_command(
     Workers fit them again with every 25 submitted annotations.
     """
     parts = open_parts()
-    row = parts.store.project(project)
-    if row is None or row.version is None:
-        raise ConfigError(f"Nothing is known of project {project}: run `prelabel connect` for it first.")
+    _, version = known(parts.store, project)
     if refit:
-        parts.learning.refit(project)
-    told = told_of(parts.store, project, row.version)
+        parts.need_key()
+        if parts.rescoring.refit(project) is None:
+            raise QueueError(f"Predictions of project {project} are being written: repeat this in a minute.")
+    told = told_of(parts.store, project, version)
     if as_json:
-        print_json({"project": project, "version": row.version, **told})
+        print_json({"project": project, "version": version, **told})
         return
-    line(row.version)
+    line(parts.store.shown_version(project, version))
     show_scores(told)
 
 

@@ -65,6 +65,7 @@ from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.report import Reports
+from backend.services.rescoring import Rescoring
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
@@ -200,6 +201,19 @@ class Parts:
     @cached_property
     def learning(self) -> Learning:
         return Learning(store=self.store, queue=self.queue, clock=utc_now)
+
+    @cached_property
+    def rescoring(self) -> Rescoring:
+        return Rescoring(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            writer=Writer(store=self.store, labels=self.labels, queue=self.queue),
+            learning=self.learning,
+            read=self.verifier.catch_up,
+            clock=utc_now,
+        )
 
     @cached_property
     def sweeper(self) -> Sweeper:

@@ -78,10 +78,11 @@ def catch_up(project_id: int) -> None:
 
 
 def refit(project_id: int) -> None:
-    """Fit a project's scores again. Safe to run twice."""
+    """Fit a project's scores again, and bring better ones into use. Safe to run twice."""
     with _parts("refit", project=project_id) as parts:
+        parts.need_key()
         parts.queue.refit_started(project_id)
-        parts.learning.refit(project_id)
+        parts.rescoring.work(project_id)
 
 
 def sync_project(project_id: int) -> None:

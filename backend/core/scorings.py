@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from backend.core.values import JSON
+
+_REVISED = re.compile(r"(.+@[0-9a-f]{8})\.r[1-9][0-9]*")
+
+
+def shown_version(version: str, number: int) -> str:
+    """A version as Label Studio is told it, whose scores are those of a fit; 0: the model's own.
+
+    Label Studio tells predictions apart by nothing else, so that new scores need a name of their own. What is asked
+    of the model, stored and counted goes by `version`.
+    """
+    return f"{version}.r{number}" if number else version
+
+
+def content_version(shown: str) -> str:
+    """The version of which a shown one is; any other string as it is."""
+    revised = _REVISED.fullmatch(shown)
+    return revised[1] if revised else shown
 
 
 class ScoringState(StrEnum):
@@ -46,6 +64,12 @@ class Scoring:
     controls: tuple[ControlScoring, ...]
     created_at: datetime
     shown_at: datetime | None = None
+    cleared: bool = False  # the predictions that it replaced have been deleted in Label Studio
+
+    @property
+    def fitted(self) -> bool:
+        """Whether any of its scores was fitted on what people said."""
+        return any(control.kind != "raw" for control in self.controls)
 
 
 @dataclass(frozen=True, kw_only=True)

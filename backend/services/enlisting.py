@@ -34,14 +34,15 @@ def is_streamed(selection: Selection) -> bool:
     return selection in (Selection(), Selection(keep=ALL))
 
 
-def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[Task]:
-    """The tasks of the job's selection, in ascending order of their ids, from after `job.read_to` on.
+def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str], *, shown: str) -> Iterator[Task]:
+    """The tasks of the job's selection, in ascending order of their ids, from after `job.read_to` on. `shown`: the
+    job's version as Label Studio knows it.
 
     Raises `ConfigError` for a selection that this release does not read.
     """
     after = job.read_to or 0
     if job.selection == Selection().to_json():
-        return labels.tasks(job.project_id, variables, without_version=job.version, after=after)
+        return labels.tasks(job.project_id, variables, without_version=shown, after=after)
     if job.selection == Selection(keep=ALL).to_json():
         return labels.tasks(job.project_id, variables, after=after)
     raise ConfigError(
@@ -78,7 +79,8 @@ class Enlister:
 
     def _read_on(self, job: JobRow) -> None:
         variables, until = self._variables(job), monotonic() + self.read_s
-        tasks, after = tasks_of(self.labels, job, variables), job.read_to or 0
+        shown = self.store.shown_version(job.project_id, job.version)
+        tasks, after = tasks_of(self.labels, job, variables, shown=shown), job.read_to or 0
         while True:
             page = list(islice(tasks, PAGE))
             read_to = page[-1].id if len(page) == PAGE else None

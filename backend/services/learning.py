@@ -1,25 +1,33 @@
-"""Truer scores: fitted again as people verify, stored with what was tried and why, and told."""
+"""Truer scores: fitted again as people verify, with what was tried and why."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backend.confidence.adoption import Raw
-from backend.core.errors import ConfigError
 from backend.core.scorings import Scoring, ScoringState
-from backend.learning.fitting import ControlFit, fit_control
+from backend.learning.fitting import ControlFit, fit_control, mean_change
 from backend.ports.clock import Clock
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Store
+from backend.services.current_scores import confidences, lowest
 from backend.services.fitting_rows import predicted, said_of
 from backend.services.projects import answerable
 from backend.services.report import judgements
-from backend.services.scorings import scores_in_use
+from backend.services.scorings import scores_of, to_write
 
-_log = logging.getLogger(__name__)
 EVERY = 25  # submitted annotations
+LEAST_CHANGE = 0.01  # of unverified scores, on average: less is no reason to write all predictions anew
 _COUNTED = ("confirmed", "corrected", "blind")  # outcomes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a fit found, before anything is stored of it."""
+
+    scoring: Scoring  # adopted, where its scores are worth writing; else only to be told
+    scores: Mapping[int, tuple[str, float | None]]  # record -> the hash of its data, its new score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,49 +40,50 @@ class Learning:
 
     def submitted(self, project_id: int) -> None:
         """To be told whenever annotations were read: asks for a fit when enough are new. Raises `QueueError`."""
-        row = self.store.project(project_id)
-        if row is None or row.version is None:
-            return
-        last = next(iter(self.store.scorings(project_id, row.version)), None)
-        if abs(self._annotations(project_id) - (last.annotations if last else 0)) >= EVERY:
+        if self.due(project_id):
             self.queue.enqueue_refit(project_id)
 
-    def refit(self, project_id: int) -> Scoring:
-        """Fit the scores of the current version on all that is verified now, and keep what was found.
+    def due(self, project_id: int) -> bool:
+        """Whether enough was submitted, or taken back, since the last fit of the current version."""
+        row = self.store.project(project_id)
+        if row is None or row.version is None:
+            return False
+        last = next(iter(self.store.scorings(project_id, row.version)), None)
+        return abs(self._annotations(project_id) - (last.annotations if last else 0)) >= EVERY
 
-        Raises `ConfigError` for a project that is not known, or of which nothing can be answered."""
-        row, version = self._known(project_id)
-        fits = self._fits(row, version)
-        last = next(iter(self.store.scorings(project_id, version)), None)
+    def find(self, row: ProjectRow, version: str) -> Found:
+        """Fit the version's scores on all that is verified. Stores nothing. Raises `ConfigError` where nothing of the
+        labeling config can be answered."""
+        config = answerable(row.label_config)
+        answers = list(self.store.scored_answers(row.id, version))
+        said = said_of(config, judgements(self.store, row, version, list(self.store.verifications(row.id))))
+        before = self.store.scorings(row.id, version)
+        current = to_write(before)
+        used = scores_of(current) if current else {}
+        fits = {
+            control: fit_control(rows, said.get(control, {}), in_use=used.get(control, Raw()))
+            for control, rows in predicted(config, answers).items()
+        }
+        raws = confidences(answers)
+        scores = {a.task_id: lowest(raws[a.task_id], _of(fits, a.task_id)) for a in answers}
+        verified = {task_id for tasks in said.values() for task_id in tasks}
+        change = mean_change([(a.score, scores[a.task_id]) for a in answers if a.task_id not in verified])
+        worth = any(fit.adoption.changed for fit in fits.values()) or change >= LEAST_CHANGE
         scoring = Scoring(
-            project_id=project_id,
+            project_id=row.id,
             version=version,
-            number=last.number + 1 if last else 1,
-            state=ScoringState.TOLD,
-            annotations=self._annotations(project_id),
+            number=before[0].number + 1 if before else 1,
+            state=ScoringState.ADOPTED if worth else ScoringState.TOLD,
+            annotations=self._annotations(row.id),
             controls=tuple(fit.told(control) for control, fit in fits.items()),
             created_at=self.clock(),
         )
-        self.store.save_scoring(scoring)
-        _log.info("scores were fitted", extra={"project": project_id, "fit": scoring.number})
-        return scoring
-
-    def _fits(self, row: ProjectRow, version: str) -> dict[str, ControlFit]:
-        config = answerable(row.label_config)
-        rows = predicted(config, self.store.scored_answers(row.id, version))
-        said = said_of(config, judgements(self.store, row, version, list(self.store.verifications(row.id))))
-        used = scores_in_use(self.store.scorings(row.id, version))
-        return {
-            control: fit_control(answers, said.get(control, {}), in_use=used.get(control, Raw()))
-            for control, answers in rows.items()
-        }
+        return Found(scoring=scoring, scores={a.record_id: (a.data_hash, scores[a.task_id]) for a in answers})
 
     def _annotations(self, project_id: int) -> int:
         counts = self.store.verification_counts(project_id)
         return sum(counts.get(outcome, 0) for outcome in _COUNTED)
 
-    def _known(self, project_id: int) -> tuple[ProjectRow, str]:
-        row = self.store.project(project_id)
-        if row is None or row.version is None:
-            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
-        return row, row.version
+
+def _of(fits: Mapping[str, ControlFit], task_id: int) -> dict[str, float | None]:
+    return {control: fit.scores.get(task_id) for control, fit in fits.items()}

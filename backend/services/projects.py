@@ -118,12 +118,15 @@ class Projects:
         row, _ = self.remember(project_id, project.label_config, project.instructions)
         self.note_version(row)
         if row.version is not None:
-            self._align(labels, project_id, row.version, project.model_version)
+            shown = self.store.shown_version(project_id, row.version)
+            self._align(labels, project_id, shown, project.model_version)
         return row
 
     def setup_version(self, row: ProjectRow) -> str:
         """What `/setup` answers: never null, which would switch off Label Studio's own deduplication."""
-        return row.version or f"{self.agents.of(row).agent.name}@unsupported"
+        if row.version is not None:
+            return self.store.shown_version(row.id, row.version)
+        return f"{self.agents.of(row).agent.name}@unsupported"
 
     def _align(self, labels: Labels, project_id: int, version: str, current: str | None) -> None:
         """Title of our backend first: the project takes no version of which no backend or prediction exists."""
@@ -143,7 +146,7 @@ class Projects:
         if len(backends) == 1:
             return backends[0]
         names = {self.agent.name, *(a.version.agent.name for a in self.store.agents())}
-        pattern = re.compile(rf"({'|'.join(map(re.escape, names))})@([0-9a-f]{{8}}|unsupported)")
+        pattern = re.compile(rf"({'|'.join(map(re.escape, names))})@([0-9a-f]{{8}}(\.r\d+)?|unsupported)")
         ours = [b for b in backends if pattern.fullmatch(b.title)]
         return ours[0] if len(ours) == 1 else None
 

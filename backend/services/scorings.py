@@ -16,10 +16,16 @@ def in_use(scorings: Sequence[Scoring]) -> Scoring | None:
     return next((scoring for scoring in scorings if scoring.state is ScoringState.SHOWN), None)
 
 
-def scores_in_use(scorings: Sequence[Scoring]) -> dict[str, Score]:
-    """Control -> the score that is used; controls without one have the model's own confidence."""
-    shown = in_use(scorings)
-    return {one.control: score_from_json(dict(one.parameters)) for one in shown.controls} if shown else {}
+def to_write(scorings: Sequence[Scoring]) -> Scoring | None:
+    """The fit by which predictions are written now: the one that is coming into use, else the one that is used; None:
+    as the model says."""
+    coming = next((scoring for scoring in scorings if scoring.state is ScoringState.ADOPTED), None)
+    return coming or in_use(scorings)
+
+
+def scores_of(fit: Scoring) -> dict[str, Score]:
+    """Control -> its score by the fit; controls without one have the model's own confidence."""
+    return {one.control: score_from_json(dict(one.parameters)) for one in fit.controls}
 
 
 def told_of(store: Store, project_id: int, version: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Store
 from backend.services.jobs import Jobs
 from backend.services.projects import answerable
+from backend.services.scorings import in_use, to_write
 
 _log = logging.getLogger(__name__)
 _UNSEEN = timedelta(minutes=1)  # what was delivered later may be on its way yet; clocks differ, too
@@ -44,13 +45,15 @@ class Truth:
 
         One count each where all is well.
         """
-        before = self.clock() - _UNSEEN
+        if to_write(scorings := self.store.scorings(row.id, version)) != in_use(scorings):
+            return  # all of them are being written anew, under another name
+        before, shown = self.clock() - _UNSEEN, self.store.shown_version(row.id, version)
         given = self.store.delivered(row.id, version, before=before)
-        there = self.labels.version_counts(row.id).get(version, 0) if given else 0
+        there = self.labels.version_counts(row.id).get(shown, 0) if given else 0
         if there >= given:
             return
         known = self.store.delivered_task_ids(row.id, version, before=before)
-        lost = sorted(known & {task.id for task in self.labels.tasks(row.id, (), without_version=version)})
+        lost = sorted(known & {task.id for task in self.labels.tasks(row.id, (), without_version=shown)})
         if lost:
             _log.warning("Label Studio lost predictions", extra={"project": row.id, "tasks": len(lost)})
             self.store.offer_again(row.id, version, lost)

@@ -7,16 +7,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 
 from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown
+from backend.core.scorings import content_version
 from backend.core.values import JSON
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.config import LabelingConfig
 from backend.ports.clock import Clock
-from backend.ports.labels import Labels
+from backend.ports.labels import AnnotatedTask, Labels
 from backend.ports.store import ProjectRow, Store
 from backend.ports.verifications import CaughtUp
 from backend.services.judging import Circumstances, judge
@@ -128,7 +129,8 @@ class Verifier:
         known = {v.annotation_id: v for v in self.store.verifications(row.id, task_ids=ids)}
         answers = self.store.answers_of(row.id, ids)
         judged: list[Verification] = []
-        for task in self.labels.annotated_tasks(row.id, ids):
+        for found in self.labels.annotated_tasks(row.id, ids):
+            task = _by_content(found)
             around = Circumstances(
                 project_id=row.id,
                 version=row.version,
@@ -146,6 +148,12 @@ class Verifier:
             deleted=self.store.delete_verifications(row.id, gone) if gone else 0,
             outcomes=Counter(v.outcome.value for v in judged),
         )
+
+
+def _by_content(task: AnnotatedTask) -> AnnotatedTask:
+    """The task with its predictions' versions as they are stored: a fit of the scores changes no answer."""
+    predictions = (p if p.version is None else replace(p, version=content_version(p.version)) for p in task.predictions)
+    return replace(task, predictions=tuple(predictions))
 
 
 def in_numbers(store: Store, project_id: int) -> dict[str, JSON]:

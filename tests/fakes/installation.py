@@ -32,6 +32,7 @@ from backend.services.jobs import Jobs
 from backend.services.learning import Learning
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
+from backend.services.rescoring import Rescoring
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.sweeper import Sweeper
 from backend.services.truth import Truth
@@ -153,6 +154,16 @@ class Installation:
             submitted=self.learning.submitted,
             slice_columns=("language", "lang"),
         )
+        self.rescoring = Rescoring(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            writer=self.writer,
+            learning=self.learning,
+            read=self.verifier.catch_up,
+            clock=self.clock,
+        )
         self.refusal: PrelabelError | None = None  # why the model's endpoint would not answer a probe
         self.sweeper = Sweeper(
             store=self.store,
@@ -241,7 +252,7 @@ class Installation:
         elif message.work == "look_at_annotations":
             self.verifier.look(*message.arguments)
         elif message.work == "refit":
-            self.learning.refit(*message.arguments)
+            self.rescoring.work(*message.arguments)
         elif message.work == "catch_up":
             self.verifier.keep_up(*message.arguments)
         else:
@@ -310,7 +321,7 @@ class Installation:
             "same_settings",
             "caller",
             "verifier",
-            "learning",
+            "rescoring",
         )
         for name in shared:
             setattr(parts, name, getattr(self, name))

@@ -91,6 +91,12 @@ class MemoryLabels(MemoryAnnotations):
     def version_counts(self, project_id: int) -> Mapping[str, int]:
         return Counter(str(p.model_version) for p in self._get(project_id).predictions.values())
 
+    def delete_version(self, project_id: int, version: str) -> None:
+        found = self._get(project_id)
+        self._wrote("delete_version")
+        for number in [n for n, p in found.predictions.items() if p.model_version == version]:
+            del found.predictions[number]
+
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return set(ids) & set(self._get(project_id).tasks)
 

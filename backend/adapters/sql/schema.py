@@ -100,7 +100,7 @@ records = Table(
     Column("data", JSON, nullable=False),  # only the keys that the labeling config shows
     Column("data_hash", String(64), nullable=False),
     Column("result", JSON, nullable=False),
-    Column("score", Float),
+    Column("score", Float),  # that is used: the model's own, or by a fit
     Column("fields", JSON, nullable=False),
     Column("notes", JSON, nullable=False),
     Column("error_class", String(40)),
@@ -121,6 +121,8 @@ records = Table(
     Column("hold_until", DateTime(timezone=True)),
     Column("rewrite", Boolean, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("raw_score", Float),  # the model's own, where `score` is by a fit
+    Column("revision", Integer, nullable=False, server_default="0"),  # number of that fit; 0: none
     UniqueConstraint("project_id", "task_id", "version"),
     Index(None, "job_id", "state"),
     Index(None, "project_id", "delivery"),
@@ -288,4 +290,5 @@ scorings = Table(
     Column("controls", JSON, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("shown_at", DateTime(timezone=True)),
+    Column("cleared", Boolean, nullable=False, server_default=false()),
 )

@@ -17,7 +17,7 @@ from backend.services.scorings import told_of
 from tests.fakes.installation import Installation
 from tests.unit.services.test_report import Site
 
-TASKS = 240
+TASKS = 160
 
 
 def truth(task_id: int) -> float:
@@ -29,7 +29,7 @@ class Learner(Site):
     """A project whose answers have confidences that are too high, and right as often as `truth` says."""
 
     def __init__(self, tasks: int = TASKS, **rule: object) -> None:
-        self.installation = Installation(audit=AuditRule(**{"first": tasks // 2, "fewest_tasks": 20, **rule}))
+        self.installation = Installation(audit=AuditRule(**{"first": tasks // 2, "fewest_tasks": 20, **rule}), chunk_size=50)
         texts = [f"{('good', 'bad')[n % 2]} number {n} {('plain', 'odd')[n % 2]}" for n in range(tasks)]
         self.project_id, self.task_ids = self.installation.project(*texts)
         self.installation.run(self.project_id)
@@ -110,7 +110,7 @@ def test_without_an_audit_nothing_is_adopted() -> None:
 
 def test_an_unknown_project() -> None:
     with pytest.raises(ConfigError, match="prelabel connect"):
-        Installation().learning.refit(99)
+        Installation().rescoring.refit(99)
 
 
 def rows(n: int = 200) -> tuple[list[Predicted], dict[int, Said]]:

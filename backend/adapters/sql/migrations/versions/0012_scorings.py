@@ -1,4 +1,4 @@
-"""Scores are fitted on what people verified: what was found each time.
+"""Scores are fitted on what people verified: what was found each time, and by which fit a record has its score.
 
 Revision ID: 0012
 Revises: 0011
@@ -24,9 +24,15 @@ def upgrade() -> None:
         sa.Column("controls", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("shown_at", sa.DateTime(timezone=True)),
+        sa.Column("cleared", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("project_id", "version", "number", name="pk_scorings"),
     )
+    op.add_column("records", sa.Column("raw_score", sa.Float()))
+    op.add_column("records", sa.Column("revision", sa.Integer(), server_default="0", nullable=False))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("records") as batch:
+        batch.drop_column("revision")
+        batch.drop_column("raw_score")
     op.drop_table("scorings")
