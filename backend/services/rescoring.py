@@ -46,7 +46,7 @@ class Rescoring:
     projects: Projects
     writer: Writer
     learning: Learning
-    read: Callable[[int], object]  # what people said of a project, up to now
+    read: Callable[[int], object]  # what people said of a project, up to now; asks for no fit
     clock: Clock
     grace: timedelta = GRACE
 
@@ -62,6 +62,8 @@ class Rescoring:
 
         Raises `ConfigError` for a project that is not known, or of which nothing can be answered."""
         row, version = known(self.store, project_id)
+        if self.queue.writer_at(project_id):
+            return None
         self.read(project_id)
         fit = to_write(self.store.scorings(project_id, version))
         if fit is not None and fit.state is ScoringState.ADOPTED:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -161,7 +162,7 @@ class Installation:
             projects=self.projects,
             writer=self.writer,
             learning=self.learning,
-            read=self.verifier.catch_up,
+            read=replace(self.verifier, submitted=lambda _: None).catch_up,
             clock=self.clock,
         )
         self.refusal: PrelabelError | None = None  # why the model's endpoint would not answer a probe

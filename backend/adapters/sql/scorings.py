@@ -55,7 +55,7 @@ class SqlScorings(SqlSelecting):
             .where(
                 records.c.id == sa.bindparam("of_id"),
                 records.c.data_hash == sa.bindparam("of_hash"),
-                records.c.state.in_(_ANSWERED),
+                sa.or_(*(records.c.state == state for state in _ANSWERED)),  # a list cannot be for many rows at once
             )
             .values(score=sa.bindparam("new_score", type_=sa.Float))
         )

@@ -29,7 +29,9 @@ class Learner(Site):
     """A project whose answers have confidences that are too high, and right as often as `truth` says."""
 
     def __init__(self, tasks: int = TASKS, **rule: object) -> None:
-        self.installation = Installation(audit=AuditRule(**{"first": tasks // 2, "fewest_tasks": 20, **rule}), chunk_size=50)
+        self.installation = Installation(
+            audit=AuditRule(**{"first": tasks // 2, "fewest_tasks": 20, **rule}), chunk_size=50
+        )
         texts = [f"{('good', 'bad')[n % 2]} number {n} {('plain', 'odd')[n % 2]}" for n in range(tasks)]
         self.project_id, self.task_ids = self.installation.project(*texts)
         self.installation.run(self.project_id)

@@ -21,7 +21,7 @@ class Site(Learner):
     """Connected, so that title and model version can be looked at."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(later_share=0.0)
         labels = self.installation.labels
         self.version = self.installation.version(self.project_id)
         labels.save_backend(self.project_id, None, {"url": "http://here:9090", "title": self.version})
