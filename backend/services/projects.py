@@ -122,6 +122,18 @@ class Projects:
             self._align(labels, project_id, shown, project.model_version)
         return row
 
+    def stand_aside(self, labels: Labels, project_id: int, *, title: str, version: str) -> None:
+        """Give our backend another title and let the project keep its version; `sync` puts the title back.
+
+        Whenever predictions of any version are deleted, Label Studio takes the project's version away if a backend
+        has it for its title: nothing would be shown until it is set again. It renames the project's version together
+        with the title, so that `title` is best a version of which predictions are there.
+        """
+        ours = self._our_backend(labels.backends(project_id))
+        if ours is not None:
+            labels.save_backend(project_id, ours.id, {"title": title})
+        labels.set_model_version(project_id, version)
+
     def setup_version(self, row: ProjectRow) -> str:
         """What `/setup` answers: never null, which would switch off Label Studio's own deduplication."""
         if row.version is not None:

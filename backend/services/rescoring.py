@@ -113,7 +113,9 @@ class Rescoring:
         """Delete what the fit replaced, once nothing hangs on it: what people said is read, and no task has an old
         prediction only, which one that was given in a `/predict` answer at the wrong moment may have."""
         current = shown_version(shown.version, shown.number)
-        old = [v for v in self.labels.version_counts(row.id) if content_version(v) == shown.version and v != current]
+        counts = self.labels.version_counts(row.id)
+        old = [v for v in counts if content_version(v) == shown.version and v != current]
+        old.sort(key=lambda version: counts[version])  # the one before is with most of the tasks
         if old:
             self.read(row.id)
             held = self.store.delivered_task_ids(row.id, shown.version, before=self.clock())
@@ -122,8 +124,10 @@ class Rescoring:
                 self.store.offer_again(row.id, shown.version, lacking)
                 self.writer.write_back(row.id)
                 return  # and come again
+            self.projects.stand_aside(self.labels, row.id, title=old[-1], version=current)
             for version in old:
                 self.labels.delete_version(row.id, version)
+        self.projects.sync(self.labels, row.id)
         self.store.set_cleared(row.id, shown.version, shown.number)
 
 

@@ -78,6 +78,8 @@ def test_what_is_shown_is_switched_whole_and_the_old_deleted_later() -> None:
     assert site.held() == dict.fromkeys(site.task_ids, 1)
     assert set(before) < set(site.held(site.version))  # still there, for who has a task open
     site.settle()
+    assert project.project.model_version == shown
+    assert [backend.title for backend in project.backends.values()] == [shown]
     assert {p.model_version for p in project.predictions.values()} == {shown}
     assert site.held() == dict.fromkeys(site.task_ids, 1)
     assert site.installation.store.projects_to_settle(shown_before=site.installation.clock.now) == []
@@ -183,8 +185,9 @@ def test_whatever_step_is_interrupted_is_made_up_for(step: str, monkeypatch: pyt
     site.settle()
     site.settle()
     assert site.held() == dict.fromkeys([t for t in site.task_ids if t != site.blind[-1]], 1)
-    versions = {p.model_version for p in labels.projects[site.project_id].predictions.values()}
-    assert versions == {site.shown}
+    project = labels.projects[site.project_id]
+    assert {p.model_version for p in project.predictions.values()} == {site.shown}
+    assert [backend.title for backend in project.backends.values()] == [site.shown]
 
 
 def test_a_project_that_another_writes_is_left_for_later() -> None:
