@@ -100,7 +100,8 @@ def test_verified_tasks_make_the_order_truer(stack: Stack, monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
     parts = Parts(load_settings())
     replace(parts.rescoring, grace=timedelta(0)).settle(project.id)
-    parts.store.close()
+    for part in (parts.store, parts.queue, parts.labels):
+        part.close()
     assert {p.model_version for p in project.predictions()} == {project.details()["model_version"]}
     assert set(people.current()) == set(people.texts)
     with pytest.raises(LabelStudioError, match="400"):  # why the old ones are not deleted at once
