@@ -121,6 +121,11 @@ class QueueCases:
             queue.enqueue_write_back(1, at_once=True)
         assert queue.depth()["bulk"] == 1
 
+    def test_one_fit_of_a_project_waits_at_a_time(self, queue: Queue) -> None:
+        for project_id in (1, 1, 2):
+            queue.enqueue_refit(project_id)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
+
     def test_a_project_is_compared_once_in_a_while(self, queue: Queue) -> None:
         for _ in range(2):
             queue.enqueue_check(1)
