@@ -96,8 +96,9 @@ class Rescoring:
         fit = to_write(self.store.scorings(project_id, row.version))
         if fit is not None and fit.state is ScoringState.ADOPTED:
             self.writer.write_back(project_id)
-            if not self.store.rewrites(project_id, row.version):
-                self.store.show_scoring(project_id, row.version, fit.number)
+            if self.store.rewrites(project_id, row.version):
+                return  # and come again: what is half written is not to be taken for old
+            self.store.show_scoring(project_id, row.version, fit.number)
         shown = in_use(self.store.scorings(project_id, row.version))
         if shown is None or shown.cleared:
             return

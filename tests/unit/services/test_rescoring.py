@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -196,6 +197,24 @@ def test_a_project_that_another_writes_is_left_for_later() -> None:
         site.verify(site.blind)
     assert site.states == [] or ScoringState.ADOPTED not in site.states
     assert site.shown == site.version
+
+
+def test_what_is_half_written_is_not_taken_for_old() -> None:
+    site = Site()
+    site.adopt()
+    installation, store = site.installation, site.installation.store
+    first = store.scorings(site.project_id, site.version)[0]
+    store.adopt_scoring(replace(first, number=first.number + 1, state=ScoringState.ADOPTED, shown_at=None), {})
+    coming = f"{site.version}.r{first.number + 1}"
+    records = store.records(site.project_id, site.version, site.task_ids[:1])
+    installation.labels.import_predictions(site.project_id, [record.prediction for record in records.values()])
+    with installation.queue.writer_lock(site.project_id):
+        site.settle()
+    assert len(site.held(coming)) == 1
+    assert (site.shown, set(site.held().values())) == (f"{site.version}.r{first.number}", {1})
+    site.settle()
+    assert site.shown == coming
+    assert site.held() == dict.fromkeys(site.task_ids, 1)
 
 
 def test_the_sweeper_comes_back_for_what_is_left() -> None:
