@@ -20,6 +20,7 @@ from backend.cli_read import read_command
 from backend.cli_report import report_command
 from backend.cli_run import run_command, status_command
 from backend.cli_score import score_command
+from backend.cli_scores import scores_command
 from backend.cli_show import (
     err,
     line,
@@ -51,6 +52,7 @@ app.command("run", short_help="Pre-annotate tasks.")(run_command)
 app.add_typer(jobs_app, name="jobs", short_help="List, show, pause, resume, cancel jobs.")
 app.command("verifications", short_help="Read what people did with predictions.")(verifications_command)
 app.command("report", short_help="What the labels are worth.")(report_command)
+app.command("scores", short_help="Which score is used, and why.")(scores_command)
 app.command("status", short_help="Tell where a project stands.")(status_command)
 
 

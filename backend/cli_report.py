@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts
+from backend.cli_scores import show_scores
 from backend.cli_show import line, out, print_json
 from backend.core.errors import InputError
 from backend.report_page import page
@@ -79,6 +80,7 @@ def _show_version(figures: Mapping[str, Any]) -> None:
     ]
     table.add_row("cost", f"{cost['tokens']:,} tokens{dollars}" + (f" ({', '.join(each)})" if each else ""))
     out.print(table)
+    show_scores(figures["scores"])
     _show_controls(figures["controls"])
     _show_slices(figures["slices"])
 

@@ -59,12 +59,14 @@ from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
+from backend.services.learning import Learning
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.report import Reports
+from backend.services.rescoring import Rescoring
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
@@ -202,7 +204,25 @@ class Parts:
             labels=self.labels,
             clock=utc_now,
             annotated=self.auditing.release,
+            submitted=self.learning.submitted,
             slice_columns=columns,
+        )
+
+    @cached_property
+    def learning(self) -> Learning:
+        return Learning(store=self.store, queue=self.queue, clock=utc_now)
+
+    @cached_property
+    def rescoring(self) -> Rescoring:
+        return Rescoring(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            writer=Writer(store=self.store, labels=self.labels, queue=self.queue),
+            learning=self.learning,
+            read=replace(self.verifier, submitted=lambda _: None).catch_up,  # a fit asks for no other
+            clock=utc_now,
         )
 
     @cached_property

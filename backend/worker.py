@@ -78,6 +78,14 @@ def catch_up(project_id: int) -> None:
         parts.verifier.keep_up(project_id)
 
 
+def refit(project_id: int) -> None:
+    """Fit a project's scores again, and bring better ones into use. Safe to run twice."""
+    with _parts("refit", project=project_id) as parts:
+        parts.need_key()
+        parts.queue.refit_started(project_id)
+        parts.rescoring.work(project_id)
+
+
 def sync_project(project_id: int) -> None:
     """Read a project again and align its version everywhere."""
     with _parts("sync_project", project=project_id) as parts:

@@ -212,6 +212,9 @@ class LabelStudioApi(AnnotationReading):
         found = self._get(f"/api/projects/{project_id}/model-versions")
         return {version: n for version, n in found.items() if isinstance(n, int)}
 
+    def delete_version(self, project_id: int, version: str) -> None:
+        self._call("DELETE", f"/api/projects/{project_id}/model-versions", json={"model_version": version})
+
     # --- predictions ----------------------------------------------------------------------------------------------
 
     def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:

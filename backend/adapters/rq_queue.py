@@ -46,6 +46,7 @@ _WRITE_BACK_ONCE_S = 60  # the same
 _BATCH_STEP_ONCE_S = 60  # the same, after the time that the message waits
 _AHEAD = (JobStatus.QUEUED, JobStatus.SCHEDULED, JobStatus.STARTED)  # messages that are still to have an effect
 _CHECK_S = 45  # between two comparisons of a project with Label Studio
+_REFIT_ONCE_S = 600  # a message that was lost keeps no other away for longer
 _CATCH_UP_S = 180  # between two readings of what changed among a project's annotations
 _CHECKED_S = 7 * 24 * 3600  # so long it is remembered when that was
 _RETRY_S = (2, 5, *[10] * 30)  # for a message that failed as a whole: the database or Redis was away
@@ -148,6 +149,15 @@ class RedisQueue:
         with self._translated():
             if self.connection.set(f"prelabel:catch-up:{project_id}", 1, nx=True, ex=_CATCH_UP_S):
                 self._enqueue_bulk("backend.worker.catch_up", project_id, at_front=True)
+
+    def enqueue_refit(self, project_id: int) -> None:
+        with self._translated():
+            if self.connection.set(f"prelabel:refit:{project_id}", 1, nx=True, ex=_REFIT_ONCE_S):
+                self._enqueue_bulk("backend.worker.refit", project_id)
+
+    def refit_started(self, project_id: int) -> None:
+        with self._translated():
+            self.connection.delete(f"prelabel:refit:{project_id}")
 
     def checked_at(self, project_id: int) -> datetime | None:
         with self._translated():

@@ -106,7 +106,7 @@ def adopt(verified: Sequence[Verified], *, in_use: Score, seed: int) -> Adoption
     fits. Where nothing can be compared, `in_use` stays as it is, with its parameters. The same rows, in the same order,
     and seed give the same answer.
     """
-    rows = [v for v in verified if v.case.raw is not None and v.weight > 0]
+    rows = usable(verified)
     audit = [v for v in rows if v.audit]
     before = _name(in_use)
     obstacle = _obstacle(rows, audit)
@@ -122,6 +122,28 @@ def adopt(verified: Sequence[Verified], *, in_use: Score, seed: int) -> Adoption
     score = _CANDIDATES[name].fit(rows)
     assert score is not None, "there are rows with some weight"
     return found(score=score, name=name, figures=figures, why=_why(name, before, figures, len(rows), len(audit)))
+
+
+def usable(verified: Sequence[Verified]) -> list[Verified]:
+    """Those that scores are fitted on: with a raw confidence, and some weight."""
+    return [v for v in verified if v.case.raw is not None and v.weight > 0]
+
+
+def cross_fitted(verified: Sequence[Verified], name: str, *, seed: int) -> list[float]:
+    """Of each of the `usable` rows the probability by a score of that kind that was fitted without it, and without all
+    that show the same. With rows of one group only there is no other to fit on: then by one that is fitted on them."""
+    rows = usable(verified)
+    fold = folds([v.group for v in rows], [f"{v.audit}{v.right}" for v in rows], most=FOLDS, seed=seed)
+    found = [0.0] * len(rows)
+    for number in sorted(set(fold)):
+        others = [v for v, own in zip(rows, fold, strict=True) if own != number]
+        score = _CANDIDATES[name].fit(others or rows)
+        for place, (v, own) in enumerate(zip(rows, fold, strict=True)):
+            if own == number:
+                known = None if score is None else probability(score, v.case)
+                assert known is not None, "there are rows with some weight and a raw confidence"
+                found[place] = known
+    return found
 
 
 def _obstacle(rows: Sequence[Verified], audit: Sequence[Verified]) -> str | None:

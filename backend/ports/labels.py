@@ -167,6 +167,10 @@ class Labels(Protocol):
         """How many predictions of each version there are."""
         ...
 
+    def delete_version(self, project_id: int, version: str) -> None:
+        """Delete all predictions of a version. Annotations that were started from them stay."""
+        ...
+
     def import_predictions(self, project_id: int, predictions: Sequence[Prediction]) -> int:
         """Write in one call; returns how many were created. A task that is gone makes the whole call fail."""
         ...

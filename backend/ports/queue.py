@@ -71,6 +71,14 @@ class Queue(Protocol):
         such."""
         ...
 
+    def enqueue_refit(self, project_id: int) -> None:
+        """Ask for the project's scores to be fitted again. Nothing is added while one such waits."""
+        ...
+
+    def refit_started(self, project_id: int) -> None:
+        """What is verified from now on may be missing in the fit: `enqueue_refit` adds a message again."""
+        ...
+
     def checked_at(self, project_id: int) -> datetime | None:
         """When the last comparison began that came to its end; None where nobody knows."""
         ...

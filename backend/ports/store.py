@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from backend.core.scorings import shown_version
 from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskState, Usage
 from backend.ports.agents import RegisteredAgents
 from backend.ports.audits import Audits
@@ -15,6 +16,7 @@ from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
 from backend.ports.replies import Replies
+from backend.ports.scorings import Scorings
 from backend.ports.upkeep import Upkeep
 from backend.ports.verifications import Verifications
 
@@ -59,6 +61,7 @@ class Record:
     rewrite: bool  # Label Studio may hold an older prediction of this version: replace it
     error: str | None
     take: int = 0  # how often the task was asked anew
+    revision: int = 0  # the fit that its score is by; 0: the model's own
 
     @property
     def task(self) -> Task:
@@ -66,7 +69,12 @@ class Record:
 
     @property
     def prediction(self) -> Prediction:
-        return Prediction(task_id=self.task_id, model_version=self.version, result=self.result, score=self.score)
+        return Prediction(task_id=self.task_id, model_version=self.shown_version, result=self.result, score=self.score)
+
+    @property
+    def shown_version(self) -> str:
+        """The version under which Label Studio has it, or is to have it."""
+        return shown_version(self.version, self.revision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +150,7 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Protocol):
+class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Scorings, Protocol):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

@@ -11,6 +11,7 @@ from backend.learning.report import one_a_task
 from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Store
 from backend.services.report import judgements
+from backend.services.scorings import to_write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,11 @@ class Certifying:
     labels: Labels
 
     def verdict(self, project_id: int, *, max_error: float, confidence: float, error_of: ErrorOf) -> Verdict:
-        """From the annotations as they were read last. Tasks that the version has not answered are no part of it."""
+        """From the annotations as they were read last. Tasks that the version has not answered are no part of it.
+
+        Where the scores were fitted on what people said, the audit's labels were among that; each of these tasks has
+        its score from a fit without it (`learning/fitting.py`), and the promise is made at half the risk.
+        """
         row, version = self._known(project_id)
         verified = list(self.store.verifications(project_id))
         scores = list(self.store.scores(project_id, version))
@@ -39,6 +44,7 @@ class Certifying:
         judged = one_a_task([j for j in judgements(self.store, row, version, verified, share=share) if j.audit])
         right = {judgement.task_id: ok for judgement, ok in judged}
         looked_at = {v.task_id for v in verified if v.is_label}
+        fit = to_write(self.store.scorings(project_id, version))
         audit, waiting, checked, unseen = [], [], [], []
         for task_id, score in scores:
             if task_id in right:
@@ -57,6 +63,7 @@ class Certifying:
             max_error=max_error,
             confidence=confidence,
             error_of=error_of,
+            cross_fitted=fit is not None and fit.fitted,
         )
         if isinstance(found, Refusal):
             return Verdict(version=version, found=found, accepted=())
@@ -68,7 +75,8 @@ class Certifying:
         """Make annotations of what may be accepted, by Label Studio's own action: each has the prediction as its
         parent and nobody's time, by which they are told from what people said."""
         if verdict.accepted:
-            self.labels.accept_predictions(project_id, verdict.version, verdict.accepted)
+            shown = self.store.shown_version(project_id, verdict.version)
+            self.labels.accept_predictions(project_id, shown, verdict.accepted)
 
     def undo(self, project_id: int, version: str | None = None) -> int:
         """Delete the annotations that were accepted unseen and that nobody has changed since, of one version or of

@@ -71,16 +71,17 @@ def connect(
         raise LabelStudioError(problem)
     if auto_start is not None and auto_start != row.auto_start:
         store.save_project(replace(row, auto_start=auto_start))
-    backend = _connect_backend(labels, project_id, url, row.version, basic_auth)
+    version = store.shown_version(project_id, row.version)
+    backend = _connect_backend(labels, project_id, url, version, basic_auth)
     with _half_way(1):
         _connect_webhook(labels, project_id, url, webhook_secret)
     with _half_way(2):
-        _set_project(labels, project_id, row.version)
+        _set_project(labels, project_id, version)
     with _half_way(3):
         tab = _save_tab(labels, project_id, answerable(row.label_config).columns)
     return Connection(
         project_id=project_id,
-        version=row.version,
+        version=version,
         backend=backend,
         tab=tab,
         refusals=row.refusals,

@@ -140,7 +140,7 @@ class Doctor:
         if row.refusals:
             detail = f"not pre-annotated: {what_is_answered(row.label_config)}"
             yield Check(name="labeling config", status="note", detail=detail)
-        yield self._connection(project_id, row.version, backend_url)
+        yield self._connection(project_id, self.store.shown_version(project_id, row.version), backend_url)
         yield self._import_flag(project_id)
 
     def _connection(self, project_id: int, version: str, backend_url: str | None) -> Check:

@@ -53,14 +53,15 @@ def still_named(job: JobRow) -> list[int]:
     return [task_id for first, last in ranges for task_id in range(max(first, after + 1), last + 1)]
 
 
-def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str]) -> Iterator[Task]:
-    """The tasks of the job's selection, in ascending order of their ids, from after `job.read_to` on.
+def tasks_of(labels: Labels, job: JobRow, variables: Sequence[str], *, shown: str) -> Iterator[Task]:
+    """The tasks of the job's selection, in ascending order of their ids, from after `job.read_to` on. `shown`: the
+    job's version as Label Studio knows it.
 
     Raises `ConfigError` for a selection that this release does not read.
     """
     after = job.read_to or 0
     if job.selection == Selection().to_json():
-        return labels.tasks(job.project_id, variables, without_version=job.version, after=after)
+        return labels.tasks(job.project_id, variables, without_version=shown, after=after)
     if job.selection == Selection(keep=ALL).to_json():
         return labels.tasks(job.project_id, variables, after=after)
     if job.selection is not None and set(job.selection) == {"ids"}:
@@ -106,7 +107,8 @@ class Enlister:
             self.projects.sync(self.labels, job.project_id)
             self.auditing.begin(job.project_id)
         variables, until = self._variables(job), monotonic() + self.read_s
-        tasks, after = tasks_of(self.labels, job, variables), job.read_to or 0
+        shown = self.store.shown_version(job.project_id, job.version)
+        tasks, after = tasks_of(self.labels, job, variables, shown=shown), job.read_to or 0
         while True:
             page = list(islice(tasks, PAGE))
             read_to = page[-1].id if len(page) == PAGE else None

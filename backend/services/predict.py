@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from backend.core.errors import ConfigError, QueueError
+from backend.core.scorings import content_version
 from backend.core.values import JSON, JobState, Task, TaskState
 from backend.labeling.parsing import parse_config
 from backend.ports.audits import WITHHELD
 from backend.ports.clock import Clock
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Record, Store
+from backend.services.current_scores import CurrentScores
 from backend.services.jobs import enqueue_job
 from backend.services.projects import Projects
 
@@ -64,7 +66,7 @@ class Predictor:
         shown = _ids_shown_with(tasks, row.version)
         answered = [r for r in usable.values() if r.delivery != WITHHELD]  # nobody sees it: `core/audit.py`
         offered = [r for r in answered if interactive or r.task_id not in shown]
-        answers = self._hand_over(offered, interactive=interactive)
+        answers = self._hand_over(row, offered, interactive=interactive)
         missing = [t for t in known if t.id not in usable and (interactive or t.id not in shown)]
         if missing:
             try:
@@ -86,12 +88,13 @@ class Predictor:
                 _log.exception("the project was not aligned", extra={"project": project_id})
         return row
 
-    def _hand_over(self, records: Sequence[Record], *, interactive: bool) -> dict[int, Result]:
+    def _hand_over(self, row: ProjectRow, records: Sequence[Record], *, interactive: bool) -> dict[int, Result]:
         """Not what a writer is at, nor what was delivered so lately that Label Studio may not have seen it yet."""
         if interactive:
             return {r.task_id: _result(r) for r in records}
         got = self.store.hand_over([r.id for r in records], lost_before=self.clock() - _JUST_DELIVERED)
-        return {r.task_id: _result(r) for r in records if r.id in got}
+        handed = CurrentScores(store=self.store).brought_up(row, [r for r in records if r.id in got])
+        return {r.task_id: _result(r) for r in handed}
 
     def _queue_and_wait(
         self, row: ProjectRow, version: str, tasks: Sequence[Task], *, interactive: bool
@@ -111,21 +114,23 @@ class Predictor:
             if not waits:
                 return {}
             deadline = started + timedelta(seconds=self.deadline_s)
-            return self._wait(row.id, version, {t.id for t in tasks}, deadline, interactive=interactive)
+            return self._wait(row, version, {t.id for t in tasks}, deadline, interactive=interactive)
         finally:
             if waits:
                 self.waiting.release()
 
     def _wait(
-        self, project_id: int, version: str, task_ids: set[int], deadline: datetime, *, interactive: bool
+        self, row: ProjectRow, version: str, task_ids: set[int], deadline: datetime, *, interactive: bool
     ) -> dict[int, Result]:
         """Poll until all are there or the deadline has passed; then leave the rest to the write-back."""
         while True:
-            records = self.store.records(project_id, version, sorted(task_ids))
+            records = self.store.records(row.id, version, sorted(task_ids))
             finished = [r for r in records.values() if r.state.finished]
             late = self.clock() >= deadline
             if len(finished) == len(task_ids) or late:
-                answers = self._hand_over([r for r in finished if r.delivery == "pending"], interactive=interactive)
+                answers = self._hand_over(
+                    row, [r for r in finished if r.delivery == "pending"], interactive=interactive
+                )
                 self.store.end_hold([r.id for r in records.values()])
                 return answers
             self.sleep(_POLL_S)
@@ -153,14 +158,18 @@ def _is_usable(record: Record, task: Task) -> bool:
 
 
 def _ids_shown_with(tasks: Sequence[JSON], version: str) -> set[int]:
-    """Ids of tasks that came with a prediction of the version: Label Studio has it, another would be a duplicate."""
+    """Ids of tasks that came with a prediction of the version, by whichever fit's name: Label Studio has it, another
+    would be a duplicate. One whose scores come into use just now is found by the write-back."""
     return {
         raw["id"]
         for raw in tasks
         if isinstance(raw, Mapping)
         and isinstance(raw.get("id"), int)
         and isinstance(raw.get("predictions"), list)
-        and any(isinstance(p, Mapping) and p.get("model_version") == version for p in raw["predictions"])
+        and any(
+            isinstance(p, Mapping) and content_version(str(p.get("model_version"))) == version
+            for p in raw["predictions"]
+        )
     }
 
 

@@ -122,12 +122,27 @@ class Projects:
         row, _ = self.remember(project_id, project.label_config, project.instructions)
         self.note_version(row)
         if row.version is not None:
-            self._align(labels, project_id, row.version, project.model_version)
+            shown = self.store.shown_version(project_id, row.version)
+            self._align(labels, project_id, shown, project.model_version)
         return row
+
+    def stand_aside(self, labels: Labels, project_id: int, *, title: str, version: str) -> None:
+        """Give our backend another title and let the project keep its version; `sync` puts the title back.
+
+        Whenever predictions of any version are deleted, Label Studio takes the project's version away if a backend
+        has it for its title: nothing would be shown until it is set again. It renames the project's version together
+        with the title, so that `title` is best a version of which predictions are there.
+        """
+        ours = self._our_backend(labels.backends(project_id))
+        if ours is not None:
+            labels.save_backend(project_id, ours.id, {"title": title})
+        labels.set_model_version(project_id, version)
 
     def setup_version(self, row: ProjectRow) -> str:
         """What `/setup` answers: never null, which would switch off Label Studio's own deduplication."""
-        return row.version or f"{self.agents.of(row).agent.name}@unsupported"
+        if row.version is not None:
+            return self.store.shown_version(row.id, row.version)
+        return f"{self.agents.of(row).agent.name}@unsupported"
 
     def _align(self, labels: Labels, project_id: int, version: str, current: str | None) -> None:
         """Title of our backend first: the project takes no version of which no backend or prediction exists."""
@@ -147,7 +162,7 @@ class Projects:
         if len(backends) == 1:
             return backends[0]
         names = {self.agent.name, *(a.version.agent.name for a in self.store.agents())}
-        pattern = re.compile(rf"({'|'.join(map(re.escape, names))})@([0-9a-f]{{8}}|unsupported)")
+        pattern = re.compile(rf"({'|'.join(map(re.escape, names))})@([0-9a-f]{{8}}(\.r\d+)?|unsupported)")
         ours = [b for b in backends if pattern.fullmatch(b.title)]
         return ours[0] if len(ours) == 1 else None
 

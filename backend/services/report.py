@@ -16,6 +16,7 @@ from backend.labeling.config import LabelingConfig
 from backend.learning.report import costs, people_figures, version_figures
 from backend.ports.store import ProjectRow, Record, Store
 from backend.services.projects import answerable
+from backend.services.scorings import told_of
 
 _AT_ONCE = 500  # tasks that are compared at a time
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
@@ -123,7 +124,8 @@ class Reports:
         counts = self.store.counts(row.id, version=version)
         figures = version_figures(found, answered=sum(counts.states.get(state.value, 0) for state in _ANSWERED))
         tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens
-        return {**figures, "cost": costs(self.cost(row.id, version, counts.usage), tokens, figures)}
+        scores = told_of(self.store, row.id, version)
+        return {**figures, "scores": scores, "cost": costs(self.cost(row.id, version, counts.usage), tokens, figures)}
 
 
 def _audit(plan: AuditPlan, verified: Sequence[Verification]) -> Mapping[str, Any]:

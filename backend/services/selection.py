@@ -79,7 +79,7 @@ def selected_tasks(
     of the project's version. Reads page by page. Raises `InputError` where two versions cannot be compared."""
     whole = selection.view is None and selection.task_ids is None and selection.sample is None
     if whole and selection.keep in (MISSING, ALL):  # one pass over the tasks themselves
-        version = row.version if selection.keep == MISSING else None
+        version = _shown(store, row) if selection.keep == MISSING else None
         for task in labels.tasks(row.id, variables, without_version=version):
             yield task, version is not None
         if selection.keep == MISSING and row.version is not None:
@@ -113,6 +113,11 @@ def _kept(selection: Selection, labels: Labels, store: Store, row: ProjectRow) -
         yield from _within(wanted, selection, labels, row)
 
 
+def _shown(store: Store, row: ProjectRow) -> str | None:
+    """The row's version as Label Studio knows it."""
+    return None if row.version is None else store.shown_version(row.id, row.version)
+
+
 def _base(selection: Selection, labels: Labels, row: ProjectRow) -> Iterator[int]:
     """The ids that the selection begins with."""
     if selection.task_ids is not None:
@@ -126,14 +131,14 @@ def _missing(selection: Selection, labels: Labels, store: Store, row: ProjectRow
         return
     failed = set(store.failed_task_ids(row.id, row.version))
     if selection.view is None and selection.task_ids is None:
-        for task_id in labels.task_ids(row.id, without_version=row.version):
+        for task_id in labels.task_ids(row.id, without_version=_shown(store, row)):
             failed.discard(task_id)
             yield task_id, True
         for task_id in labels.task_ids(row.id, ids=sorted(failed)) if failed else ():
             yield task_id, False
         return
     for batch in _batches(_base(selection, labels, row)):
-        absent = set(labels.task_ids(row.id, ids=batch, without_version=row.version))
+        absent = set(labels.task_ids(row.id, ids=batch, without_version=_shown(store, row)))
         for task_id in batch:
             if task_id in absent or task_id in failed:
                 yield task_id, task_id in absent

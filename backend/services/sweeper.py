@@ -18,6 +18,7 @@ from backend.ports.clock import Clock
 from backend.ports.queue import Queue
 from backend.ports.store import BATCH, READING, JobRow, Store
 from backend.services.enlisting import revive
+from backend.services.rescoring import GRACE
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Sweeper:
     _unwritten: Since = field(default_factory=Since)
     _probes: Spacing = field(default_factory=lambda: Spacing(_FIRST_PROBE_S, _LAST_PROBE_S))
     _steps: Spacing = field(default_factory=lambda: Spacing(_FIRST_STEP_S, _LAST_STEP_S))
+    _settlings: Spacing = field(default_factory=lambda: Spacing(_FIRST_WRITE_S, _LAST_WRITE_S))
     _writes: Spacing = field(default_factory=lambda: Spacing(_FIRST_WRITE_S, _LAST_WRITE_S))
 
     def look(self) -> None:
@@ -91,8 +93,15 @@ class Sweeper:
         self._resume([job for job in jobs if job.state == JobState.PAUSED and job.paused_by == "fault"])
         for project_id in {job.project_id for job in self.store.jobs_since(self.clock() - _CHECKED_FOR)}:
             self.queue.enqueue_check(project_id)
+        self._settle()
         for project_id in self.store.projects_to_catch_up():  # webhooks get lost
             self.queue.enqueue_catch_up(project_id)
+
+    def _settle(self) -> None:
+        """Scores that come into use, and what they replaced."""
+        for project_id in self.store.projects_to_settle(shown_before=self.clock() - GRACE):
+            if self._settlings.due(project_id, self.clock()):
+                self.queue.enqueue_refit(project_id)
 
     def _put_back(self, jobs: Sequence[JobRow]) -> None:
         """What somebody had in hand who gives no sign of life."""

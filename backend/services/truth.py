@@ -15,6 +15,7 @@ from backend.ports.queue import Queue
 from backend.ports.store import HALTED, JobRow, ProjectRow, Record, Store
 from backend.services.jobs import Jobs, enqueue_tasks, start_created
 from backend.services.projects import answerable
+from backend.services.scorings import in_use, to_write
 
 _log = logging.getLogger(__name__)
 _UNSEEN = timedelta(minutes=1)  # what was delivered later may be on its way yet; clocks differ, too
@@ -39,8 +40,10 @@ class Truth:
             return
         began = self.clock()
         recent = [job for job in self.store.jobs_since(began - _RECENT) if job.project_id == row.id]
-        self._lost(row, row.version)
-        self._doubled(row, row.version)
+        scorings = self.store.scorings(row.id, row.version)
+        if to_write(scorings) == in_use(scorings):  # else all predictions are being written anew, under another name
+            self._lost(row, row.version)
+            self._doubled(row, row.version)
         self._outdated(row, row.version, recent)
         self._edited(row, row.version, recent)
         self.queue.set_checked(project_id, began)
@@ -50,13 +53,13 @@ class Truth:
 
         One count each where all is well.
         """
-        before = self.clock() - _UNSEEN
+        before, shown = self.clock() - _UNSEEN, self.store.shown_version(row.id, version)
         given = self.store.delivered(row.id, version, before=before)
-        there = self.labels.version_counts(row.id).get(version, 0) if given else 0
+        there = self.labels.version_counts(row.id).get(shown, 0) if given else 0
         if there >= given:
             return
         known = self.store.delivered_task_ids(row.id, version, before=before)
-        lost = sorted(known & {task.id for task in self.labels.tasks(row.id, (), without_version=version)})
+        lost = sorted(known & {task.id for task in self.labels.tasks(row.id, (), without_version=shown)})
         if lost:
             _log.warning("Label Studio lost predictions", extra={"project": row.id, "tasks": len(lost)})
             self.store.offer_again(row.id, version, lost)
@@ -72,7 +75,8 @@ class Truth:
         if not doubted:
             return
         given = self.store.delivered(row.id, version, before=self.clock())  # before what is there is counted
-        if self.labels.version_counts(row.id).get(version, 0) <= given:
+        shown = self.store.shown_version(row.id, version)
+        if self.labels.version_counts(row.id).get(shown, 0) <= given:
             self.store.end_doubt(row.id, version, doubted)
             return
         _log.warning("predictions may be there twice", extra={"project": row.id, "tasks": len(doubted)})

@@ -7,16 +7,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 
 from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown
+from backend.core.scorings import content_version
 from backend.core.values import JSON
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.config import LabelingConfig
 from backend.ports.clock import Clock
-from backend.ports.labels import Labels
+from backend.ports.labels import AnnotatedTask, Labels
 from backend.ports.store import ProjectRow, Store
 from backend.ports.verifications import CaughtUp
 from backend.services.judging import Circumstances, judge
@@ -53,6 +54,7 @@ class Verifier:
     labels: Labels
     clock: Clock
     annotated: Callable[[int, Collection[int]], None]  # told the project and the tasks that have an annotation
+    submitted: Callable[[int], None] = lambda project_id: None  # told the project whenever annotations were read
     slice_columns: tuple[str, ...] = ()
 
     def look(self, project_id: int, task_ids: Sequence[int], annotation_ids: Sequence[int] = ()) -> Read:
@@ -62,7 +64,9 @@ class Verifier:
             _log.info("annotations of a project that is not known", extra={"project": project_id})
             return Read()
         ids = {*task_ids, *self.store.tasks_annotated(project_id, annotation_ids)}
-        return self._read(*asked, sorted(ids))
+        found = self._read(*asked, sorted(ids))
+        self.submitted(project_id)
+        return found
 
     def catch_up(self, project_id: int, *, everything: bool = False) -> Read:
         """Read the tasks that changed since the last time; all, with `everything`, under another labeling config and
@@ -85,6 +89,7 @@ class Verifier:
             found += self._where_counts_differ(row, config)
         self.store.set_caught_up(project_id, CaughtUp(since=began, config_fingerprint=config.fingerprint))
         extra = {"project": project_id, "tasks": found.tasks, "changed": found.changed, "deleted": found.deleted}
+        self.submitted(project_id)
         _log.info("annotations were read", extra=extra)
         return found
 
@@ -124,7 +129,8 @@ class Verifier:
         known = {v.annotation_id: v for v in self.store.verifications(row.id, task_ids=ids)}
         answers = self.store.answers_of(row.id, ids)
         judged: list[Verification] = []
-        for task in self.labels.annotated_tasks(row.id, ids):
+        for found in self.labels.annotated_tasks(row.id, ids):
+            task = _by_content(found)
             around = Circumstances(
                 project_id=row.id,
                 version=row.version,
@@ -142,6 +148,12 @@ class Verifier:
             deleted=self.store.delete_verifications(row.id, gone) if gone else 0,
             outcomes=Counter(v.outcome.value for v in judged),
         )
+
+
+def _by_content(task: AnnotatedTask) -> AnnotatedTask:
+    """The task with its predictions' versions as they are stored: a fit of the scores changes no answer."""
+    predictions = (p if p.version is None else replace(p, version=content_version(p.version)) for p in task.predictions)
+    return replace(task, predictions=tuple(predictions))
 
 
 def in_numbers(store: Store, project_id: int) -> dict[str, JSON]:

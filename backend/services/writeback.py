@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import monotonic, sleep
 
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable, QueueError
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Record, Store
+from backend.services.current_scores import CurrentScores
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,10 @@ class Writer:
     queue: Queue
     pause: Callable[[float], None] = sleep
 
+    @cached_property
+    def scores(self) -> CurrentScores:
+        return CurrentScores(store=self.store)
+
     def write_back(self, project_id: int, *, longest_s: float = _LONGEST_DRAIN_S) -> int:
         """Write all that is due for the project; returns how many predictions. Another writer at it: 0 at once.
 
@@ -90,7 +96,7 @@ class Writer:
             if row is None or row.version is None:
                 return written
             claimed = (self.store.claim_deliveries(project_id, version, pace.size) for version in self._versions(row))
-            records = next(filter(None, claimed), [])
+            records = self.scores.brought_up(row, next(filter(None, claimed), []))
             if not records:
                 return written
             keep()
@@ -125,7 +131,7 @@ class Writer:
         writer that died, or a Label Studio that did, leaves whole batches of them."""
         if len(doubtful) < 2:
             return {r.id for r in doubtful}
-        ids, version = [r.task_id for r in doubtful], doubtful[0].version
+        ids, version = [r.task_id for r in doubtful], doubtful[0].shown_version
         absent = set(self.labels.task_ids(project_id, ids=ids, without_version=version))
         return {r.id for r in doubtful if r.task_id not in absent}
 
@@ -161,7 +167,7 @@ class Writer:
         """Leave exactly one prediction of the version on the task, this one. For records that may be there already."""
         try:
             found = self.labels.predictions(record.project_id, record.task_id)
-            same = [p for p in found if p.model_version == record.version]
+            same = [p for p in found if p.model_version == record.shown_version]
             if same:
                 self.labels.update_prediction(same[0].id, record.prediction)
                 for extra in same[1:]:

@@ -31,6 +31,8 @@ CALLS: dict[str, Callable[[Queue], object]] = {
     "enqueue_check": lambda queue: queue.enqueue_check(1),
     "enqueue_annotations": lambda queue: queue.enqueue_annotations(1, [1], [2]),
     "enqueue_catch_up": lambda queue: queue.enqueue_catch_up(1),
+    "enqueue_refit": lambda queue: queue.enqueue_refit(1),
+    "refit_started": lambda queue: queue.refit_started(1),
     "checked_at": lambda queue: queue.checked_at(1),
     "set_checked": lambda queue: queue.set_checked(1, MOMENT),
     "at_work": lambda queue: queue.at_work("a").__enter__(),
@@ -119,6 +121,11 @@ class QueueCases:
         for _ in range(2):
             queue.enqueue_write_back(1, at_once=True)
         assert queue.depth()["bulk"] == 1
+
+    def test_one_fit_of_a_project_waits_at_a_time(self, queue: Queue) -> None:
+        for project_id in (1, 1, 2):
+            queue.enqueue_refit(project_id)
+        assert queue.depth() == {"interactive": 0, "bulk": 2}
 
     def test_a_project_is_compared_once_in_a_while(self, queue: Queue) -> None:
         for _ in range(2):

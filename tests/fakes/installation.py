@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -29,8 +30,10 @@ from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.enlisting import Enlister
 from backend.services.jobs import Jobs
+from backend.services.learning import Learning
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
+from backend.services.rescoring import Rescoring
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.sweeper import Sweeper
 from backend.services.truth import Truth
@@ -152,12 +155,24 @@ class Installation:
             stopping=lambda: self.stopping,
         )
         self.truth = Truth(store=self.store, labels=self.labels, queue=self.queue, clock=self.clock, jobs=self.jobs)
+        self.learning = Learning(store=self.store, queue=self.queue, clock=self.clock)
         self.verifier = Verifier(
             store=self.store,
             labels=self.labels,
             clock=self.clock,
             annotated=self.auditing.release,
+            submitted=self.learning.submitted,
             slice_columns=("language", "lang"),
+        )
+        self.rescoring = Rescoring(
+            store=self.store,
+            labels=self.labels,
+            queue=self.queue,
+            projects=self.projects,
+            writer=self.writer,
+            learning=self.learning,
+            read=replace(self.verifier, submitted=lambda _: None).catch_up,
+            clock=self.clock,
         )
         self.refusal: PrelabelError | None = None  # why the model's endpoint would not answer a probe
         self.sweeper = Sweeper(
@@ -251,6 +266,8 @@ class Installation:
             self.truth.check(*message.arguments)
         elif message.work == "look_at_annotations":
             self.verifier.look(*message.arguments)
+        elif message.work == "refit":
+            self.rescoring.work(*message.arguments)
         elif message.work == "catch_up":
             self.verifier.keep_up(*message.arguments)
         else:
@@ -309,7 +326,18 @@ class Installation:
     def parts(self, **settings: Any) -> Parts:
         """These parts for the web application and the commands, with other settings where given."""
         parts = Parts(Settings(**{"label_studio_api_key": "key", "openai_base_url": _ENDPOINT, **settings}))
-        shared = ("store", "queue", "labels", "projects", "jobs", "predictor", "same_settings", "caller", "verifier")
+        shared = (
+            "store",
+            "queue",
+            "labels",
+            "projects",
+            "jobs",
+            "predictor",
+            "same_settings",
+            "caller",
+            "verifier",
+            "rescoring",
+        )
         for name in shared:
             setattr(parts, name, getattr(self, name))
         vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))

@@ -91,6 +91,15 @@ class MemoryLabels(MemoryAnnotations):
     def version_counts(self, project_id: int) -> Mapping[str, int]:
         return Counter(str(p.model_version) for p in self._get(project_id).predictions.values())
 
+    def delete_version(self, project_id: int, version: str) -> None:
+        found = self._get(project_id)
+        self._wrote("delete_version")
+        current = found.project.model_version
+        if current in {version, *(backend.title for backend in found.backends.values())}:
+            found.project = replace(found.project, model_version=None)
+        for number in [n for n, p in found.predictions.items() if p.model_version == version]:
+            del found.predictions[number]
+
     def existing_tasks(self, project_id: int, ids: Sequence[int]) -> set[int]:
         return set(ids) & set(self._get(project_id).tasks)
 
@@ -172,6 +181,8 @@ class MemoryLabels(MemoryAnnotations):
         if not self.backend_answers:
             raise _refused(f"Can't connect to ML backend {backend.url}, health check failed.")
         self._wrote("save_backend")
+        if old is not None and old.title != backend.title and found.project.model_version == old.title:
+            found.project = replace(found.project, model_version=backend.title)
         found.backends[backend.id] = backend
         found.secrets[backend.id] = {k: v for k, v in fields.items() if k.startswith(("auth_", "basic_auth"))}
         if old is None:

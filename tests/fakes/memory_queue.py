@@ -21,7 +21,7 @@ class Message:
 
     id: str
     work: str  # "annotate_chunk", "enlist", "sync_project", "auto_start", "write_back", "batch_step", "check_project",
-    # "look_at_annotations", "catch_up"
+    # "look_at_annotations", "catch_up", "refit"
     arguments: tuple[JSON, ...]
     interactive: bool = True
 
@@ -96,6 +96,15 @@ class MemoryQueue:
         if project_id not in self.caught_up:
             self.caught_up.add(project_id)
             self._enqueue("catch_up", project_id, interactive=False)
+
+    def enqueue_refit(self, project_id: int) -> None:
+        self.ping()
+        if not any(m.work == "refit" and m.arguments == (project_id,) for m in self.messages):
+            self._enqueue("refit", project_id, interactive=False)
+
+    def refit_started(self, project_id: int) -> None:
+        """Nothing to note: a message that is being worked on no longer waits."""
+        self.ping()
 
     def checked_at(self, project_id: int) -> datetime | None:
         self.ping()

@@ -91,7 +91,9 @@ def blind_of(connection: Connection, project_id: int, task_ids: Sequence[int]) -
     if not held:
         return frozenset()
     shown = sa.select(records.c.task_id).where(
-        records.c.project_id == project_id, records.c.task_id.in_(held), records.c.delivery.in_(DELIVERED)
+        records.c.project_id == project_id,
+        records.c.task_id.in_(held),
+        sa.or_(records.c.delivery.in_(DELIVERED), records.c.rewrite),
     )
     annotated = sa.select(verifications.c.task_id).where(
         verifications.c.project_id == project_id,

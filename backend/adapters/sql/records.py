@@ -24,7 +24,7 @@ RECORD_COLUMNS = tuple(
     records.c[name]
     for name in (
         *("id", "project_id", "task_id", "version", "job_id", "state", "data", "data_hash", "result", "score"),
-        *("delivery", "delivered_at", "rewrite", "error", "take"),
+        *("delivery", "delivered_at", "rewrite", "error", "take", "revision"),
     )
 )
 
@@ -66,6 +66,7 @@ _ANSWER = (
     )
     .values(
         {name: sa.bindparam(f"new_{name}", type_=records.c[name].type) for name in _ANSWERED}
+        | {"raw_score": None, "revision": 0}  # it is scored when it is written
         | {"delivery": unless_withheld("pending"), "claimed_by": None, "updated_at": sa.bindparam("now")}
     )
 )
@@ -224,6 +225,7 @@ def to_record(row: RowMapping) -> Record:
         rewrite=row["rewrite"],
         error=row["error"],
         take=row["take"],
+        revision=row["revision"],
     )
 
 

@@ -100,7 +100,7 @@ records = Table(
     Column("data", JSON, nullable=False),  # only the keys that the labeling config shows
     Column("data_hash", String(64), nullable=False),
     Column("result", JSON, nullable=False),
-    Column("score", Float),
+    Column("score", Float),  # that is used: the model's own, or by a fit
     Column("fields", JSON, nullable=False),
     Column("notes", JSON, nullable=False),
     Column("error_class", String(40)),
@@ -121,6 +121,8 @@ records = Table(
     Column("hold_until", DateTime(timezone=True)),
     Column("rewrite", Boolean, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("raw_score", Float),  # the model's own, where `score` is by a fit
+    Column("revision", Integer, nullable=False, server_default="0"),  # number of that fit; 0: none
     UniqueConstraint("project_id", "task_id", "version"),
     Index(None, "job_id", "state"),
     Index(None, "project_id", "delivery"),
@@ -275,4 +277,18 @@ audit_plans = Table(
     Column("first_share", Float, nullable=False),
     Column("later_share", Float, nullable=False),
     Column("begun_at", DateTime(timezone=True), nullable=False),
+)
+
+scorings = Table(
+    "scorings",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(200), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # of the fit: 1, 2, ...
+    Column("state", String(10), nullable=False),
+    Column("annotations", Integer, nullable=False),
+    Column("controls", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("shown_at", DateTime(timezone=True)),
+    Column("cleared", Boolean, nullable=False, server_default=false()),
 )

@@ -23,7 +23,7 @@ from backend.adapters.sql.projects import SqlProjects
 from backend.adapters.sql.records import SqlRecords
 from backend.adapters.sql.replies import SqlReplies
 from backend.adapters.sql.schema import projects
-from backend.adapters.sql.selecting import SqlSelecting
+from backend.adapters.sql.scorings import SqlScorings
 from backend.adapters.sql.sums import SqlSums
 from backend.adapters.sql.upkeep import SqlUpkeep
 from backend.adapters.sql.verifications import SqlVerifications
@@ -44,7 +44,7 @@ class SqlStore(
     SqlAgents,
     SqlBatches,
     SqlLedger,
-    SqlSelecting,
+    SqlScorings,
     SqlUpkeep,
     SqlAudits,
     SqlVerifications,
