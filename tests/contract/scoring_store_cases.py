@@ -47,7 +47,8 @@ def answered(store: SqlStore, *task_ids: int, state: TaskState = TaskState.DONE,
         control="sentiment", value="a", step="s", confidence=0.75, label_probabilities={"a": 0.75}, label_rest=0.25
     )
     for record in store.claim(version, PROJECT, task_ids, "worker"):
-        store.save_outcome(record.id, record.data_hash, Outcome(state=state, score=0.75, fields=(reading,)))
+        outcome = Outcome(state=state, score=0.75, fields=(reading,))
+        store.save_outcomes([(record.id, record.data_hash, outcome)])
 
 
 class ScoringStoreCases:
@@ -104,7 +105,7 @@ class ScoringStoreCases:
         assert [a.score for a in store.answers_of_records([record.id, 99])] == [0.25]
         store.requeue(record.job_id or 0, [TaskState.DONE])
         (again,) = store.claim(VERSION, PROJECT, [1], "worker")
-        store.save_outcome(again.id, again.data_hash, Outcome(state=TaskState.DONE, score=0.9))
+        store.save_outcomes([(again.id, again.data_hash, Outcome(state=TaskState.DONE, score=0.9))])
         after = store.records(PROJECT, VERSION, [1])[1]
         assert (after.score, after.revision, raw_score(store, record)) == (0.9, 0, None)
 

@@ -59,7 +59,7 @@ class Learner(Site):
                 label_rest=1 - confidence,
             )
             outcome = Outcome(state=TaskState.DONE, result=record.result, score=confidence, fields=(reading,))
-            store.save_outcome(record.id, record.data_hash, outcome)
+            store.save_outcomes([(record.id, record.data_hash, outcome)])
         installation.worker.write_back(self.project_id)
 
     def verify(self, task_ids: list[int]) -> None:
