@@ -227,6 +227,7 @@ class Outcome:
     request_key: str | None = None
     usage: Usage = field(default_factory=Usage)
     latency_s: float = 0.0  # summed over the calls
+    examples: tuple[int, ...] = ()  # verified tasks that stood in the prompt as examples, in their order there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +282,8 @@ class Agent:
     key_variable: str | None = None  # the environment variable that holds the endpoint's key; None: OPENAI_API_KEY
     reasoning_effort: str | None = None  # None: the model's own
     examples: tuple[Example, ...] = ()
+    retrieved: int | None = None  # verified tasks that are shown as examples, at most; None: none are
+    selector: str | None = None  # how these are chosen, "tfidf" or "random"; None where none are
 
 
 def version_of(
@@ -330,4 +333,7 @@ def version_of(
             content[name] = getattr(agent, name)
     if agent.examples:
         content["examples"] = [[example.data, example.answer] for example in agent.examples]
+    if agent.retrieved:  # the window decides how many of them are shown; which they are grows with what is verified
+        content["retrieved"] = [agent.retrieved, agent.selector]
+        content["context_tokens"] = agent.context_tokens
     return f"{agent.name}@{canonical_hash(content)[:8]}"

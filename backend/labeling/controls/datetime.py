@@ -89,6 +89,9 @@ class DateTime(Control):
             return Decoded(value=None, problem="is out of bounds", rejected=(clip(raw),))
         return Decoded(value=_written(moment, self.format), step=step)
 
+    def as_answer(self, value: JSON) -> JSON:
+        return datetime.strptime(value, self.format).strftime(_FORMS[self.parts][2])
+
     def _within(self, moment: datetime) -> bool:
         compared = str(moment.year) if self.parts == "year" else moment.date().isoformat()
         after = self.minimum is None or compared >= self.minimum[: len(compared)]
