@@ -17,7 +17,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from backend.core.values import JSON
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_CHARS = 1_000  # of a text, what is compared: time and memory are in proportion
 MAX_SAME_CHARS = 20_000  # of a text, by what its duplicates are found
-_FEATURES = 2**20  # of each kind of term: few of them share a number
+_FEATURES = 2**18  # of each kind of term: few of them share a number
 _DIGITS = 6  # of a similarity: what is equal but for rounding goes by age
 
 
@@ -57,16 +57,15 @@ def says(text: str) -> str:
 class ExamplePool:
     """Tasks by their ids; it never changes, and a grown one shares its work."""
 
-    def __init__(self, tasks: Iterable[PoolTask] = ()) -> None:
+    def __init__(self, tasks: Iterable[PoolTask] = (), *, _before: ExamplePool | None = None) -> None:
         self.tasks = tuple(sorted({task.task_id: task for task in tasks}.values(), key=lambda task: task.task_id))
-        self._counted: dict[str, tuple[Any, ...]] = {}  # text -> how often each term is in it, a row a kind
+        counted = _before is None or "_counts" in _before.__dict__
+        self._before = _before if counted or _before is None else _before._before  # the nearest that was counted
 
     def changed(self, tasks: Iterable[PoolTask], without: Collection[int] = ()) -> ExamplePool:
         """The pool with these tasks, some of them perhaps in the place of older ones, and `without` others."""
         kept = {task.task_id: task for task in self.tasks if task.task_id not in without}
-        grown = ExamplePool((kept | {task.task_id: task for task in tasks}).values())
-        grown._counted = self._counted
-        return grown
+        return ExamplePool((kept | {task.task_id: task for task in tasks}).values(), _before=self)
 
     def choose(
         self,
@@ -108,10 +107,9 @@ class ExamplePool:
         import numpy as np
 
         total = np.zeros(len(self.tasks))
-        for number, (weights, by_term) in enumerate(self._spaces):
-            asked = weights.transform(_counts(text)[number])
-            found = asked @ by_term
-            total[found.indices] += found.data
+        asked = _counted([text]) if self.tasks else ()
+        for counts, space in zip(asked, self._spaces, strict=True):
+            total += space.cosines(counts)
         return self._in_order(total)
 
     def _nearest(self, vectors: Mapping[int, Sequence[float]], vector: Sequence[float] | None) -> Iterator[PoolTask]:
@@ -135,31 +133,61 @@ class ExamplePool:
         return (self.tasks[index] for index in found)
 
     @cached_property
-    def _spaces(self) -> tuple[tuple[Any, Any], ...]:
-        """(weights, matrix) for each kind of term: a column a task, of length 1."""
+    def _spaces(self) -> tuple[_Space, ...]:
+        return tuple(_Space.of(counts) for counts in self._counts) if self.tasks else ()
+
+    @cached_property
+    def _counts(self) -> tuple[Any, ...]:
+        """How often each term is in each task: a sparse matrix for each kind of term, a row a task."""
         from scipy.sparse import vstack
+
+        before, self._before = self._before, None  # what it took is taken over: the old pool may go
+        known = {task.text: row for row, task in enumerate(before.tasks)} if before is not None else {}
+        old = [place for place, task in enumerate(self.tasks) if task.text in known]
+        new = [place for place, task in enumerate(self.tasks) if task.text not in known]
+        counted = _counted([self.tasks[place].text for place in new]) if new else (None,) * len(KINDS)
+        if before is None or not old:
+            return counted
+        rows = [known[self.tasks[place].text] for place in old]
+        places = sorted(range(len(self.tasks)), key=[*old, *new].__getitem__)
+        both = zip(before._counts, counted, strict=True)
+        kept = [(own[rows], added) for own, added in both]
+        return tuple(vstack([a, b], format="csr")[places] if b is not None else a[places] for a, b in kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Space:
+    """The pool by one kind of term, weighted as scikit-learn weights them."""
+
+    weights: np.ndarray[Any, Any]  # of each term: the rarer, the more
+    by_term: Any  # a row a term, a column a task, each column of length 1
+
+    @classmethod
+    def of(cls, counts: Any) -> _Space:
         from sklearn.feature_extraction.text import TfidfTransformer
 
-        spaces = []
-        counted = [self._row(task.text) for task in self.tasks]
-        for kind in range(len(KINDS)) if counted else ():
-            weights = TfidfTransformer()
-            matrix = weights.fit_transform(vstack([rows[kind] for rows in counted], format="csr"))
-            spaces.append((weights, matrix.T.tocsr()))
-        return tuple(spaces)
+        tfidf = TfidfTransformer()
+        matrix = tfidf.fit_transform(counts)
+        return cls(weights=tfidf.idf_, by_term=matrix.T.tocsr())
 
-    def _row(self, text: str) -> tuple[Any, ...]:
-        if text not in self._counted:
-            self._counted[text] = _counts(text)
-        return self._counted[text]
+    def cosines(self, counts: Any) -> np.ndarray[Any, Any]:
+        """Of a text with these counts, with each task. Only the rows of its own terms are looked at."""
+        import numpy as np
 
-
-def _counts(text: str) -> tuple[Any, ...]:
-    """How often each term is in the text: a sparse row for each kind."""
-    words = words_of(text[:MAX_CHARS])
-    return tuple(vectorizer.transform([words]) for vectorizer in _vectorizers())
+        weights = counts.data * self.weights[counts.indices]
+        length = float(np.linalg.norm(weights))
+        if not length:
+            return np.zeros(self.by_term.shape[1])
+        found: np.ndarray[Any, Any] = (weights / length) @ self.by_term[counts.indices]
+        return found
 
 
+def _counted(texts: Sequence[str]) -> tuple[Any, ...]:
+    words = [words_of(text[:MAX_CHARS]) for text in texts]
+    return tuple(vectorizer.transform(words) for vectorizer in _vectorizers())
+
+
+@lru_cache(maxsize=1)
 def _vectorizers() -> tuple[Any, ...]:
     from sklearn.feature_extraction.text import HashingVectorizer
 
