@@ -58,6 +58,7 @@ class Record:
     rewrite: bool  # Label Studio may hold an older prediction of this version: replace it
     error: str | None
     take: int = 0  # how often the task was asked anew
+    examples: tuple[int, ...] = ()  # verified tasks that stood in its prompt, in their order there
 
     @property
     def task(self) -> Task:

@@ -27,6 +27,7 @@ from backend.ports.overview import PausedJob
 from backend.ports.store import JobLimits, ProjectRow, Record
 from tests.contract.agent_store_cases import AgentStoreCases
 from tests.contract.audit_store_cases import AuditStoreCases
+from tests.contract.example_store_cases import ExampleStoreCases
 from tests.contract.verification_store_cases import VerificationStoreCases
 from tests.fakes.installation import HandClock
 
@@ -52,7 +53,7 @@ def done(**changes: Any) -> Outcome:
     return Outcome(**{"state": TaskState.DONE, "result": (REGION,), "score": 0.9, "usage": USAGE, **changes})
 
 
-class StoreCases(AgentStoreCases, AuditStoreCases, VerificationStoreCases):
+class StoreCases(AgentStoreCases, AuditStoreCases, ExampleStoreCases, VerificationStoreCases):
     """The contract. `url` is a fixture of the subclass: an empty database."""
 
     @pytest.fixture

@@ -24,7 +24,7 @@ RECORD_COLUMNS = tuple(
     records.c[name]
     for name in (
         *("id", "project_id", "task_id", "version", "job_id", "state", "data", "data_hash", "result", "score"),
-        *("delivery", "delivered_at", "rewrite", "error", "take"),
+        *("delivery", "delivered_at", "rewrite", "error", "take", "examples"),
     )
 )
 
@@ -37,7 +37,7 @@ def unless_withheld(delivery: str) -> sa.ColumnElement[str]:
 _SPENT = ("prompt_tokens", "completion_tokens", "calls", "from_cache", "latency_s")
 _ANSWERED = (
     *("state", "result", "score", "fields", "notes"),
-    *("error_class", "error", "reply_text", "model", "request_key"),
+    *("error_class", "error", "reply_text", "model", "request_key", "examples"),
 )
 # Both are made once: to put such a statement together takes longer than to run it.
 _SPEND = (
@@ -211,6 +211,7 @@ def to_record(row: RowMapping) -> Record:
         rewrite=row["rewrite"],
         error=row["error"],
         take=row["take"],
+        examples=tuple(row["examples"] or ()),
     )
 
 
@@ -249,5 +250,6 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
         "reply_text": outcome.reply_text,
         "model": (outcome.model or "")[:_MODEL_CHARS] or None,
         "request_key": outcome.request_key,
+        "examples": list(outcome.examples) or None,
     }
     return {f"new_{name}": storable(value) for name, value in values.items()}

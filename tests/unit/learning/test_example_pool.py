@@ -30,7 +30,9 @@ def pool_of(texts: Sequence[str] = TEXTS, labels: Sequence[str | None] = LABELS)
     )
 
 
-def ids(pool: ExamplePool, text: str, count: int, *, task_id: int = 0, selector: str = "tfidf", **how: Any) -> list[int]:
+def ids(
+    pool: ExamplePool, text: str, count: int, *, task_id: int = 0, selector: str = "tfidf", **how: Any
+) -> list[int]:
     return [task.task_id for task in pool.choose(task_id, text, count, selector=selector, **how)]
 
 
