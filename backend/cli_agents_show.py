@@ -79,6 +79,7 @@ def show_preview(
         parameters = ", ".join(f"{name} {value}" for name, value in one["parameters"].items() if value is not None)
         line(f"Task {one['task']}, request {one['request_key']}")
         line(f"({plain(parameters)}; about {one['estimated_tokens']:,} tokens)")
+        _show_examples(one)
         for message in one["messages"]:
             images = f" with {message['images']} images" if message["images"] else ""
             line(f"--- {message['role']}{images}")
@@ -100,6 +101,7 @@ def _request(asked: Request | Outcome) -> dict[str, Any]:
         },
         "schema": dict(asked.schema),
         "estimated_tokens": estimated_tokens(asked.messages),
+        "examples": list(asked.examples),
     }
 
 
@@ -146,10 +148,16 @@ def _trial(task: Task, outcome: Outcome, model: str, price: Price) -> dict[str, 
         "error": outcome.error,
         "notes": list(outcome.notes),
         "request_key": outcome.request_key,
+        "examples": list(outcome.examples),
         "prompt_tokens": outcome.usage.prompt_tokens,
         "completion_tokens": outcome.usage.completion_tokens,
         "cost_usd": cost_of(outcome.usage, [outcome.model, model], price),
     }
+
+
+def _show_examples(one: Mapping[str, Any]) -> None:
+    if one["examples"]:
+        line(f"  verified tasks as examples: {', '.join(map(str, one['examples']))}")
 
 
 def _labels(outcome: Outcome) -> dict[str, list[str]]:
@@ -170,6 +178,7 @@ def _show_trial(one: Mapping[str, Any]) -> None:
     for control, score in one["scores"].items():
         given = ", ".join(one["labels"].get(control, ())) or "(nothing)"
         line(f"  {control}: {plain(given)} (score {_score(score)})")
+    _show_examples(one)
     if one["error"]:
         line(f"  {plain(one['error'])}")
     if one["reply"]:
