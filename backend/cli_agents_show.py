@@ -133,7 +133,7 @@ def show_trials(
         _show_trial(one)
     from_cache = f", {usage.from_cache:,} replies from the cache" if usage.from_cache else ""
     tokens = f"{usage.prompt_tokens:,} tokens in, {usage.completion_tokens:,} out, {usage.calls:,} calls{from_cache}"
-    line(f"{len(tried)} tasks as {question.version}: {tokens}; cost {_dollars(cost)}. Nothing was written.")
+    line(f"{len(tried)} tasks as {question.version}: {tokens}; cost {dollars(cost)}. Nothing was written.")
 
 
 def _trial(task: Task, outcome: Outcome, model: str, price: Price) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _labels(outcome: Outcome) -> dict[str, list[str]]:
 
 
 def _show_trial(one: Mapping[str, Any]) -> None:
-    line(f"Task {one['task']}: {one['state']}, score {_score(one['score'])}, cost {_dollars(one['cost_usd'])}")
+    line(f"Task {one['task']}: {one['state']}, score {_score(one['score'])}, cost {dollars(one['cost_usd'])}")
     for control, score in one["scores"].items():
         given = ", ".join(one["labels"].get(control, ())) or "(nothing)"
         line(f"  {control}: {plain(given)} (score {_score(score)})")
@@ -189,7 +189,7 @@ def _score(score: float | None) -> str:
     return "not known" if score is None else f"{score:.3f}"
 
 
-def _dollars(cost: float | None) -> str:
+def dollars(cost: float | None) -> str:
     return "not known" if cost is None else f"{cost:.6f} USD"
 
 

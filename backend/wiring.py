@@ -51,6 +51,7 @@ from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
 from backend.services.certifying import Certifying
 from backend.services.chunks import ChunkWorker
+from backend.services.comparing import Comparing
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.enlisting import Enlister
@@ -238,6 +239,10 @@ class Parts:
     @cached_property
     def agent_checks(self) -> AgentChecks:
         return AgentChecks(trials=lambda: self.trials, describe_model=self.describe_model)
+
+    @cached_property
+    def comparing(self) -> Comparing:
+        return Comparing(store=self.store, trials=self.trials, cost=self.cost)
 
     @cached_property
     def operation(self) -> Operation:
