@@ -17,7 +17,6 @@ from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Comparing
 from tests.fakes.installation import AGENT, Installation, replying
 
-
 PLAIN = replace(AGENT, confidence="self_reported")  # replies without token probabilities are stored, too
 
 
