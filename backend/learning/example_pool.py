@@ -60,7 +60,8 @@ class ExamplePool:
     def __init__(self, tasks: Iterable[PoolTask] = (), *, _before: ExamplePool | None = None) -> None:
         self.tasks = tuple(sorted({task.task_id: task for task in tasks}.values(), key=lambda task: task.task_id))
         counted = _before is None or "_counts" in _before.__dict__
-        self._before = _before if counted or _before is None else _before._before  # the nearest that was counted
+        # The nearest one before it whose terms were counted.
+        self._before: ExamplePool | None = _before if counted or _before is None else _before._before
 
     def changed(self, tasks: Iterable[PoolTask], without: Collection[int] = ()) -> ExamplePool:
         """The pool with these tasks, some of them perhaps in the place of older ones, and `without` others."""
