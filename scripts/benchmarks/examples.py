@@ -9,7 +9,7 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,13 +22,15 @@ from backend.core.verifications import Verification, VerificationOutcome
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig
 from backend.labeling.parsing import parse_config
+from backend.learning.example_pool import ExamplePool, PoolTask
+from backend.learning.similarity import load
 from backend.ports.store import Store
 from backend.services.annotate import Caller, annotate_task
 from backend.services.verified_examples import VerifiedExamples
 from backend.settings import Settings
 from backend.wiring import Parts
 from scripts import weights
-from scripts.benchmarks.report import BenchError, SkippedError, Table
+from scripts.benchmarks.report import BenchError, Figure, Report, SkippedError, Table, percentile
 from scripts.benchmarks.shortlist import read
 from scripts.services import LocalModel, start_local_model
 
@@ -40,6 +42,7 @@ WAYS = (
     ("10 most similar", 10, "tfidf"),
 )
 NEAREST = "label of the most similar, no model"
+_LARGE, _LIMIT_MS = 10_000, 5.0
 _ALL = 1_000_000  # more rows than the set has
 _WINDOW = 4_096  # of the estimate, which is high for lists of names; the model's own is 2,048 a task, and it would say
 
@@ -72,9 +75,35 @@ class Way:
         return (self.name, f"{sum(self.right)} of {n}", f"{self.accuracy:.3f}", interval, *counted)
 
 
+def pool_costs(rows: Sequence[tuple[str, str]]) -> Report:
+    """What choosing takes of the processor, from a pool of `_LARGE` tasks: the texts of the set, each with numbers."""
+    texts = [f"{rows[n % len(rows)][0]} {n}" for n in range(_LARGE)]
+    pool = ExamplePool(PoolTask(task_id=n, text=text, answer={}) for n, text in enumerate(texts))
+    first = _seconds(lambda: pool.choose(-1, "a first one", 5, selector="tfidf"))
+    grown = pool.changed([PoolTask(task_id=_LARGE, text="one more", answer={})])
+    growing = _seconds(lambda: grown.choose(-1, "a first one", 5, selector="tfidf"))
+    each = [_seconds(lambda text=text: grown.choose(-1, text, 5, selector="tfidf")) for text, _ in rows[:200]]  # type: ignore[misc]
+    return Report(
+        figures=[
+            Figure(name=f"pool of {_LARGE:,} texts, counted and weighted", value=first, unit="s"),
+            Figure(name="the same with one task more", value=1000 * growing, unit="ms"),
+            Figure(name="5 examples chosen, median", value=1000 * percentile(each, 0.5), unit="ms", limit=_LIMIT_MS),
+            Figure(name="5 examples chosen, p99", value=1000 * percentile(each, 0.99), unit="ms"),
+        ]
+    )
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Of the processor: others may be at work on this machine."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExamplesTable(Table):
     ways: Sequence[Way]
+    costs: Report
 
     @property
     def pairs(self) -> list[tuple[str, str, Comparison]]:
@@ -88,27 +117,32 @@ class ExamplesTable(Table):
         for old, new, found in self.pairs:
             interval = f"{100 * found.interval.low:+.1f} to {100 * found.interval.high:+.1f}"
             lines.append(f"| {new} over {old} | {100 * found.gain:+.1f} | {interval} |")
-        return "\n".join([super().table(), "", *lines])
+        return "\n".join([super().table(), "", *lines, "", self.costs.table()])
 
     def verdict(self) -> str:
         none, by_lot, similar, more = (way.accuracy for way in self.ways[:4])
         said = "ok: similar ones above those by lot above none" if self.holds else "falls short: not in this order"
+        said += "" if self.costs.holds else f" ({self.costs.verdict()})"
         return (
             f"{said}: accuracy none {none:.3f}, 5 by lot {by_lot:.3f}, 5 similar {similar:.3f}, 10 similar {more:.3f}"
         )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tasks", type=int, default=300, help="texts that are asked (default 300)")
+    parser.add_argument("--tasks", type=int, default=300, help="texts that are asked (default 300); 0: no model at all")
     parser.add_argument("--template", default="options-first.v2", help="prompt template (default options-first.v2)")
     parser.add_argument("--concurrency", type=int, default=4, help="tasks at a time (default 4)")
     parser.add_argument("--size", default="1.5B", help="of the local model: 1.5B or 0.5B")
 
 
-def run(asked: argparse.Namespace) -> ExamplesTable:
+def run(asked: argparse.Namespace) -> ExamplesTable | Report:
     texts, gold = read(_ALL)
-    if not 0 < asked.tasks < len(texts):
+    if not 0 <= asked.tasks < len(texts):
         raise BenchError(f"there are {len(texts)} texts: give --tasks fewer than that")
+    load()
+    costs = pool_costs(list(zip(texts, gold, strict=True)))
+    if not asked.tasks:
+        return costs
     if weights.at_hand(asked.size) is None:
         raise SkippedError(f"there are no weights: run scripts/setup --demo --weights {asked.size}")
     rows = list(zip(texts, gold, strict=True))
@@ -128,7 +162,13 @@ def run(asked: argparse.Namespace) -> ExamplesTable:
         ways = [*measured(parts, model, rows, asked), nearest(parts, rows, asked.tasks)]
         parts.store.close()
     none, by_lot, similar = (way.accuracy for way in ways[:3])
-    return ExamplesTable(columns=COLUMNS, rows=[way.row() for way in ways], holds=similar > by_lot > none, ways=ways)
+    return ExamplesTable(
+        columns=COLUMNS,
+        rows=[way.row() for way in ways],
+        holds=similar > by_lot > none and costs.holds,
+        ways=ways,
+        costs=costs,
+    )
 
 
 def measured(parts: Parts, model: LocalModel, rows: Sequence[tuple[str, str]], asked: argparse.Namespace) -> list[Way]:
