@@ -7,6 +7,7 @@ closes with what was read.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -164,9 +165,13 @@ def _retrieved(
     if question.retriever is None:
         return ()
     found = question.retriever.examples(task, shown, asked)
-    counts = range(len(found), 0, -1)
-    most = next((n for n in counts if _fits(request(asked, 0, found[:n]), question.agent)), 0)
-    return found[:most]
+
+    def is_too_long(count: int) -> bool:
+        return not _fits(request(asked, 0, found[:count]), question.agent)
+
+    if not found or not is_too_long(len(found)):
+        return found
+    return found[: bisect_left(range(1, len(found)), True, key=is_too_long)]
 
 
 def _fits(request: Request, agent: Agent) -> bool:

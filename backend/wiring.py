@@ -46,7 +46,7 @@ from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
 from backend.services.auditing import Auditing
-from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
+from backend.services.batch_lane import CACHE_IS_OFF, BatchLane, check_agent
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
 from backend.services.certifying import Certifying
@@ -442,6 +442,7 @@ class Parts:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         if lane == BATCH:
+            check_agent(self.agent_of(self.store.project(project_id), agent))
             self.need_batches()
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         if limits is not None:

@@ -278,3 +278,10 @@ def test_what_the_editor_wrote_is_read() -> None:
             assert control.agree(found.value, control.value_of([dict(region)]).value)
             read[region["type"]] += 1
     assert set(read) >= set(_TAGS) - {"rating"}
+
+
+def test_a_date_without_its_year_is_no_answer() -> None:
+    """It would be taken for one of 1900."""
+    (control,) = config_of("DateTime", 'only="date" format="%d.%m."', "", "t").controls
+    answer = control.encode("05.03.")
+    assert control.decode(answer, {}).problem is not None

@@ -12,11 +12,13 @@ import pytest
 
 from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
-from backend.core.errors import ContextTooLong, ModelError
+from backend.core.errors import ContextTooLong, InputError, ModelError
 from backend.core.values import JSON, Agent, Reply, Request, Task
 from backend.labeling.parsing import parse_config
+from backend.ports.store import BATCH
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_trials import first_request
+from backend.services.batch_lane import check_agent
 from backend.services.verified_examples import VerifiedExamples
 from tests.fakes.installation import AGENT, CONFIG, Installation, by_mood
 
@@ -300,3 +302,13 @@ def test_another_choice_is_another_agent() -> None:
     source = Installation().projects.template_source
     agents: Sequence[Agent] = [AGENT, WITH_EXAMPLES, replace(WITH_EXAMPLES, retrieved=5)]
     assert len({AgentVersion.of(agent, source).hash for agent in agents}) == 3
+
+
+def test_a_batch_lane_is_refused() -> None:
+    """Its replies would fit prompts that are asked no more."""
+    check_agent(AGENT)
+    with pytest.raises(InputError, match="shows verified tasks as examples, which change while a batch is away: run"):
+        check_agent(WITH_EXAMPLES)
+    parts = Site("one").here.parts()
+    with pytest.raises(InputError, match="without --lane batch"):
+        parts.start_run(1, lane=BATCH)
