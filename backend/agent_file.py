@@ -96,6 +96,17 @@ class AgentFields(BaseModel):
     examples: list[ExampleFields] = Field(
         [], max_length=100, description="Tasks with the right answer, shown in the prompt before the task."
     )
+    retrieved: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="So many verified tasks of the project are shown as examples too, at most; 0: none "
+        "([how](#verified-tasks-as-examples)).",
+    )
+    selector: Literal["tfidf", "random"] = Field(
+        "tfidf",
+        description="Which of them: `tfidf`, those whose words and letters are most like the task's, or `random`.",
+    )
 
     @model_validator(mode="after")
     def _one_template(self) -> AgentFields:
@@ -107,6 +118,8 @@ class AgentFields(BaseModel):
         values = self.model_dump(exclude={"template_source", "examples", "template"})
         template = self.template if self.template_source is None else "(inline)"
         examples = tuple(Example(data=e.data, answer=e.answer) for e in self.examples)
+        if not self.retrieved:  # a selector of nothing makes no other version
+            values |= {"retrieved": None, "selector": None}
         return Agent(**values, template=template, examples=examples)
 
 

@@ -79,6 +79,7 @@ def show_preview(
         parameters = ", ".join(f"{name} {value}" for name, value in one["parameters"].items() if value is not None)
         line(f"Task {one['task']}, request {one['request_key']}")
         line(f"({plain(parameters)}; about {one['estimated_tokens']:,} tokens)")
+        _show_examples(one)
         for message in one["messages"]:
             images = f" with {message['images']} images" if message["images"] else ""
             line(f"--- {message['role']}{images}")
@@ -100,6 +101,7 @@ def _request(asked: Request | Outcome) -> dict[str, Any]:
         },
         "schema": dict(asked.schema),
         "estimated_tokens": estimated_tokens(asked.messages),
+        "examples": list(asked.examples),
     }
 
 
@@ -131,7 +133,7 @@ def show_trials(
         _show_trial(one)
     from_cache = f", {usage.from_cache:,} replies from the cache" if usage.from_cache else ""
     tokens = f"{usage.prompt_tokens:,} tokens in, {usage.completion_tokens:,} out, {usage.calls:,} calls{from_cache}"
-    line(f"{len(tried)} tasks as {question.version}: {tokens}; cost {_dollars(cost)}. Nothing was written.")
+    line(f"{len(tried)} tasks as {question.version}: {tokens}; cost {dollars(cost)}. Nothing was written.")
 
 
 def _trial(task: Task, outcome: Outcome, model: str, price: Price) -> dict[str, Any]:
@@ -146,10 +148,16 @@ def _trial(task: Task, outcome: Outcome, model: str, price: Price) -> dict[str, 
         "error": outcome.error,
         "notes": list(outcome.notes),
         "request_key": outcome.request_key,
+        "examples": list(outcome.examples),
         "prompt_tokens": outcome.usage.prompt_tokens,
         "completion_tokens": outcome.usage.completion_tokens,
         "cost_usd": cost_of(outcome.usage, [outcome.model, model], price),
     }
+
+
+def _show_examples(one: Mapping[str, Any]) -> None:
+    if one["examples"]:
+        line(f"  verified tasks as examples: {', '.join(map(str, one['examples']))}")
 
 
 def _labels(outcome: Outcome) -> dict[str, list[str]]:
@@ -166,10 +174,11 @@ def _labels(outcome: Outcome) -> dict[str, list[str]]:
 
 
 def _show_trial(one: Mapping[str, Any]) -> None:
-    line(f"Task {one['task']}: {one['state']}, score {_score(one['score'])}, cost {_dollars(one['cost_usd'])}")
+    line(f"Task {one['task']}: {one['state']}, score {_score(one['score'])}, cost {dollars(one['cost_usd'])}")
     for control, score in one["scores"].items():
         given = ", ".join(one["labels"].get(control, ())) or "(nothing)"
         line(f"  {control}: {plain(given)} (score {_score(score)})")
+    _show_examples(one)
     if one["error"]:
         line(f"  {plain(one['error'])}")
     if one["reply"]:
@@ -180,7 +189,7 @@ def _score(score: float | None) -> str:
     return "not known" if score is None else f"{score:.3f}"
 
 
-def _dollars(cost: float | None) -> str:
+def dollars(cost: float | None) -> str:
     return "not known" if cost is None else f"{cost:.6f} USD"
 
 

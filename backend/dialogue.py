@@ -7,7 +7,8 @@ closes with what was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -28,7 +29,7 @@ from backend.core.values import (
     Usage,
     canonical_hash,
 )
-from backend.examples import ConfigExamples, examples_for
+from backend.examples import ConfigExamples, RetrievedExample, Retriever, examples_for
 from backend.fields import only_visible, read_reply
 from backend.labeling.config import LabelingConfig
 from backend.labeling.shown import Shown
@@ -56,6 +57,7 @@ class Question:
     template_source: str
     instructions: str
     version: str
+    retriever: Retriever | None = None  # of verified tasks as examples; None: none are shown
 
     @cached_property
     def examples(self) -> ConfigExamples:
@@ -93,8 +95,9 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
 
     lists = shortlist(config, shown, ranking, most=agent.max_options)
     lists = lists.fitting(lambda asked: _fits(request(asked, 0), agent))
+    found = _retrieved(question, task, shown, lists.asked, request)
     while True:
-        first = request(lists.asked, 0)
+        first = request(lists.asked, 0, found)
         least = least_tokens(first.messages)
         if least + agent.max_tokens > agent.context_tokens:
             message = f"The prompt has at least {least:,} tokens; the model's window is {agent.context_tokens:,}."
@@ -103,15 +106,17 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
             heard = yield from _ask(first, config, read, reasks=agent.reasks)
             break
         except ContextTooLong:
-            shorter = lists.halved()
+            shorter = lists if found else lists.halved()
             if shorter is None:
                 raise
-            lists = shorter
-    sampling = sampling_for(agent, config, heard.fields, first, partial(request, lists.asked))
+            lists, found = shorter, found[: len(found) // 2]
+    sampling = sampling_for(agent, config, heard.fields, first, lambda n: request(lists.asked, n, found))
     if sampling is not None:
         heard = yield from _sample(sampling, config, read, heard)
     outcome = _outcome(config, heard.fields, heard.reply, notes + lists.notes + heard.notes)
-    outcome = replace(outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key)
+    outcome = replace(
+        outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key, examples=first.examples
+    )
     return (yield from relate(outcome, first, config, shown, agent))
 
 
@@ -121,10 +126,13 @@ def _request(
     report: SelfReport | None,
     asked: LabelingConfig,
     variant: int,
+    retrieved: Sequence[RetrievedExample] = (),
 ) -> Request:
-    """What is asked of a task, in one of the prompt's variants."""
+    """What is asked of a task, in one of the prompt's variants. Of `retrieved` the most similar, which is the first,
+    comes last: next to the task."""
     agent, asked = question.agent, asked.reordered(variant)
-    examples = question.examples.beside(shown, [c.name for c in asked.controls]) if agent.examples else ()
+    own = question.examples.beside(shown, [c.name for c in asked.controls]) if agent.examples else ()
+    examples = (*own, *(example.shown for example in reversed(retrieved)))
     return Request(
         messages=render_messages(
             question.template_source,
@@ -142,7 +150,28 @@ def _request(
         seed=agent.seed,
         reasoning_effort=agent.reasoning_effort,
         logprobs=agent.confidence in ("auto", "logprob") and any(c.has_confidence for c in asked.controls),
+        examples=tuple(example.task_id for example in reversed(retrieved)),
     )
+
+
+def _retrieved(
+    question: Question,
+    task: Task,
+    shown: Mapping[str, Shown],
+    asked: LabelingConfig,
+    request: Callable[[LabelingConfig, int, Sequence[RetrievedExample]], Request],
+) -> Sequence[RetrievedExample]:
+    """Verified tasks as examples, the most similar first; as many of them as fit the window beside what is asked."""
+    if question.retriever is None:
+        return ()
+    found = question.retriever.examples(task, shown, asked)
+
+    def is_too_long(count: int) -> bool:
+        return not _fits(request(asked, 0, found[:count]), question.agent)
+
+    if not found or not is_too_long(len(found)):
+        return found
+    return found[: bisect_left(range(1, len(found)), True, key=is_too_long)]
 
 
 def _fits(request: Request, agent: Agent) -> bool:

@@ -1,14 +1,16 @@
-"""Which of an agent's examples can be shown for a labeling config, and why not the others. Pure."""
+"""Which examples can be shown for a labeling config, and why not the others. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from backend.core.values import Example, Reply, Usage
-from backend.fields import read_reply
+from backend.core.values import JSON, Example, Reply, Task, Usage
+from backend.fields import only_visible, read_reply
 from backend.labeling.config import LabelingConfig
+from backend.labeling.following import every
 from backend.labeling.shown import Shown
 from backend.prompting.examples import ShownExample, texts_of
 
@@ -32,16 +34,53 @@ class ConfigExamples:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class RetrievedExample:
+    """A verified task that may stand in another one's prompt."""
+
+    task_id: int
+    shown: ShownExample
+
+
+class Retriever(Protocol):
+    """Where a project's verified tasks are chosen from."""
+
+    def examples(self, task: Task, shown: Mapping[str, Shown], asked: LabelingConfig) -> Sequence[RetrievedExample]:
+        """Those for a task, the most similar first, each with what answers all that is asked. Raises `StoreError`."""
+        ...
+
+
+def offered(answer: Mapping[str, JSON], asked: LabelingConfig) -> bool:
+    """Whether the labels of an answer are among those that a shortened list still offers."""
+    names = {control.name: {option.name for option in control.options} for control in every(asked.controls)}
+    return all(
+        label in names[name]
+        for name, given in answer.items()
+        if names.get(name)
+        for item in (given if isinstance(given, list) else [given])
+        for label in _labels_in(item)
+    )
+
+
+def _labels_in(item: JSON) -> list[JSON]:
+    """The labels that an answer, or one item of its list, gives."""
+    if isinstance(item, Mapping):
+        several = item.get("labels")
+        return [*([item["label"]] if "label" in item else []), *(several if isinstance(several, list) else [])]
+    return [item] if isinstance(item, str) else []
+
+
 def examples_for(config: LabelingConfig, examples: Sequence[Example]) -> ConfigExamples:
     """The examples whose answers name controls of the config and are right as answers to them."""
-    found = [_shown(config, example) for example in examples]
+    found = [shown_example(config, example) for example in examples]
     return ConfigExamples(
         shown=tuple(one for one in found if isinstance(one, ShownExample)),
         left_out={number: one for number, one in enumerate(found, start=1) if isinstance(one, str)},
     )
 
 
-def _shown(config: LabelingConfig, example: Example) -> ShownExample | str:
+def shown_example(config: LabelingConfig, example: Example) -> ShownExample | str:
+    """The example as the config shows it; a phrase where it cannot be shown."""
     bound = config.bind(example.data)
     missing = [c.name for c in bound.controls if c.name not in example.answer]
     if missing or not bound.controls:
@@ -52,7 +91,7 @@ def _shown(config: LabelingConfig, example: Example) -> ShownExample | str:
         return "its data has nothing that the labeling config shows as text"
     answer = {c.name: example.answer[c.name] for c in bound.controls}
     reply = Reply(text=json.dumps(answer, ensure_ascii=False), finish_reason="stop", usage=_NO_USAGE, model="")
-    for field in read_reply(reply, bound, shown):
+    for field in only_visible(read_reply(reply, bound, shown), bound):
         if field.problem is not None:
             return f'"{field.control}" {field.problem}'
         if field.usable < 1:

@@ -46,11 +46,12 @@ from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
 from backend.services.annotate import Caller
 from backend.services.auditing import Auditing
-from backend.services.batch_lane import CACHE_IS_OFF, BatchLane
+from backend.services.batch_lane import CACHE_IS_OFF, BatchLane, check_agent
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
 from backend.services.certifying import Certifying
 from backend.services.chunks import ChunkWorker
+from backend.services.comparing import Comparing
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
 from backend.services.enlisting import Enlister
@@ -270,6 +271,10 @@ class Parts:
         return AgentChecks(trials=lambda: self.trials, describe_model=self.describe_model)
 
     @cached_property
+    def comparing(self) -> Comparing:
+        return Comparing(store=self.store, trials=self.trials, cost=self.cost)
+
+    @cached_property
     def operation(self) -> Operation:
         return Operation(
             store=self.store,
@@ -479,7 +484,9 @@ class Parts:
         """Queue a run, unless service or workers would make another version of it; returns the job's id."""
         self.need_key()
         if lane == BATCH:
-            self.need_batches(self.agent_of(self.store.project(project_id), agent))
+            chosen = self.agent_of(self.store.project(project_id), agent)
+            check_agent(chosen)
+            self.need_batches(chosen)
         self.same_settings.need([backend.url for backend in self.labels.backends(project_id)])
         if limits is not None:
             row = self.store.project(project_id)

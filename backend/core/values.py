@@ -117,6 +117,7 @@ class Request:
     sample: int = 0  # which of several answers to the same prompt this asks for; never sent
     reasoning_effort: str | None = None  # None: the model's own
     take: int = 0  # how often the task was asked anew: such a request is not answered from the cache; never sent
+    examples: tuple[int, ...] = ()  # verified tasks that stand in it as examples, in their order there; never sent
 
     @cached_property
     def key(self) -> str:
@@ -227,6 +228,7 @@ class Outcome:
     request_key: str | None = None
     usage: Usage = field(default_factory=Usage)
     latency_s: float = 0.0  # summed over the calls
+    examples: tuple[int, ...] = ()  # verified tasks that stood in the prompt as examples, in their order there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,6 +283,8 @@ class Agent:
     key_variable: str | None = None  # the environment variable that holds the endpoint's key; None: OPENAI_API_KEY
     reasoning_effort: str | None = None  # None: the model's own
     examples: tuple[Example, ...] = ()
+    retrieved: int | None = None  # verified tasks that are shown as examples, at most; None: none are
+    selector: str | None = None  # how these are chosen, "tfidf" or "random"; None where none are
 
 
 def version_of(
@@ -325,9 +329,19 @@ def version_of(
         content["relations"] = agent.relations
     if with_long_lists:  # the window decides how many of the options are shown
         content["context_tokens"] = agent.context_tokens
-    for name in ("base_url", "key_variable", "reasoning_effort"):
-        if getattr(agent, name) is not None:
-            content[name] = getattr(agent, name)
+    return f"{agent.name}@{canonical_hash(content | _where_set(agent))[:8]}"
+
+
+def _where_set(agent: Agent) -> dict[str, JSON]:
+    """What counts for a version only where it is set."""
+    content: dict[str, JSON] = {
+        name: getattr(agent, name)
+        for name in ("base_url", "key_variable", "reasoning_effort")
+        if getattr(agent, name) is not None
+    }
     if agent.examples:
         content["examples"] = [[example.data, example.answer] for example in agent.examples]
-    return f"{agent.name}@{canonical_hash(content)[:8]}"
+    if agent.retrieved:  # the window decides how many of them are shown; which these are grows with what is verified
+        content["retrieved"] = [agent.retrieved, agent.selector]
+        content["context_tokens"] = agent.context_tokens
+    return content

@@ -19,6 +19,11 @@ from typing import Any
 MAX_QUERY_CHARS = 20_000  # what of a long text is compared: 20 ms of work
 MAX_OPTION_CHARS = 200
 MAX_LIST_CHARS = 600_000  # of all options together: tasks can bring lists along, and their terms are kept in memory
+# The terms: words, one and two in a row, and characters, three to five within words; of `words_of` a text.
+KINDS: tuple[dict[str, Any], ...] = (
+    {"ngram_range": (1, 2), "tokenizer": str.split, "token_pattern": None, "lowercase": False},
+    {"analyzer": "char_wb", "ngram_range": (3, 5), "lowercase": False},
+)
 _HUMP = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 _NO_WORD = re.compile(r"[\W_]+")
 
@@ -68,11 +73,8 @@ def _fitted(options: tuple[str, ...]) -> _Fitted:
     words = [words_of(option[:most]) for option in options]
     if not any(words):  # nothing but punctuation: a vectorizer has no vocabulary then
         return _Fitted(spaces=(), count=len(options))
-    kinds = (
-        TfidfVectorizer(ngram_range=(1, 2), tokenizer=str.split, token_pattern=None, lowercase=False),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), lowercase=False),
-    )
+    vectorizers = [TfidfVectorizer(**kind) for kind in KINDS]
     return _Fitted(
-        spaces=tuple((vectorizer, vectorizer.fit_transform(words).T.tocsr()) for vectorizer in kinds),
+        spaces=tuple((vectorizer, vectorizer.fit_transform(words).T.tocsr()) for vectorizer in vectorizers),
         count=len(options),
     )

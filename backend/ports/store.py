@@ -62,6 +62,7 @@ class Record:
     error: str | None
     take: int = 0  # how often the task was asked anew
     revision: int = 0  # the fit that its score is by; 0: the model's own
+    examples: tuple[int, ...] = ()  # verified tasks that stood in its prompt, in their order there
 
     @property
     def task(self) -> Task:

@@ -75,6 +75,24 @@ class Verifications(Protocol):
         """The finished answers of every version to these tasks, the newest first."""
         ...
 
+    def verification_change(self, project_id: int) -> int:
+        """How often anything was changed among the project's verifications: a number that only grows, cheap to ask."""
+        ...
+
+    def tasks_changed_after(self, project_id: int, change: int) -> list[int]:
+        """The tasks of which a verification was saved, changed or deleted since that number. Ascending."""
+        ...
+
+    def newest_label_tasks(self, project_id: int, config_fingerprint: str, limit: int) -> list[int]:
+        """The tasks with a verification that is a label (`Verification.is_label`) under that labeling config, the one
+        that was annotated last first."""
+        ...
+
+    def shown_data(self, project_id: int, data_hashes: Mapping[int, str]) -> dict[int, Mapping[str, JSON]]:
+        """The data of these tasks that has the hash, from the records of any version; a task of which no version was
+        ever asked about that data is left out."""
+        ...
+
     def caught_up(self, project_id: int) -> CaughtUp | None:
         """None: the project's annotations were never read."""
         ...

@@ -26,7 +26,7 @@ from backend.labeling.controls.regions import RegionControl
 from backend.labeling.shown import Shown
 
 _FENCE_CHARACTER = "~"
-_VARIABLES = frozenset({"objects", "fields", "instructions", "shape", "variant", "confidence_key"})
+_VARIABLES = frozenset({"objects", "fields", "instructions", "shape", "variant", "confidence_key", "examples"})
 _DOES_NOT_RENDER = (TemplateError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError)
 _BYTES_A_TOKEN_AT_MOST = 128.0  # the longest tokens in use are 128 spaces
 
@@ -44,12 +44,14 @@ def render_messages(
     """The system and the user message. Raises `TemplateError` for a template that does not render.
 
     `variant` counts other wordings of the same question from 0. `confidence_key` asks under that key for the model's
-    own confidence in each answer. `examples` (`prompting.examples`) go before what the template asks.
+    own confidence in each answer. `examples` (`prompting.examples`) go where the template names them, else before what
+    it asks.
     """
     context = _context(config, shown, instructions) | {"variant": variant, "confidence_key": confidence_key}
-    context["shape"] = _shape(config, confidence_key)
+    context |= {"shape": _shape(config, confidence_key), "examples": examples}
     blocks = rendered(source, context)
-    blocks["user"] = examples + blocks["user"]
+    if not places_examples(source):
+        blocks["user"] = examples + blocks["user"]
     images = tuple(image.picture.data_uri for s in shown.values() for image in s.images)
     return tuple(
         Message(role=role, content=text, images=images if role == "user" else ())
@@ -67,6 +69,12 @@ def rendered(source: str, context: dict[str, Any]) -> dict[str, str]:
         raise errors.TemplateError(
             f"The prompt template does not render ({type(error).__name__}): mend it, or use the default one."
         ) from error
+
+
+@lru_cache(maxsize=32)
+def places_examples(source: str) -> bool:
+    """Whether a template that renders says where examples go."""
+    return "examples" in find_undeclared_variables(ImmutableSandboxedEnvironment(autoescape=False).parse(source))
 
 
 def least_tokens(messages: tuple[Message, ...]) -> int:

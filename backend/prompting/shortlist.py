@@ -96,11 +96,11 @@ class Shortlist:
 def compared_text(control: Control, shown: Mapping[str, Shown]) -> str:
     """What the control is about; where that holds no text, as images do, all that is shown. Empty: there is none."""
     about = [shown[name] for name in control.to_name if name in shown]
-    return _joined(about) or _joined(shown.values())
+    return joined_text(about) or joined_text(shown.values())
 
 
-def _joined(shown: Iterable[Shown]) -> str:
-    """The text of objects; what stands in it for images and recordings is no text of the task."""
+def joined_text(shown: Iterable[Shown]) -> str:
+    """The text of objects, one after the other; what stands in it for images and recordings is no text of the task."""
     return "\n".join(s.text for s in shown if s.text.strip() and not s.images and not s.unseen)
 
 

@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from backend.core.errors import TemplateError
-from backend.prompting.render import fence_for, rendered
+from backend.prompting.render import fence_for, places_examples, rendered
 
 VARIANTS = 5  # wordings of the same question: as many as the default template has
+_EXAMPLES = "qzexamples"
 _MANY = 300  # options: a template that cuts a list short would most likely keep fewer
 
 
@@ -22,6 +23,8 @@ def check_template(source: str) -> None:
     for context in _contexts():
         text = "\n".join(rendered(source, context).values())
         missing = _missing(text, context)
+        if missing is None and places_examples(source) and _EXAMPLES not in text:
+            missing = "names `examples` and does not show them in every case"
         if missing is not None:
             raise TemplateError(f"The prompt template {missing}: mend it, or use the default one.")
 
@@ -59,6 +62,7 @@ def _contexts() -> Iterator[dict[str, Any]]:
             "fields": fields if several else fields[:1],
             "instructions": "" if several else "qzinstructions",
             "shape": '{"qzshape": "<qzvalue>"}',
+            "examples": _EXAMPLES,
             "variant": variant,
             "confidence_key": "qzsure" if variant > 2 else None,
         }

@@ -16,7 +16,7 @@ from backend.ports.labels import Labels
 from backend.prompting.tokens import estimated_tokens
 from backend.services.annotate import Caller, annotate_task, load_media
 from backend.services.chunks import CallerContext
-from backend.services.projects import Projects, question_for
+from backend.services.projects import Projects
 
 T = TypeVar("T")
 
@@ -44,7 +44,8 @@ class Trials:
         """What an agent asks of a project's tasks, as the project is now. Raises `AgentUnknown` and `ConfigError`."""
         project = self.labels.project(project_id)
         row = self.projects.look(project_id, project.label_config, project.instructions)
-        return question_for(row, agent if isinstance(agent, AgentVersion) else self.projects.agents.find(agent))
+        made_by = agent if isinstance(agent, AgentVersion) else self.projects.agents.find(agent)
+        return self.projects.asking(row, made_by)
 
     def tasks(
         self, project_id: int, question: Question, *, ids: Collection[int] = (), most: int | None = None

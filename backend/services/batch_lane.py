@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from backend.core.errors import AgentUnknown, ConfigError, LimitFarOff, ModelError, SettingsError
+from backend.core.errors import AgentUnknown, ConfigError, InputError, LimitFarOff, ModelError, SettingsError
 from backend.core.values import Agent, JobState
 from backend.dialogue import Question
 from backend.ports.batches import BatchEndpoint, BatchRow, BatchState
@@ -36,6 +36,15 @@ _log = logging.getLogger(__name__)
 
 BatchContext = Callable[[Agent], AbstractAsyncContextManager[tuple[Caller, BatchEndpoint]]]
 CACHE_IS_OFF = "The batch lane keeps its replies in the cache, which is off: set PRELABEL_CACHE_DAYS to 1 or more."
+
+
+def check_agent(agent: Agent) -> None:
+    """Raises `InputError` for an agent whose prompts may be others when a batch comes back: no reply would fit."""
+    if agent.retrieved:
+        raise InputError(
+            f"The agent {agent.name!r} shows verified tasks as examples, which change while a batch is away: run it "
+            "without --lane batch, or take an agent without `retrieved`."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.agents import Agents
+from backend.services.verified_examples import VerifiedExamples
 from backend.version import version_for
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,15 @@ class Projects:
 
         Raises `ConfigError` and `AgentUnknown`.
         """
-        return question_for(row, self.made_by(row, agent))
+        return self.asking(row, self.made_by(row, agent))
+
+    def asking(self, row: ProjectRow, made_by: AgentVersion) -> Question:
+        """What an agent asks of each task, with verified ones as examples. Raises `ConfigError`."""
+        return self.verified_examples.beside(row.id, question_for(row, made_by))
+
+    @cached_property
+    def verified_examples(self) -> VerifiedExamples:
+        return VerifiedExamples(store=self.store)
 
     def remember(
         self, project_id: int, label_config: str, instructions: str | None = None, *, extra_params: JSON = _NOT_SAID
@@ -177,7 +186,8 @@ class Projects:
 
 
 def question_for(row: ProjectRow, made_by: AgentVersion) -> Question:
-    """What an agent asks of each task. Raises `ConfigError` when nothing in the config can be answered."""
+    """What an agent asks of each task, but for examples. Raises `ConfigError` when nothing in the config can be
+    answered."""
     config = answerable(row.label_config)
     return Question(
         config=config,

@@ -78,6 +78,21 @@ class TestControl:
             assert read.value == value
             assert hash(read.value) == hash(value)
 
+    def test_a_value_is_an_answer_again(self, case: Case) -> None:
+        control, values = values_of(case)
+        shown = shown_by(config_of(*case))
+        for value in values:
+            answer = control.encode(value)
+            assert json.loads(json.dumps(answer)) == answer
+            images = shown[control.to_name[0]].images
+            for item in answer if isinstance(answer, list) else ():
+                if isinstance(item, dict) and "image" in item:  # it counts from the first image of its object
+                    item["image"] += images[0].number - 1
+            read = control.decode(answer, shown)
+            assert (read.problem, read.rejected, read.usable) == (None, (), 1.0)
+            assert read.value == value
+        assert control.encode(None) in (None, [], {})
+
     def test_the_same_agree_and_the_order_does_not_matter(self, case: Case) -> None:
         control, values = values_of(case)
         for one, other in product([None, *values], repeat=2):
@@ -264,3 +279,10 @@ def test_what_the_editor_wrote_is_read() -> None:
             assert control.agree(found.value, control.value_of([dict(region)]).value)
             read[region["type"]] += 1
     assert set(read) >= set(_TAGS) - {"rating"}
+
+
+def test_a_date_without_its_year_is_no_answer() -> None:
+    """It would be taken for one of 1900."""
+    (control,) = config_of("DateTime", 'only="date" format="%d.%m."', "", "t").controls
+    answer = control.encode("05.03.")
+    assert control.decode(answer, {}).problem is not None

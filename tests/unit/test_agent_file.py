@@ -32,9 +32,19 @@ def test_the_defaults_are_those_of_an_agent() -> None:
     own = {
         f: getattr(Agent(name="n", model="m", template="default.v1"), f)
         for f in AgentFields.model_fields
-        if f not in ("template_source", "examples", "name", "model")
+        if f not in ("template_source", "examples", "name", "model", "retrieved", "selector")
     }
     assert {name: AgentFields.model_fields[name].default for name in own} == own
+
+
+def test_retrieved_examples_are_off_without_their_number() -> None:
+    """And then the choice among them makes no other agent."""
+    for told in ("", "retrieved: 0\n", "selector: random\n"):
+        assert read_agent(LEAST + told).to_agent() == read_agent(LEAST).to_agent()
+    on = read_agent(LEAST + "retrieved: 5\n").to_agent()
+    assert (on.retrieved, on.selector) == (5, "tfidf")
+    assert "selector: " in refusal(LEAST + "retrieved: 5\nselector: nearest")
+    assert "retrieved: " in refusal(LEAST + "retrieved: 101")
 
 
 def test_everything_can_be_written() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +269,47 @@ def test_every_command_has_help_and_json(prelabel: Command, name: str) -> None:
     code, out, _ = prelabel("agents", name, "--help")
     assert code == 0
     assert "--json" in out
+
+
+def verified(installation: Installation, *texts: str) -> tuple[int, list[int]]:
+    """A project whose tasks were answered and then labelled "positive"."""
+    project_id, ids = installation.project(*texts)
+    installation.run(project_id)
+    installation.labels.now = installation.clock.now + timedelta(minutes=1)
+    value = {"choices": ["positive"]}
+    region = {"id": "x", "from_name": "sentiment", "to_name": "text", "type": "choices", "value": value}
+    for task_id in ids:
+        installation.labels.annotate(task_id, [region])
+    installation.verifier.catch_up(project_id)
+    return project_id, ids
+
+
+def test_preview_and_test_name_the_examples(prelabel: Command, installation: Installation, add: Command) -> None:
+    project_id, ids = verified(installation, "good", "bad", "fine")
+    added = "careful"
+    assert add(CAREFUL + "retrieved: 2\n")[0] == 0
+    preview = json.loads(prelabel("agents", "preview", added, "--project", project_id, "--task", ids[0], "--json")[1])
+    assert sorted(preview["requests"][0]["examples"]) == ids[1:]
+    printed = prelabel("agents", "preview", added, "--project", project_id, "--task", ids[0])[1]
+    assert "verified tasks as examples: " in printed
+    tried = json.loads(prelabel("agents", "test", added, "--project", project_id, "-n", 1, "--json")[1])
+    assert tried["tasks"][0]["examples"] == preview["requests"][0]["examples"]
+    plain = json.loads(prelabel("agents", "test", "tests", "--project", project_id, "-n", 1, "--json")[1])
+    assert plain["tasks"][0]["examples"] == []
+
+
+def test_compare_tells_both_and_who_wins(prelabel: Command, installation: Installation, add: Command) -> None:
+    project_id, ids = verified(installation, "good", "bad", "fine")
+    added = "careful"
+    assert add(CAREFUL + "retrieved: 2\n")[0] == 0
+    code, printed, _ = prelabel("agents", "compare", "tests", added, "--project", project_id)
+    assert code == 0
+    assert "2 of 3 right, 66.7% (9.4% to 99.2%)" in printed
+    assert "3 tasks are too few to tell which is better: 30 at least." in printed
+    assert "labelled with a prediction in sight" in printed
+    told = json.loads(prelabel("agents", "compare", "tests", added, "--project", project_id, "-n", 2, "--json")[1])
+    assert (told["old"]["tasks"], told["winner"], told["blind"]) == (2, None, False)
+    assert set(told["tasks"]) < set(ids)
+    code, _, error = prelabel("agents", "compare", "tests", "nobody", "--project", project_id)
+    assert code == 1
+    assert "There is no agent 'nobody'" in error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backend.core.values import Example, Request, Task
 from backend.dialogue import annotate
-from backend.examples import examples_for
+from backend.examples import examples_for, offered
 from backend.labeling.parsing import parse_config
 from tests.samples import REGIONS, SENTIMENT, SENTIMENT_AND_TOPIC, TWO_OBJECTS, question, task
 
@@ -102,3 +103,50 @@ def test_what_a_task_lacks_is_not_in_its_examples() -> None:
     example = Example(data={"question": "Why?", "reply": "Because."}, answer={"tone": "calm", "quality": "good"})
     content = asked(TWO_OBJECTS, task(question="When?", reply=""), example).messages[-1].content
     assert '{"tone": "calm"}' in content
+
+
+def test_a_template_may_say_where_they_go(repository: Path) -> None:
+    """After what all tasks share, so that an endpoint's prompt cache serves that."""
+    template = (repository / "prompts" / "options-first.v2.jinja").read_text()
+    with_one, without = (
+        asked(SENTIMENT, task(text="Fine"), *examples, template=template).messages[-1].content
+        for examples in ((GOOD,), ())
+    )
+    shared = with_one.index("Examples of such data")
+    assert with_one[:shared] == without[:shared]
+    assert "- positive" in with_one[:shared]
+    assert with_one.endswith("What follows is what you are asked.\n\n" + without[shared:])
+    first = (repository / "prompts" / "options-first.v1.jinja").read_text()
+    assert without == asked(SENTIMENT, task(text="Fine"), template=first).messages[-1].content
+
+
+CONDITIONAL = (
+    '<View><Text name="t" value="$t"/><Choices name="a" toName="t"><Choice value="yes"/><Choice value="no"/></Choices>'
+    '<Choices name="b" toName="t" visibleWhen="choice-selected" whenTagName="a" whenChoiceValue="yes">'
+    '<Choice value="x"/><Choice value="y"/></Choices></View>'
+)
+
+
+def test_what_is_not_shown_needs_no_answer() -> None:
+    given = [
+        Example(data={"t": "one"}, answer={"a": a, "b": b}) for a, b in (("no", None), ("yes", None), ("yes", "x"))
+    ]
+    found = examples_for(parse_config(CONDITIONAL), given)
+    assert [example.answer for example in found.shown] == [{"a": "no", "b": None}, {"a": "yes", "b": "x"}]
+    assert list(found.left_out) == [2]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_offered"),
+    [
+        ({"ner": [{"text": "Ann", "label": "PER", "mood": "glad"}], "whole": "news"}, True),
+        ({"ner": [{"text": "Ann", "label": "LOC"}], "whole": "news"}, False),
+        ({"ner": [{"text": "Ann", "labels": ["PER", "LOC"]}], "whole": "news"}, False),
+        ({"ner": [], "whole": "other"}, False),
+        ({"ner": [], "whole": None}, True),
+        ({"ner": [], "whole": ["news", "other"]}, False),
+        ({"ner": [], "gone": "other"}, True),
+    ],
+)
+def test_labels_that_are_not_asked_are_found(answer: dict[str, Any], is_offered: bool) -> None:
+    assert offered(answer, parse_config(REGIONS)) is is_offered

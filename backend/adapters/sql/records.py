@@ -24,7 +24,7 @@ RECORD_COLUMNS = tuple(
     records.c[name]
     for name in (
         *("id", "project_id", "task_id", "version", "job_id", "state", "data", "data_hash", "result", "score"),
-        *("delivery", "delivered_at", "rewrite", "error", "take", "revision"),
+        *("delivery", "delivered_at", "rewrite", "error", "take", "revision", "examples"),
     )
 )
 
@@ -38,7 +38,7 @@ _COUNTED = ("prompt_tokens", "completion_tokens", "calls", "from_cache")
 _MOST = 2**31 - 1  # what PostgreSQL holds in such a column; an endpoint may tell of any usage
 _ANSWERED = (
     *("state", "result", "score", "fields", "notes"),
-    *("error_class", "error", "reply_text", "model", "request_key"),
+    *("error_class", "error", "reply_text", "model", "request_key", "examples"),
 )
 
 
@@ -226,6 +226,7 @@ def to_record(row: RowMapping) -> Record:
         error=row["error"],
         take=row["take"],
         revision=row["revision"],
+        examples=tuple(row["examples"] or ()),
     )
 
 
@@ -263,5 +264,6 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
         "reply_text": outcome.reply_text,
         "model": (outcome.model or "")[:_MODEL_CHARS] or None,
         "request_key": outcome.request_key,
+        "examples": list(outcome.examples) or None,
     }
     return {f"new_{name}": storable(value) for name, value in values.items()}

@@ -109,6 +109,7 @@ records = Table(
     Column("model", String(200)),
     Column("request_key", String(64)),
     Column("take", Integer, nullable=False, server_default="0"),  # how often its task was asked anew
+    Column("examples", JSON(none_as_null=True)),  # verified tasks that stood in its prompt; null: none
     Column("prompt_tokens", Integer, nullable=False, server_default="0"),
     Column("completion_tokens", Integer, nullable=False, server_default="0"),
     Column("calls", Integer, nullable=False, server_default="0"),
@@ -256,8 +257,17 @@ verifications = Table(
     Column("stale", Boolean, nullable=False),
     Column("problem", String(200)),
     Column("deleted_at", DateTime(timezone=True)),  # set: left out of everything
+    Column("change", BigInteger, nullable=False, server_default="0"),  # the project's count when it was last changed
     Index(None, "project_id", "annotation_id"),
+    Index(None, "project_id", "change"),
     Index(None, "task_id"),
+)
+
+verification_changes = Table(
+    "verification_changes",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("change", BigInteger, nullable=False),  # how often any of its verifications was changed
 )
 
 caught_up = Table(

@@ -8,12 +8,12 @@ from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
-from backend.adapters.sql.schema import caught_up, projects, records, verifications
+from backend.adapters.sql.schema import caught_up, projects, records, verification_changes, verifications
 from backend.core.text import storable
-from backend.core.values import TaskState
+from backend.core.values import JSON, TaskState
 from backend.core.verifications import ControlVerification, Verification, VerificationOutcome
 from backend.ports.verifications import Answered, CaughtUp
 
@@ -21,6 +21,9 @@ _table = verifications
 _PAGE = 200  # rows that are held at a time: each may hold two results of hundreds of regions
 _PROBLEM_CHARS = 200
 _FINISHED = [state.value for state in TaskState if state.finished and state != TaskState.DELETED]
+_LOOKED_AT = [
+    o.value for o in VerificationOutcome if o not in (VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED)
+]
 _LABELLED = [o.value for o in VerificationOutcome if o != VerificationOutcome.SKIPPED]
 
 
@@ -35,10 +38,49 @@ class SqlVerifications(Database):
             with self.begin() as connection:
                 known = {row.annotation_id: row for row in connection.execute(_rows_of(list(newest)))}
                 news = [row for row in rows if _differs(known.get(row["annotation_id"]), row)]
+                change = {p: self._next_change(connection, p) for p in sorted({row["project_id"] for row in news})}
                 for row in news:
-                    connection.execute(self._save_verification(row))
+                    connection.execute(self._save_verification({**row, "change": change[row["project_id"]]}))
             changed += len(news)
         return changed
+
+    def _next_change(self, connection: Connection, project_id: int) -> int:
+        """Counted before anything is changed: whoever changes a project's verifications waits for the one before, so
+        that whoever has read up to a number has read all up to it."""
+        insert = self._insert(verification_changes).values(project_id=project_id, change=1)
+        one_more = {"change": verification_changes.c.change + 1}
+        count = insert.on_conflict_do_update(index_elements=["project_id"], set_=one_more)
+        return int(connection.execute(count.returning(verification_changes.c.change)).scalar_one())
+
+    def verification_change(self, project_id: int) -> int:
+        query = sa.select(verification_changes.c.change).where(verification_changes.c.project_id == project_id)
+        with self.begin(read_only=True) as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    def tasks_changed_after(self, project_id: int, change: int) -> list[int]:
+        query = sa.select(_table.c.task_id).distinct().order_by(_table.c.task_id)
+        query = query.where(_table.c.project_id == project_id, _table.c.change > change)
+        with self.begin(read_only=True) as connection:
+            return list(connection.execute(query).scalars())
+
+    def newest_label_tasks(self, project_id: int, config_fingerprint: str, limit: int) -> list[int]:
+        said = sa.func.max(_table.c.updated_at)
+        query = sa.select(_table.c.task_id).group_by(_table.c.task_id).order_by(said.desc(), _table.c.task_id.desc())
+        query = query.where(*_live(project_id), *_label(), _table.c.config_fingerprint == config_fingerprint)
+        with self.begin(read_only=True) as connection:
+            return list(connection.execute(query.limit(limit)).scalars())
+
+    def shown_data(self, project_id: int, data_hashes: Mapping[int, str]) -> dict[int, Mapping[str, JSON]]:
+        found: dict[int, Mapping[str, JSON]] = {}
+        for ids in batches(data_hashes):
+            query = sa.select(records.c.task_id, records.c.data, records.c.data_hash).order_by(records.c.id.desc())
+            query = query.where(records.c.project_id == project_id, records.c.task_id.in_(ids))
+            query = query.where(records.c.data_hash.in_(sorted({data_hashes[task_id] for task_id in ids})))
+            with self.begin(read_only=True) as connection:
+                for task_id, data, data_hash in connection.execute(query):
+                    if data_hashes[task_id] == data_hash:
+                        found.setdefault(task_id, data)
+        return found
 
     def _save_verification(self, row: Mapping[str, Any]) -> sa.Executable:
         insert = self._insert(_table).values(dict(row))
@@ -52,7 +94,8 @@ class SqlVerifications(Database):
         for ids in batches(sorted(annotation_ids)):
             query = sa.update(_table).where(*_live(project_id), _table.c.annotation_id.in_(ids))
             with self.begin() as connection:
-                deleted += connection.execute(query.values(deleted_at=self._clock())).rowcount
+                gone = {"deleted_at": self._clock(), "change": self._next_change(connection, project_id)}
+                deleted += connection.execute(query.values(gone)).rowcount
         return deleted
 
     def verifications(
@@ -150,6 +193,11 @@ def _live(project_id: int) -> tuple[sa.ColumnElement[bool], ...]:
     return (_table.c.project_id == project_id, _table.c.deleted_at.is_(None))
 
 
+def _label() -> tuple[sa.ColumnElement[bool], ...]:
+    """As `Verification.is_label`, of live ones."""
+    return (_table.c.outcome.in_(_LOOKED_AT), _table.c.stale.is_(False), _table.c.problem.is_(None))
+
+
 def _rows_of(annotation_ids: Sequence[int]) -> sa.Select[Any]:
     return sa.select(_table).where(_table.c.annotation_id.in_(annotation_ids))
 
@@ -159,6 +207,7 @@ def _differs(known: sa.Row[Any] | None, row: Mapping[str, Any]) -> bool:
     if known is None:
         return True
     stored = {name: utc_or_none(value) if name.endswith("_at") else value for name, value in known._mapping.items()}
+    del stored["change"]
     return bool(stored["updated_at"] <= row["updated_at"] and stored != dict(row))
 
 
@@ -186,6 +235,7 @@ def _to_verification(row: RowMapping) -> Verification:
         "updated_at": utc(row["updated_at"]),
         "deleted_at": utc_or_none(row["deleted_at"]),
     }
+    del values["change"]
     return Verification(**values)
 
 

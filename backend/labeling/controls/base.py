@@ -111,6 +111,21 @@ class Control(ABC):
     def decode(self, raw: JSON, shown: Mapping[str, Shown]) -> Decoded:
         """Read the value that a model gave. Never raises, whatever `raw` is."""
 
+    def encode(self, value: JSON | None) -> JSON:
+        """The answer that `decode` reads as this value, in the words that the model is shown."""
+        if value is None:
+            return [] if self.schema().get("type") == "array" else None
+        return self.as_answer(value)
+
+    def as_answer(self, value: JSON) -> JSON:
+        """`encode` of what is not empty."""
+        return self.as_json(value)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The options' names by their values."""
+        return {option.value: option.name for option in self.options}
+
     @abstractmethod
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         """Label Studio regions of a decoded value, without ids."""

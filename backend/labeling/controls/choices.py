@@ -115,6 +115,10 @@ class Choices(Control):
             return Decoded(value=None, step="exact") if nothing_is_right else Decoded(value=None, problem="is empty")
         return Decoded(value=self.in_order(found), step=joined_steps(steps))
 
+    def as_answer(self, value: JSON) -> JSON:
+        chosen = [self.names[one] for one in value]
+        return chosen if self.listed else chosen[0]
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({self.value_key: list(value)})]
 

@@ -89,6 +89,12 @@ class DateTime(Control):
             return Decoded(value=None, problem="is out of bounds", rejected=(clip(raw),))
         return Decoded(value=_written(moment, self.format), step=step)
 
+    def as_answer(self, value: JSON) -> JSON:
+        """Of a format without the year nobody knows which: the text as it is, which is no answer."""
+        if self.parts != "time" and not {"%Y", "%y"} & set(re.findall(r"%.", self.format)):
+            return value
+        return _written(datetime.strptime(value, self.format), _FORMS[self.parts][2])
+
     def _within(self, moment: datetime) -> bool:
         compared = str(moment.year) if self.parts == "year" else moment.date().isoformat()
         after = self.minimum is None or compared >= self.minimum[: len(compared)]

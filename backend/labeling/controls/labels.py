@@ -129,6 +129,13 @@ class Labels(RegionControl):
             usable=len(placed) / len(raw) if raw else 1.0,
         )
 
+    def as_answer(self, value: JSON) -> JSON:
+        return [{"text": s.text, **self._named(s.labels), **self.attached_answers(s)} for s in value]
+
+    def _named(self, labels: Sequence[str]) -> dict[str, JSON]:
+        named = [self.names[label] for label in labels]
+        return {"labels": named} if self.multiple else {"label": named[0]}
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         key = self.tag.lower()
         return [self.region({**s.position.keys(), "text": s.text, key: list(s.labels)}) for s in value]

@@ -116,6 +116,10 @@ class PerItem(Control):
             return Decoded(value=None, step="exact")
         return self.inner.decode(raw, shown)
 
+    def as_answer(self, value: JSON) -> JSON:
+        answers = [self.inner.encode(one) for one in value]
+        return answers if self.listed else answers[0]
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [
             {**region, "item_index": item}

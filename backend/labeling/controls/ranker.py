@@ -171,6 +171,10 @@ class Ranker(Control):
         """The titles stand in the prompt too, where the List shows them."""
         return match_option(text, [Spelled(value=identity, description=title) for identity, title in self.titles])
 
+    def encode(self, value: JSON | None) -> JSON:
+        placed = {bucket: list(items) for bucket, items in value or ()}
+        return placed if self.buckets else placed.get(self.name, [])
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"ranker": {bucket: list(items) for bucket, items in value}})]
 

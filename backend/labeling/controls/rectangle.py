@@ -166,6 +166,16 @@ class RectangleLabels(RegionControl):
         usable = sum(box is not None for box in placed) / len(raw) if raw else 1.0
         return Decoded(value=boxes or None, step=step, rejected=tuple(rejected), notes=notes, usable=usable)
 
+    def as_answer(self, value: JSON) -> JSON:
+        """Images are counted from the first one of the control's own object."""
+        return [
+            ({"label": self.names[box.label]} if box.label is not None else {})
+            | ({"image": 1 + (box.item or 0)} if self.listed else {})
+            | {side: getattr(box, side) for side in _SIDES}
+            | self.attached_answers(box)
+            for box in value
+        ]
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self._region(box) for box in value]
 

@@ -118,6 +118,12 @@ class RegionControl(Control):
         answered = {answer.control for answer in self.read_attached(given, labels, shown) if answer.value is not None}
         return {key: given[key] if control.name in answered else None for key, control in self.keys.items()}
 
+    def attached_answers(self, region: Any) -> dict[str, JSON]:
+        """What a region's item holds for each attached control, null where it has none."""
+        given = {answer.control: answer.value for answer in region.answers}
+        values = {key: (control, given.get(control.name)) for key, control in self.keys.items()}
+        return {key: None if value is None else control.encode(value) for key, (control, value) in values.items()}
+
     def read_attached(
         self, item: Mapping[str, JSON], labels: Collection[str], shown: Mapping[str, Shown]
     ) -> tuple[Answer, ...]:

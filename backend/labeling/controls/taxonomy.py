@@ -140,6 +140,10 @@ class Taxonomy(Control):
             return Decoded(value=None, step="exact")
         return Decoded(value=tuple(found), step=joined_steps(steps))
 
+    def as_answer(self, value: JSON) -> JSON:
+        by_path = {node.path: node.option.name for node in self.nodes}
+        return [by_path[path] for path in value]
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"taxonomy": [list(path) for path in value]})]
 

@@ -85,6 +85,9 @@ class TextArea(Control):
             return Decoded(value=None, problem="is empty") if self.required else Decoded(value=None, step="exact")
         return Decoded(value=kept, step="exact")
 
+    def as_answer(self, value: JSON) -> JSON:
+        return list(value) if self.most > 1 or len(value) > 1 else value[0]
+
     def regions(self, value: JSON) -> list[dict[str, JSON]]:
         return [self.region({"text": list(value)})]
 

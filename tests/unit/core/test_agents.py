@@ -31,6 +31,8 @@ OTHER: dict[str, Any] = {
     "key_variable": "KEY",
     "reasoning_effort": "low",
     "examples": (EXAMPLE,),
+    "retrieved": 5,
+    "selector": "random",
 }
 
 
@@ -74,6 +76,13 @@ def test_versions_of_before_agents_could_be_registered_stay() -> None:
     assert told(AGENT) == "a@e7d16dba"
 
 
-@pytest.mark.parametrize("name", ["base_url", "key_variable", "reasoning_effort", "examples"])
+@pytest.mark.parametrize("name", ["base_url", "key_variable", "reasoning_effort", "examples", "retrieved"])
 def test_what_is_new_counts_where_it_is_set(name: str) -> None:
     assert told(replace(AGENT, **{name: OTHER[name]})) != told(AGENT)
+
+
+def test_another_number_or_choice_of_retrieved_examples_is_another_version() -> None:
+    agents = [replace(AGENT, retrieved=k, selector=how) for k in (5, 10) for how in ("tfidf", "random")]
+    agents += [AGENT, replace(agents[0], context_tokens=2_000)]
+    assert len({told(agent) for agent in agents}) == len(agents)
+    assert told(replace(AGENT, selector="random")) == told(AGENT)  # nothing is chosen

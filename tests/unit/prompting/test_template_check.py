@@ -64,3 +64,10 @@ def test_what_is_asked_is_the_templates() -> None:
         "{% for object in objects %}{{ object.fence }}\n{{ object.text }}\n{{ object.fence }}\n{% endfor %}"
         "{% endblock %}"
     )
+
+
+def test_examples_that_are_placed_are_shown_in_every_case(default: str) -> None:
+    placed = default.replace("{% block user -%}", "{% block user -%}{{ examples }}")
+    check_template(placed)
+    with pytest.raises(TemplateError, match="names `examples` and does not show them in every case"):
+        check_template(placed.replace("{{ examples }}", "{% if variant %}{{ examples }}{% endif %}"))

@@ -1,0 +1,179 @@
+"""Two agents measured on the same verified tasks: how often each is right, and whether that differs beyond chance.
+
+A task that is asked here is never its own example, nor is what says the same; otherwise the prompts are those of a run.
+Where there are enough tasks that people labelled without seeing a prediction, only these count: people tend to confirm
+what they are shown, and so would favour the agent that was shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from backend.confidence.intervals import Comparison, Interval, clopper_pearson, compare_paired
+from backend.core.errors import ConfigError, InputError
+from backend.core.values import Agent, Outcome, Task, TaskState, Usage
+from backend.core.verifications import Verification
+from backend.dialogue import Question
+from backend.labeling.config import LabelingConfig
+from backend.labeling.resolving import Resolved, resolve
+from backend.ports.store import Store
+from backend.services.agent_trials import Trials
+from backend.services.projects import answerable
+
+FEWEST = 30  # tasks: with fewer the interval of a difference is too narrow, and nobody wins
+_PAGE = 100  # tasks that are asked at a time, so that what both agents ask of a task is asked at about the same time
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """A verified task with what is right."""
+
+    task: Task
+    right: Mapping[str, Resolved]  # control -> what counts
+    blind: bool  # whether nobody who labelled it saw a prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """How one agent did."""
+
+    agent: str  # name@hash
+    version: str
+    n: int
+    right: int
+    interval: Interval  # of the accuracy, 95 %
+    unusable: int  # tasks without an answer that could be read: they count as wrong
+    usage: Usage
+    cost_usd: float | None  # None: not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Both agents, and the difference."""
+
+    old: Measured
+    new: Measured
+    comparison: Comparison
+    blind: bool  # whether all tasks were labelled unseen
+    tasks: tuple[int, ...]
+
+    @property
+    def winner(self) -> str | None:
+        """The reference of the one that is better beyond chance; None: nobody knows."""
+        if self.comparison.n < FEWEST:
+            return None
+        if self.comparison.wins:
+            return self.new.agent
+        return self.old.agent if self.comparison.interval.high < 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparing:
+    """Comparisons in one installation. Nothing is written but the replies' cache."""
+
+    store: Store
+    trials: Trials
+    cost: Callable[[str, Usage, Agent], float | None]  # model, tokens, agent -> US dollars
+
+    def compare(self, project_id: int, old: str, new: str, *, count: int, seed: int = 0) -> Compared:
+        """Two agents, NAME or NAME@HASH, on at most `count` verified tasks, drawn by `seed`. Raises `AgentUnknown`,
+        `ConfigError`, `InputError` where there is no verified task, and what would stop a job."""
+        agents = self.trials.projects.agents
+        versions = agents.find(old), agents.find(new)
+        if versions[0] == versions[1]:
+            raise InputError(f"{old!r} and {new!r} are the same agent: name two different ones.")
+        drawn = self.held_out(project_id, count=count, seed=seed)
+        questions = [self.trials.question(project_id, version) for version in versions]
+        outcomes: tuple[list[Outcome], list[Outcome]] = ([], [])
+        for start in range(0, len(drawn), _PAGE):
+            tasks = [one.task for one in drawn[start : start + _PAGE]]
+            for question, found in zip(questions, outcomes, strict=True):
+                found += [outcome for _, outcome in self.trials.test(question, tasks)]
+        rights = [
+            [is_right(question.config, one, outcome) for one, outcome in zip(drawn, found, strict=True)]
+            for question, found in zip(questions, outcomes, strict=True)
+        ]
+        comparison = compare_paired(rights[0], rights[1], seed=seed)
+        assert comparison is not None  # there are tasks
+        measured = [
+            self._measured(version.reference, question, right, found)
+            for version, question, right, found in zip(versions, questions, rights, outcomes, strict=True)
+        ]
+        return Compared(
+            old=measured[0],
+            new=measured[1],
+            comparison=comparison,
+            blind=all(one.blind for one in drawn),
+            tasks=tuple(one.task.id for one in drawn),
+        )
+
+    def held_out(self, project_id: int, *, count: int, seed: int = 0) -> list[HeldOut]:
+        """At most `count` verified tasks by lot: those that were labelled blind, where these are enough, else any.
+
+        Raises `ConfigError` for a project that is not known, and `InputError` where no task of it has a label.
+        """
+        row = self.store.project(project_id)
+        if row is None:
+            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+        found = self._labelled(project_id, answerable(row.label_config))
+        if not found:
+            raise InputError(
+                f"No task of project {project_id} has a label to compare with: annotate some tasks that were "
+                "pre-annotated, and run `prelabel verifications`."
+            )
+        blind = [one for one in found if one.blind]
+        return _drawn(blind if len(blind) >= min(count, FEWEST) else found, count, seed)
+
+    def _labelled(self, project_id: int, config: LabelingConfig) -> list[HeldOut]:
+        by_task: dict[int, list[Verification]] = {}
+        for one in self.store.verifications(project_id):
+            if one.is_label and one.config_fingerprint == config.fingerprint:
+                by_task.setdefault(one.task_id, []).append(one)
+        hashes = {i: max(rows, key=lambda v: (v.updated_at, v.annotation_id)).data_hash for i, rows in by_task.items()}
+        found = []
+        for task_id, data in sorted(self.store.shown_data(project_id, hashes).items()):
+            rows = [v for v in by_task[task_id] if v.data_hash == hashes[task_id]]
+            right = {name: one for name, one in resolve(config.bind(data), rows).items() if one.is_settled}
+            if right:
+                task = Task(id=task_id, project_id=project_id, data=data)
+                found.append(HeldOut(task=task, right=right, blind=not any(v.shown for v in rows)))
+        return found
+
+    def _measured(
+        self, reference: str, question: Question, right: Sequence[bool], outcomes: Sequence[Outcome]
+    ) -> Measured:
+        usage = sum((outcome.usage for outcome in outcomes), Usage())
+        return Measured(
+            agent=reference,
+            version=question.version,
+            n=len(right),
+            right=sum(right),
+            interval=clopper_pearson(sum(right), len(right)),
+            unusable=sum(outcome.state not in _READ for outcome in outcomes),
+            usage=usage,
+            cost_usd=self.cost(question.agent.model, usage, question.agent),
+        )
+
+
+_READ = (TaskState.DONE, TaskState.EMPTY)
+
+
+def is_right(config: LabelingConfig, one: HeldOut, outcome: Outcome) -> bool:
+    """Whether a task was answered, and every control of it that people settled is as they say."""
+    bound = config.bind(one.task.data)
+    return outcome.state in _READ and all(
+        control.agree(control.value_of(outcome.result).value, one.right[control.name].value)
+        for control in bound.controls
+        if control.name in one.right
+    )
+
+
+def _drawn(found: Sequence[HeldOut], count: int, seed: int) -> list[HeldOut]:
+    """By a lot of each task's own: more tasks of the same project hold those of a smaller draw."""
+
+    def lot(one: HeldOut) -> bytes:
+        return hashlib.sha256(f"{seed}:{one.task.id}".encode()).digest()
+
+    return sorted(sorted(found, key=lot)[:count], key=lambda one: one.task.id)
