@@ -15,7 +15,7 @@ def answered(store: SqlStore, version: str, task: Task, outcome: Outcome) -> Non
     job = store.create_job(task.project_id, version, "run")
     store.enlist(job, [task], absent=False)
     (record,) = store.claim(version, task.project_id, [task.id], "c")
-    store.save_outcome(record.id, record.data_hash, outcome)
+    store.save_outcomes([(record.id, record.data_hash, outcome)])
 
 
 class ExampleStoreCases:

@@ -150,5 +150,6 @@ def test_what_would_stop_a_job_stops_a_comparison() -> None:
         return ModelUnauthorized("The key is refused.") if request.model == "better" else mostly(request)
 
     site = Site(answer=refused)
+    site.here.refusal = ModelUnauthorized("The key is refused.")
     with pytest.raises(ModelUnauthorized, match="The key is refused"):
         site.comparing.compare(site.project_id, "tests", "better", count=100)
