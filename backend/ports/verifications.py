@@ -86,8 +86,8 @@ class Verifications(Protocol):
         ...
 
     def newest_label_tasks(self, project_id: int, config_fingerprint: str, limit: int) -> list[int]:
-        """The tasks with a counted verification that is a label (`Verification.is_label`) under that labeling config, the one
-        that was annotated last first."""
+        """The tasks with a counted verification that is a label (`Verification.is_label`) under that labeling config,
+        the one that was annotated last first."""
         ...
 
     def shown_data(self, project_id: int, data_hashes: Mapping[int, str]) -> dict[int, Mapping[str, JSON]]:

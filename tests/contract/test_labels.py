@@ -427,8 +427,10 @@ class TestAnnotations:
 def test_tasks_are_imported_with_their_predictions(labels: Labels, behind: MemoryLabels) -> None:
     number, ids = project(behind)
     region = prediction(1).result[0]
-    new = [NewTask(data={"text": f"new {n}", "other": n}, model_version="v@1", result=(region,), score=s)
-           for n, s in enumerate((0.25, None))]
+    new = [
+        NewTask(data={"text": f"new {n}", "other": n}, model_version="v@1", result=(region,), score=s)
+        for n, s in enumerate((0.25, None))
+    ]
     assert labels.newest_task(number) == ids[-1]
     made = labels.import_tasks(number, new)
     assert [behind.projects[number].tasks[task_id] for task_id in made] == [task.data for task in new]
