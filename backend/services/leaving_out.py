@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from backend.core.errors import InputError
 from backend.ports.queue import Queue
 from backend.ports.store import Store
+from backend.services.golden_panel import panel
 from backend.services.rescoring import known
 
 
@@ -23,8 +24,8 @@ class LeavingOut:
 
     def leave_out(self, project_id: int, annotator_id: int) -> int:
         """How many annotations count for nothing from now on. The scores are fitted anew."""
-        known(self.store, project_id)
-        people = self.store.annotators(project_id)
+        row, _ = known(self.store, project_id)
+        people = sorted({*self.store.annotators(project_id), *panel(self.store, row).people})
         if annotator_id not in people:
             named = ", ".join(map(str, people)) or "nobody"
             raise InputError(

@@ -342,7 +342,7 @@ def test_who_is_left_out_is_not_left_out_twice_nor_counted_twice() -> None:
     with pytest.raises(InputError, match=r"is not left out.*nobody"):
         site.here.leaving_out.take_back(site.project_id, 1)
     site.here.leaving_out.leave_out(site.project_id, 1)
-    with pytest.raises(InputError, match="left out of project .* already"):
+    with pytest.raises(InputError, match=r"left out of project .* already"):
         site.here.leaving_out.leave_out(site.project_id, 1)
 
 
