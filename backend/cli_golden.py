@@ -36,9 +36,7 @@ def make_command(
 
     Nothing in Label Studio tells them from other tasks.
     """
-    parts = open_parts()
-    parts.need_key()
-    made = parts.golden_making.make(project, count, control=control, annotators=annotators, dry_run=dry_run)
+    made = open_parts().golden_making.make(project, count, control=control, annotators=annotators, dry_run=dry_run)
     if as_json:
         print_json({"project": project, "made": not dry_run, **_made(made)})
         return
@@ -105,9 +103,7 @@ def exclude_command(
 @golden_app.command("end", short_help="Delete the golden questions.")
 def end_command(project: ProjectOption, as_json: JsonOption = False) -> None:
     """Delete the copies in Label Studio, with what was said of them. Whoever is left out stays left out."""
-    parts = open_parts()
-    parts.need_key()
-    deleted = parts.golden_making.end(project)
+    deleted = open_parts().golden_making.end(project)
     if as_json:
         print_json({"project": project, "deleted": deleted})
     else:

@@ -53,7 +53,8 @@ def _show(report: Mapping[str, Any]) -> None:
         line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.")
     annotations = {name: n for name, n in report["annotations"].items() if n}
     if annotations:
-        line(f"Annotations: {', '.join(f'{n} {name}' for name, n in annotations.items())}")
+        told = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.items())
+        line(f"Annotations: {told}")
     _show_people(report["people"])
     show_people(report["golden"], report["left_out"])
 

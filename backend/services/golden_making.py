@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from backend.core.errors import InputError, LabelStudioError, LabelStudioUnreachable, QueueError
@@ -68,11 +69,10 @@ class GoldenMaking:
         if dry_run:
             tasks, _, weak = self._chosen(row, version, count, control)
             return self._made(tasks, people, weak)
-        with self.queue.writer_lock(project_id) as keep:
-            now = name_to_write(self.store, project_id, version)
-            if keep is None or now != self.store.shown_version(project_id, version):
-                raise QueueError(f"Predictions of project {project_id} are being written: repeat this in a minute.")
-            self.recover(row)
+        with self._alone(project_id):
+            if name_to_write(self.store, project_id, version) != self.store.shown_version(project_id, version):
+                raise _busy(project_id)
+            self._recover(row)
             tasks, data, weak = self._chosen(row, version, count, control)
             made = self._import(row, tasks, data)
         for one in made if people > 1 else ():
@@ -84,25 +84,35 @@ class GoldenMaking:
     def end(self, project_id: int) -> int:
         """Delete the copies with what was said of them; how many. Who is left out stays so."""
         row, _ = known(self.store, project_id)
-        self.recover(row)
-        tasks = self.store.golden_tasks(project_id)
-        there = self.labels.existing_tasks(project_id, [one.task_id for one in tasks if one.task_id is not None])
-        self.labels.delete_tasks(project_id, sorted(there))
-        self.store.update_golden([replace(one, ended_at=self.clock()) for one in tasks])
+        with self._alone(project_id):
+            self._recover(row)
+            tasks = self.store.golden_tasks(project_id)
+            there = self.labels.existing_tasks(project_id, [one.task_id for one in tasks if one.task_id is not None])
+            self.labels.delete_tasks(project_id, sorted(there))
+            self.store.update_golden([replace(one, ended_at=self.clock()) for one in tasks])
         return len(there)
 
-    def recover(self, row: ProjectRow) -> None:
+    @contextmanager
+    def _alone(self, project_id: int) -> Iterator[None]:
+        """Nobody else writes to the project, nor makes golden questions of it."""
+        with self.queue.writer_lock(project_id) as keep:
+            if keep is None:
+                raise _busy(project_id)
+            yield
+
+    def _recover(self, row: ProjectRow) -> None:
         """What a command that died left: copies whose ids were not noted are found by their data and prediction."""
         waiting = [one for one in self.store.golden_tasks(row.id) if one.task_id is None]
         if not waiting:
             return
         hashes, above = {one.data_hash for one in waiting}, min(one.above for one in waiting)
-        later = self.labels.tasks(row.id, answerable(row.label_config).variables, after=above)
+        config = answerable(row.label_config)
+        later = self.labels.tasks(row.id, config.variables, after=above)
         alike = {task.id: task.data_hash for task in later if task.data_hash in hashes}
         alike = {i: alike[i] for i in alike.keys() - self.store.golden_copies(row.id, sorted(alike))}
         for task in self.labels.annotated_tasks(row.id, sorted(alike)):
             for one in waiting:
-                if one.data_hash == alike[task.id] and task.id > one.above and _has_prediction(task, one):
+                if one.data_hash == alike[task.id] and task.id > one.above and _has_prediction(config, task, one):
                     self.store.update_golden([replace(one, task_id=task.id)])
                     waiting.remove(one)
                     break
@@ -201,7 +211,7 @@ class GoldenMaking:
         ]
         try:
             ids = self.labels.import_tasks(row.id, new)
-        except LabelStudioUnreachable:  # they may be there nevertheless: see `recover`
+        except LabelStudioUnreachable:  # they may be there nevertheless: see `_recover`
             raise
         except LabelStudioError:
             self.store.drop_golden([one.id for one in stored if one.id is not None])
@@ -212,8 +222,9 @@ class GoldenMaking:
 
     def _made(self, tasks: Sequence[GoldenTask], annotators: int, weak: int) -> Made:
         notes = []
-        least = smallest_exam().questions
-        if tasks and len(self.store.golden_tasks(tasks[0].project_id)) < least and len(tasks) < least:
+        least, all_ids = smallest_exam().questions, {one.id for one in tasks}
+        earlier = [one for one in self.store.golden_tasks(tasks[0].project_id) if one.id not in all_ids]
+        if len(earlier) + len(tasks) < least:
             notes.append(f"Nobody can pass with fewer than {least} questions: make more before you judge anybody.")
         if weak:
             notes.append(
@@ -221,6 +232,10 @@ class GoldenMaking:
                 "them, or mark tasks as ground truth in Label Studio and make others."
             )
         return Made(questions=tuple(tasks), annotators=annotators, weak=weak, notes=tuple(notes))
+
+
+def _busy(project_id: int) -> QueueError:
+    return QueueError(f"Predictions of project {project_id} are being written: repeat this in a minute.")
 
 
 def _as_read(config: LabelingConfig, material: Material, task: AnnotatedTask | None, project_id: int) -> bool:
@@ -245,14 +260,10 @@ def _with_label(
     ]
 
 
-def _has_prediction(task: AnnotatedTask, one: GoldenTask) -> bool:
-    return any(p.version == one.written_as and _label_in(p.result, one.control) == one.shown for p in task.predictions)
-
-
-def _label_in(result: JSON, control: str) -> str | None:
-    regions: Collection[JSON] = result if isinstance(result, list) else []
-    for region in regions:
-        if isinstance(region, Mapping) and region.get("from_name") == control:
-            value = region.get("value")
-            return one_label(value.get("choices")) if isinstance(value, Mapping) else None
-    return None
+def _has_prediction(config: LabelingConfig, task: AnnotatedTask, one: GoldenTask) -> bool:
+    """Whether the task came with the question's prediction."""
+    control = next((control for control in config.controls if control.name == one.control), None)
+    return control is not None and any(
+        p.version == one.written_as and one_label(control.as_json(control.value_of(p.result).value)) == one.shown
+        for p in task.predictions
+    )

@@ -62,7 +62,7 @@ def test_who_is_left_out_is_told_and_counts_again(site: Site, prelabel: Command)
     assert out.startswith(f"Annotator {LAZY} is left out, with 10 annotations")
     _, out, _ = prelabel("report", *here)
     assert f"Left out: annotator {LAZY}, 10 annotations count for nothing." in out
-    assert "10 left_out" in out
+    assert "10 left out" in out
     told = json.loads(prelabel("report", *here, "--json")[1])
     assert (told["golden"], told["left_out"]) == (None, [{"annotator": LAZY, "annotations": 10}])
     assert "is left out: 10 annotations count for nothing" in page(told)
@@ -110,3 +110,12 @@ def test_a_project_that_is_not_known(prelabel: Command, command: str) -> None:  
     code, _, err = prelabel("golden", command, "--project", 99, *more)
     assert code == 1
     assert "Nothing is known of project 99: run `prelabel connect` for it first." in err
+
+
+def test_verifications_tell_what_they_do_not_count(site: Site, prelabel: Command) -> None:  # noqa: F811
+    site.make()
+    both_answer(site)
+    site.here.leaving_out.leave_out(site.project_id, 2)
+    _, out, _ = prelabel("verifications", "--project", site.project_id)
+    assert "60 answers to golden questions beside them" in out
+    assert "60 by annotators who are left out, beside them" in out
