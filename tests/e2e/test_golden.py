@@ -142,7 +142,7 @@ def test_who_accepts_everything_is_found_out_and_left_out(stack: Stack, project:
 
 def test_what_is_imported_starts_no_model_call(stack: Stack, project: Labeling) -> None:
     ann = Person(stack, project, f"bea-{project.id}", accepts=False)
-    ann.work(VERIFIED)
+    ann.work(30)
     ann.close()
     stack.connect(project, "--auto-start")
     stack.answer("verifications", "--project", project.id)

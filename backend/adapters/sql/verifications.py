@@ -144,7 +144,7 @@ class SqlVerifications(Database):
         ).label("aside")
         each = sa.select(t.c.outcome, t.c.stale, t.c.problem.is_not(None).label("broken"), aside)
         rows = each.where(t.c.project_id == project_id).subquery()
-        query = sa.select(*rows.c, sa.func.count()).group_by(*rows.c)
+        query = sa.select(rows.c.outcome, rows.c.stale, rows.c.broken, rows.c.aside, sa.func.count()).group_by(*rows.c)
         counts: dict[str, int] = {}
         with self.begin(read_only=True) as connection:
             for outcome, stale, has_problem, name, n in connection.execute(query):
