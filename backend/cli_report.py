@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts
+from backend.cli_golden import show_people
 from backend.cli_scores import show_scores
-from backend.cli_show import line, out, print_json
+from backend.cli_show import line, out, print_json, with_interval
 from backend.core.errors import InputError
 from backend.report_page import page
 
@@ -52,8 +53,10 @@ def _show(report: Mapping[str, Any]) -> None:
         line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.")
     annotations = {name: n for name, n in report["annotations"].items() if n}
     if annotations:
-        line(f"Annotations: {', '.join(f'{n} {name}' for name, n in annotations.items())}")
+        told = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.items())
+        line(f"Annotations: {told}")
     _show_people(report["people"])
+    show_people(report["golden"], report["left_out"])
 
 
 def _show_version(figures: Mapping[str, Any]) -> None:
@@ -148,13 +151,6 @@ def _show_people(people: Mapping[str, Any]) -> None:
         if told["tasks"]:
             several = f"{told['tasks']} tasks with several annotators, {told['disagreed']} disagreed"
             line(f"{control}: {several}; alpha {number(told['alpha'])}.")
-
-
-def with_interval(rate: Mapping[str, Any] | None) -> str:
-    """A share with its interval and its number; empty where it is not known."""
-    if rate is None:
-        return ""
-    return f"{rate['share']:.1%} ({rate['low']:.1%} to {rate['high']:.1%}, {rate['n']})"
 
 
 def number(value: float | None) -> str:

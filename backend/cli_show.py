@@ -34,6 +34,13 @@ def line(text: str, *, console: Console = out) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
+def with_interval(rate: Mapping[str, Any] | None) -> str:
+    """A share with its interval and its number; empty where it is not known."""
+    if rate is None:
+        return ""
+    return f"{rate['share']:.1%} ({rate['low']:.1%} to {rate['high']:.1%}, {rate['n']})"
+
+
 def show_check(name: str, status: str, detail: str) -> None:
     out.print(f"[{_COLOURS[status]}]{status:<5}[/] {name}: ", end="")
     line(detail)

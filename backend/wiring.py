@@ -57,10 +57,12 @@ from backend.services.doctor import Doctor
 from backend.services.enlisting import Enlister
 from backend.services.estimate import Circumstances, Estimate
 from backend.services.estimating import Estimator
+from backend.services.golden_making import GoldenMaking
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.jobs import Jobs
 from backend.services.learning import Learning
+from backend.services.leaving_out import LeavingOut
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.operation import Operation
@@ -545,6 +547,15 @@ class Parts:
     @cached_property
     def certifying(self) -> Certifying:
         return Certifying(store=self.store, labels=self.labels)
+
+    @cached_property
+    def golden_making(self) -> GoldenMaking:
+        self.need_key()
+        return GoldenMaking(store=self.store, labels=self.labels, queue=self.queue, clock=utc_now)
+
+    @cached_property
+    def leaving_out(self) -> LeavingOut:
+        return LeavingOut(store=self.store, queue=self.queue)
 
     @cached_property
     def reports(self) -> Reports:

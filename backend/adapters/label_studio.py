@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from backend.adapters.label_studio_annotations import AnnotationReading
+from backend.adapters.label_studio_tasks import TaskWriting
 from backend.adapters.task_views import task_filter, unique, view_queries
 from backend.core.errors import (
     LabelStudioError,
@@ -31,7 +32,7 @@ _NO_PROJECT = 2_000_000_000  # an id that no project has
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
-class LabelStudioApi(AnnotationReading):
+class LabelStudioApi(AnnotationReading, TaskWriting):
     """`backend.ports.labels.Labels` over HTTP, with a legacy token or a personal access token."""
 
     def __init__(

@@ -84,7 +84,7 @@ class Certifying:
         self._known(project_id)
         accepted = [
             v.annotation_id
-            for v in self.store.verifications(project_id)
+            for v in self.store.verifications(project_id, everything=True)
             if v.outcome is VerificationOutcome.ACCEPTED and version in (None, v.version)
         ]
         for annotation_id in accepted:

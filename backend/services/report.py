@@ -15,6 +15,7 @@ from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
 from backend.learning.report import costs, people_figures, version_figures
 from backend.ports.store import ProjectRow, Record, Store
+from backend.services.golden_panel import panel, told, told_left_out
 from backend.services.projects import answerable
 from backend.services.scorings import told_of
 
@@ -92,18 +93,22 @@ class Reports:
         verified = list(self.store.verifications(project_id))
         versions = self._versions(row, row.version, agents)
         seen: list[Judgement] = []
-        told = []
+        figures = []
         for version in versions:
             found = list(judgements(self.store, row, version, verified))
             seen += found
-            told.append({"version": version, "current": version == row.version, **self._figures(row, version, found)})
-        plan = self.store.audit_plan(project_id)
+            figures.append(
+                {"version": version, "current": version == row.version, **self._figures(row, version, found)}
+            )
+        plan, golden = self.store.audit_plan(project_id), panel(self.store, row)
         return {
             "project": project_id,
             "annotations": dict(self.store.verification_counts(project_id)),
             "audit": None if plan is None else _audit(plan, verified),
-            "versions": told,
+            "versions": figures,
             "people": people_figures(seen),
+            "golden": told(golden),
+            "left_out": told_left_out(golden.left_out),
         }
 
     def _versions(self, row: ProjectRow, current: str, agents: Sequence[str]) -> list[str]:

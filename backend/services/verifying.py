@@ -126,7 +126,7 @@ class Verifier:
 
     def _page(self, row: ProjectRow, config: LabelingConfig, ids: Sequence[int]) -> Read:
         # Before Label Studio is asked: what somebody stores meanwhile is not taken for deleted.
-        known = {v.annotation_id: v for v in self.store.verifications(row.id, task_ids=ids)}
+        known = {v.annotation_id: v for v in self.store.verifications(row.id, task_ids=ids, everything=True)}
         answers = self.store.answers_of(row.id, ids)
         judged: list[Verification] = []
         for found in self.labels.annotated_tasks(row.id, ids):
@@ -167,5 +167,7 @@ def in_numbers(store: Store, project_id: int) -> dict[str, JSON]:
         "stale": counts.get("stale", 0),
         "unfit": counts.get("problem", 0),
         "deleted": counts.get("deleted", 0),
+        "golden": counts.get("golden", 0),
+        "left_out": counts.get("left_out", 0),
         "read_at": caught_up.since.isoformat() if caught_up else None,
     }

@@ -29,8 +29,10 @@ from backend.services.budgets import budgeted
 from backend.services.cached_model import CachedModel
 from backend.services.chunks import ChunkWorker
 from backend.services.enlisting import Enlister
+from backend.services.golden_making import GoldenMaking
 from backend.services.jobs import Jobs
 from backend.services.learning import Learning
+from backend.services.leaving_out import LeavingOut
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
 from backend.services.rescoring import Rescoring
@@ -156,6 +158,8 @@ class Installation:
         )
         self.truth = Truth(store=self.store, labels=self.labels, queue=self.queue, clock=self.clock, jobs=self.jobs)
         self.learning = Learning(store=self.store, queue=self.queue, clock=self.clock)
+        self.golden = GoldenMaking(store=self.store, labels=self.labels, queue=self.queue, clock=self.clock)
+        self.leaving_out = LeavingOut(store=self.store, queue=self.queue)
         self.verifier = Verifier(
             store=self.store,
             labels=self.labels,
@@ -340,6 +344,7 @@ class Installation:
         )
         for name in shared:
             setattr(parts, name, getattr(self, name))
+        vars(parts).update(golden_making=self.golden, leaving_out=self.leaving_out)
         vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
         return parts
 
