@@ -16,6 +16,7 @@ from backend.core.agents import AGENT_NAME
 from backend.core.errors import InputError
 from backend.core.text import storable
 from backend.core.values import JSON, Agent, Example
+from backend.prompting.guidance import MAX_GUIDANCE_CHARS, fault_in
 
 MAX_FILE_BYTES = 500_000
 _MAX_TOLD = 20  # faults in one message
@@ -38,6 +39,15 @@ def _variable(name: str) -> str:
     if _OWN_VARIABLES.fullmatch(name):
         raise ValueError("must not be a variable of Prelabel's own settings: they hold no key of a model endpoint")
     return name
+
+
+def _guidance(text: str) -> str | None:
+    if not text.strip():
+        return None
+    fault = fault_in(text.strip())
+    if fault is not None:
+        raise ValueError(f"it {fault}")
+    return text.strip()
 
 
 class ExampleFields(BaseModel):
@@ -92,6 +102,11 @@ class AgentFields(BaseModel):
     )
     template_source: str | None = Field(
         None, min_length=1, max_length=100_000, description="The template itself, instead of a file of `prompts/`."
+    )
+    guidance: Annotated[str, AfterValidator(_guidance)] | None = Field(
+        None,
+        description=f"What stands after the project's instructions in the prompt, at most {MAX_GUIDANCE_CHARS:,} "
+        "characters; [`agents improve`](#a-better-instruction) writes it.",
     )
     examples: list[ExampleFields] = Field(
         [], max_length=100, description="Tasks with the right answer, shown in the prompt before the task."

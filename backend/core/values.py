@@ -285,6 +285,7 @@ class Agent:
     examples: tuple[Example, ...] = ()
     retrieved: int | None = None  # verified tasks that are shown as examples, at most; None: none are
     selector: str | None = None  # how these are chosen, "tfidf" or "random"; None where none are
+    guidance: str | None = None  # stands after the project's instructions in the prompt; None: nothing does
 
 
 def version_of(
@@ -336,7 +337,7 @@ def _where_set(agent: Agent) -> dict[str, JSON]:
     """What counts for a version only where it is set."""
     content: dict[str, JSON] = {
         name: getattr(agent, name)
-        for name in ("base_url", "key_variable", "reasoning_effort")
+        for name in ("base_url", "key_variable", "reasoning_effort", "guidance")
         if getattr(agent, name) is not None
     }
     if agent.examples:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from backend.core.agents import AgentVersion
 from backend.core.errors import LabelStudioNotFound, PrelabelError
-from backend.core.values import Media, Outcome, Request, Task
+from backend.core.values import Agent, Media, Outcome, Reply, Request, Task
 from backend.dialogue import Question, annotate
 from backend.ports.labels import Labels
 from backend.prompting.tokens import estimated_tokens
@@ -57,6 +57,15 @@ class Trials:
         if unknown:
             raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
         return tasks
+
+    def ask(self, agent: Agent, request: Request) -> Reply:
+        """One question of any kind to an agent's endpoint. Raises a `ModelError`, `LimitFarOff` and `SettingsError`."""
+
+        async def once() -> Reply:
+            async with self.caller(agent, None) as caller:
+                return await caller.ask(request)
+
+        return asyncio.run(once())
 
     def preview(self, question: Question, tasks: Sequence[Task]) -> list[tuple[Task, Request | Outcome]]:
         """The first request of each task, images loaded; or the outcome of one that is not asked."""
