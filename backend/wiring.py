@@ -39,7 +39,7 @@ from backend.core.errors import (
 from backend.core.values import JSON, Agent, Usage
 from backend.ports.governor import Governor, GovernorLevel
 from backend.ports.meters import LIMIT_WAIT_SECONDS
-from backend.ports.model import Model
+from backend.ports.model import Capabilities, Model
 from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
 from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
@@ -59,6 +59,7 @@ from backend.services.estimate import Circumstances, Estimate
 from backend.services.estimating import Estimator
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
+from backend.services.improving import Improving
 from backend.services.jobs import Jobs
 from backend.services.learning import Learning
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
@@ -273,6 +274,13 @@ class Parts:
     @cached_property
     def comparing(self) -> Comparing:
         return Comparing(store=self.store, trials=self.trials, cost=self.cost)
+
+    @cached_property
+    def improving(self) -> Improving:
+        def known(agent: Agent) -> Capabilities | None:
+            return self.store.capabilities(self.endpoint(agent), agent.model)
+
+        return Improving(comparing=self.comparing, capabilities=known)
 
     @cached_property
     def operation(self) -> Operation:
