@@ -1,36 +1,27 @@
 """A better instruction for an agent: a model writes it from what people corrected, and it has to win to be registered.
 
-The tasks that the writer is shown and those on which old and new are measured have nothing in common, not even a text
-that says the same. Which half a task belongs to follows from its text alone, so that later rounds measure on nothing
-that an earlier one was shown. Tasks of the blind audit, all others that were labelled unseen, and those that are set
-apart are never shown to the writer.
+Which tasks the writer may be shown, and on which old and new are measured, `improving_tasks` says.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backend.core.agents import AgentVersion
 from backend.core.errors import InputError
-from backend.core.values import JSON, Agent, Outcome, Request, Usage
-from backend.core.verifications import VerificationOutcome
+from backend.core.values import Agent, Request, Usage
 from backend.dialogue import Question
-from backend.labeling.config import LabelingConfig
-from backend.learning.example_pool import says
 from backend.ports.model import Capabilities
-from backend.prompting.examples import texts_of
 from backend.prompting.guidance import MAX_GUIDANCE_CHARS
 from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guidance, writing_messages
-from backend.prompting.shortlist import joined_text
 from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_checks import check_guidance
 from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, drawn_from, is_right
 from backend.services.estimating import calls_a_task, first_request
+from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
 
-FEWEST_MISTAKES = 5  # from fewer the writer would take one person's slip for a rule
 MOST_MISTAKES = 20  # that the writer is shown
 _MOST_CORRECTED = 60  # tasks that the agent is asked about again, to see what it is wrong about now
 _ANSWER_TOKENS = 1_500  # of the writer at least; a model that thinks takes what its agent has
@@ -93,8 +84,8 @@ class Improving:
         check_template(old.template_source)
         check_guidance(replace(old, agent=replace(old.agent, guidance="any")))
         writing = agents.find(writer).agent if writer is not None else old.agent
-        corrected, rest = self._split(project_id)
-        _need_enough(project_id, len(corrected), len(rest))
+        corrected, rest = split(self.comparing, project_id)
+        need_enough(project_id, len(corrected), len(rest))
         drawn = drawn_from(rest, count=max(count, FEWEST))
         question = self.comparing.trials.question(project_id, old)
         corrected = drawn_from(corrected, count=_MOST_CORRECTED)
@@ -132,35 +123,11 @@ class Improving:
             writing_cost_usd=self.comparing.cost(plan.writer.model, usage, plan.writer),
         )
 
-    def _split(self, project_id: int) -> tuple[list[HeldOut], list[HeldOut]]:
-        """Corrected tasks for the writer, and what to measure on."""
-        store = self.comparing.store
-        config, found = self.comparing.labelled(project_id)
-        audit, apart = (
-            store.audit_plan(project_id),
-            set(self.comparing.trials.projects.verified_examples.excluded(project_id)),
-        )
-        was_corrected = {
-            v.task_id
-            for v in store.verifications(project_id)
-            if v.is_label and v.outcome is VerificationOutcome.CORRECTED
-        }
-        texts = {one.task.id: _says(config, one) for one in found}
-        secret = {
-            one.task.id
-            for one in found
-            if one.blind or one.task.id in apart or (audit is not None and audit.holds(one.task.id))
-        }
-        secret_texts = {texts[i] for i in secret}
-        for_writer = {i for i, text in texts.items() if text and text not in secret_texts and _by_lot(text)}
-        corrected = [one for one in found if one.task.id in for_writer & was_corrected]
-        return corrected, [one for one in found if one.task.id not in for_writer]
-
     def _mistakes(self, plan: Plan, question: Question) -> dict[int, Mistake]:
         """What the agent is wrong about now, of what was corrected; by task."""
         outcomes = self.comparing.trials.test(question, [one.task for one in plan.corrected])
         found = {
-            one.task.id: _mistake(question.config, one, outcome)
+            one.task.id: mistake_of(question.config, one, outcome)
             for one, (_, outcome) in zip(plan.corrected, outcomes, strict=True)
             if not is_right(question.config, one, outcome)
         }
@@ -194,25 +161,14 @@ class Improving:
     def _at_most(
         self, question: Question, writer: Agent, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
     ) -> AtMost:
-        agent = question.agent
-        _, calls = calls_a_task(question, self.capabilities(agent))
-        sizes = {one.task.id: _size(question, one) for one in (*corrected, *drawn)}
-        again = agent.max_tokens if calls > 1 else 0  # a question that is asked again holds the reply
-        old = [sizes[one.task.id] + again for one in (*corrected, *drawn)]
-        new = [sizes[one.task.id] + again + _GUIDANCE_TOKENS for one in drawn]
-        asked = round(calls) * (len(old) + len(new))
-        labelling = Usage(
-            prompt_tokens=round(calls) * (sum(old) + sum(new)),
-            completion_tokens=asked * agent.max_tokens,
-            calls=asked,
-        )
-        answer = _answer_tokens(writer)
-        whole = _writing(writer, question, [_mistake(question.config, one, None) for one in corrected[:MOST_MISTAKES]])
-        prompt = min(estimated_tokens(whole.messages), writer.context_tokens)
-        written = Usage(prompt_tokens=_TRIES * (prompt + answer), completion_tokens=_TRIES * answer, calls=_TRIES)
+        labelling = _labelling(question, self.capabilities(question.agent), corrected, drawn)
+        mistakes = [mistake_of(question.config, one, None) for one in corrected[:MOST_MISTAKES]]
+        request = _writing(writer, question, mistakes)
+        prompt = min(estimated_tokens(request.messages), writer.context_tokens) + request.max_tokens
+        written = Usage(prompt_tokens=_TRIES * prompt, completion_tokens=_TRIES * request.max_tokens, calls=_TRIES)
         costs = [
-            self.comparing.cost(agent.model, labelling, agent),
-            self.comparing.cost(writer.model, written, writer),
+            self.comparing.cost(agent.model, usage, agent)
+            for agent, usage in ((question.agent, labelling), (writer, written))
         ]
         known = [cost for cost in costs if cost is not None]
         both = labelling + written
@@ -224,39 +180,19 @@ class Improving:
         )
 
 
-def _need_enough(project_id: int, corrected: int, rest: int) -> None:
-    if corrected < FEWEST_MISTAKES:
-        raise InputError(
-            f"Project {project_id} has {corrected} corrected tasks to learn from, and {FEWEST_MISTAKES} are needed: "
-            "correct some more with their predictions in sight, of which about every second one counts (the others, "
-            "and all of the audit, are kept to measure on)."
-        )
-    if rest < FEWEST:
-        raise InputError(
-            f"Project {project_id} has {rest} verified tasks to measure on, and {FEWEST} are needed: verify about "
-            f"{2 * (FEWEST - rest)} more, of which about every second one counts."
-        )
-
-
-def _says(config: LabelingConfig, one: HeldOut) -> str:
-    return says(joined_text(config.bind(one.task.data).show(one.task.data).values()))
-
-
-def _by_lot(text: str) -> bool:
-    """Whether a task that says this belongs to the half that the writer may be shown."""
-    return hashlib.sha256(f"improve:{text}".encode("utf-8", "surrogatepass")).digest()[0] % 2 == 0
-
-
-def _mistake(config: LabelingConfig, one: HeldOut, outcome: Outcome | None) -> Mistake:
-    bound = config.bind(one.task.data)
-    controls = [control for control in bound.controls if control.name in one.right]
-    given: dict[str, JSON] | None = None
-    if outcome is not None and outcome.error is None:
-        given = {c.name: c.encode(c.value_of(outcome.result).value) for c in controls}
-    return Mistake(
-        texts=texts_of(bound.show(one.task.data)),
-        given=given,
-        right={c.name: c.encode(one.right[c.name].value) for c in controls},
+def _labelling(
+    question: Question, known: Capabilities | None, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
+) -> Usage:
+    """The most that the old agent takes for all of these tasks, and the new one for those that are measured on."""
+    _, most = calls_a_task(question, known)
+    again = question.agent.max_tokens if most > 1 else 0  # a question that is asked again holds the reply
+    sizes = [_size(question, one) + again for one in (*corrected, *drawn)]
+    grown = [size + _GUIDANCE_TOKENS for size in sizes[len(corrected) :]]
+    calls = round(most) * (len(sizes) + len(grown))
+    return Usage(
+        prompt_tokens=round(most) * sum(sizes + grown),
+        completion_tokens=calls * question.agent.max_tokens,
+        calls=calls,
     )
 
 
@@ -266,17 +202,13 @@ def _size(question: Question, one: HeldOut) -> int:
     return 0 if isinstance(first, str) else estimated_tokens(first.messages)
 
 
-def _answer_tokens(writer: Agent) -> int:
-    return max(writer.max_tokens, _ANSWER_TOKENS)
-
-
 def _writing(writer: Agent, question: Question, mistakes: Sequence[Mistake]) -> Request:
     return Request(
         messages=writing_messages(question.config, question.instructions, question.agent.guidance, mistakes),
         schema=SCHEMA,
         model=writer.model,
         temperature=writer.temperature,
-        max_tokens=_answer_tokens(writer),
+        max_tokens=max(writer.max_tokens, _ANSWER_TOKENS),
         seed=writer.seed,
         reasoning_effort=writer.reasoning_effort,
         logprobs=False,

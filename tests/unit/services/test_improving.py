@@ -15,7 +15,8 @@ from backend.core.errors import AgentUnknown, InputError, ModelError, ModelUnaut
 from backend.core.values import Reply, Request, Usage
 from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Comparing
-from backend.services.improving import FEWEST_MISTAKES, MOST_MISTAKES, Improving
+from backend.services.improving import MOST_MISTAKES, Improving
+from backend.services.improving_tasks import FEWEST_MISTAKES
 from tests.fakes.installation import AGENT, Installation, replying
 from tests.unit.services.test_comparing import number_in, said
 
