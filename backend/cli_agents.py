@@ -101,7 +101,7 @@ def preview_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print the exact messages that the agent would send for tasks, with the hash of each request. Asks nothing of the
-    model, except once whether it sees images, where a task has some."""
+    model, except once whether it sees images, where a task has some, and vectors, where examples are chosen by them."""
     parts = open_parts()
     question = parts.trials.question(project, name)
     tasks = parts.trials.tasks(project, question, ids=task or (), most=None if task else 1)

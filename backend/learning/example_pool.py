@@ -82,12 +82,12 @@ class ExamplePool:
     ) -> tuple[PoolTask, ...]:
         """At most `count` examples for a task, the most similar first; by lot ("random"), in the lot's order.
 
-        Those that are not `usable` are passed over, and so is every second task that says the same. With "embedding",
+        Those that are not `usable` are passed over, and so is every second task that says the same. With "embeddings",
         `vectors` are those of the pool's tasks, and `vector` is that of the text; tasks without one are left out.
         """
         if selector == "random":
             order, most = self._lot(text, seed), 1
-        elif selector == "embedding":
+        elif selector == "embeddings":
             order, most = self._nearest(vectors or {}, vector), -(-count // 2)
         elif selector == "tfidf":
             order, most = self._similar(text), -(-count // 2)

@@ -17,6 +17,7 @@ from backend.prompting.tokens import estimated_tokens
 from backend.services.annotate import Caller, annotate_task, load_media
 from backend.services.chunks import CallerContext
 from backend.services.projects import Projects
+from backend.services.verified_examples import embed_examples
 
 T = TypeVar("T")
 
@@ -68,10 +69,12 @@ class Trials:
         return asyncio.run(once())
 
     def preview(self, question: Question, tasks: Sequence[Task]) -> list[tuple[Task, Request | Outcome]]:
-        """The first request of each task, images loaded; or the outcome of one that is not asked."""
+        """The first request of each task, images loaded and examples chosen; or the outcome where none is."""
 
         async def one(task: Task, caller: Caller) -> tuple[Task, Request | Outcome]:
-            return task, first_request(question, task, await load_media(question, task, caller))
+            media = await load_media(question, task, caller)
+            await embed_examples(question, task, media, caller.embed)
+            return task, first_request(question, task, media)
 
         return self._of_each(question, tasks, one)
 

@@ -219,6 +219,7 @@ class Installation:
             forget=self.store.forget_replies,
             stopping=lambda: self.stopping,
             answers=self._answers,
+            embedder=self.embedder,
         )
 
     async def _answers(self, model: str) -> bool:

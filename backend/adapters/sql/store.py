@@ -26,6 +26,7 @@ from backend.adapters.sql.schema import projects
 from backend.adapters.sql.scorings import SqlScorings
 from backend.adapters.sql.sums import SqlSums
 from backend.adapters.sql.upkeep import SqlUpkeep
+from backend.adapters.sql.vectors import SqlVectors
 from backend.adapters.sql.verifications import SqlVerifications
 from backend.core.errors import StoreError
 
@@ -47,6 +48,7 @@ class SqlStore(
     SqlScorings,
     SqlUpkeep,
     SqlAudits,
+    SqlVectors,
     SqlVerifications,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
