@@ -6,9 +6,9 @@ from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-Vector = array[float]  # of typecode "f": four bytes a number
+Vector: TypeAlias = "array[float]"  # of typecode "f": four bytes a number
 
 
 @dataclass(frozen=True, kw_only=True)

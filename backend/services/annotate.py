@@ -82,8 +82,7 @@ class Caller:
     async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Vector]:
         """A vector of each text. Raises as `ask` does; no refusal is taken to be about these texts alone, because
         other tasks need the same ones."""
-        if self.embedder is None:
-            raise SettingsError("There is no embeddings endpoint: name an `embeddings_model` in the agent.")
+        assert self.embedder is not None  # an agent that names a model of embeddings has one
         embedded = partial(self.embedder.embed, model, texts)
         return (await self._until_answered(model, embedded, others=_nothing_is_known)).vectors
 
