@@ -104,8 +104,7 @@ class VerifiedExamples:
         selector, vector, vectors = agent.selector or "tfidf", None, None
         if selector == "embeddings":
             vector = self._asked.get((_space_of(agent), canonical_hash(text)))
-            known = held.vectors.get(_space_of(agent), {})
-            vectors = {i: one for i, one in known.items() if vector is not None and len(one) == len(vector)}
+            vectors = held.vectors.get(_space_of(agent))
             # Without `embed` before it, it is an estimate, which asks no endpoint: others stand for the chosen ones.
             selector = "tfidf" if vector is None else selector
         chosen = held.pool.choose(
