@@ -16,6 +16,7 @@ from backend.core.agents import AGENT_NAME
 from backend.core.errors import InputError
 from backend.core.text import storable
 from backend.core.values import JSON, Agent, Example
+from backend.prompting.guidance import MAX_GUIDANCE_CHARS, fault_in
 
 MAX_FILE_BYTES = 500_000
 _MAX_TOLD = 20  # faults in one message
@@ -38,6 +39,15 @@ def _variable(name: str) -> str:
     if _OWN_VARIABLES.fullmatch(name):
         raise ValueError("must not be a variable of Prelabel's own settings: they hold no key of a model endpoint")
     return name
+
+
+def _guidance(text: str) -> str | None:
+    if not text.strip():
+        return None
+    fault = fault_in(text.strip())
+    if fault is not None:
+        raise ValueError(f"it {fault}")
+    return text.strip()
 
 
 class ExampleFields(BaseModel):
@@ -93,6 +103,11 @@ class AgentFields(BaseModel):
     template_source: str | None = Field(
         None, min_length=1, max_length=100_000, description="The template itself, instead of a file of `prompts/`."
     )
+    guidance: Annotated[str, AfterValidator(_guidance)] | None = Field(
+        None,
+        description=f"What stands after the project's instructions in the prompt, at most {MAX_GUIDANCE_CHARS:,} "
+        "characters; [`agents improve`](#a-better-instruction) writes it.",
+    )
     examples: list[ExampleFields] = Field(
         [], max_length=100, description="Tasks with the right answer, shown in the prompt before the task."
     )
@@ -103,15 +118,31 @@ class AgentFields(BaseModel):
         description="So many verified tasks of the project are shown as examples too, at most; 0: none "
         "([how](#verified-tasks-as-examples)).",
     )
-    selector: Literal["tfidf", "random"] = Field(
+    selector: Literal["tfidf", "embeddings", "random"] = Field(
         "tfidf",
-        description="Which of them: `tfidf`, those whose words and letters are most like the task's, or `random`.",
+        description="Which of them: `tfidf`, those whose words and letters are most like the task's; `embeddings`, "
+        "those whose meaning is, by an embeddings model; or `random`.",
+    )
+    embeddings_model: str | None = Field(
+        None, min_length=1, max_length=200, description="The embeddings model's name, for `selector: embeddings`."
+    )
+    embeddings_url: Annotated[str, Field(max_length=400), AfterValidator(_endpoint)] | None = Field(
+        None, description="Its endpoint, with its `/v1`, where it is another one than the model's; the key is the same."
     )
 
     @model_validator(mode="after")
     def _one_template(self) -> AgentFields:
         if {"template", "template_source"} <= self.model_fields_set:
             raise ValueError("give template or template_source, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _embeddings_are_used(self) -> AgentFields:
+        by_embeddings = self.retrieved > 0 and self.selector == "embeddings"
+        if by_embeddings and self.embeddings_model is None:
+            raise ValueError("selector: embeddings needs embeddings_model")
+        if not by_embeddings and (self.embeddings_model, self.embeddings_url) != (None, None):
+            raise ValueError("embeddings_model and embeddings_url need retrieved, and selector: embeddings")
         return self
 
     def to_agent(self) -> Agent:

@@ -10,6 +10,7 @@ import typer
 
 from backend.agent_file import MAX_FILE_BYTES, AgentFields, read_agent
 from backend.cli_agents_compare import show_compared
+from backend.cli_agents_improve import improve_command
 from backend.cli_agents_show import (
     show_added,
     show_agent,
@@ -25,6 +26,8 @@ from backend.ports.agents import RegisteredAgent
 from backend.wiring import Parts
 
 agents_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+agents_app.command("improve", short_help="Let a model write a better instruction.")(improve_command)
 
 NameArgument = Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="NAME")]
 
@@ -98,7 +101,7 @@ def preview_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print the exact messages that the agent would send for tasks, with the hash of each request. Asks nothing of the
-    model, except once whether it sees images, where a task has some."""
+    model, except once whether it sees images, where a task has some, and vectors, where examples are chosen by them."""
     parts = open_parts()
     question = parts.trials.question(project, name)
     tasks = parts.trials.tasks(project, question, ids=task or (), most=None if task else 1)

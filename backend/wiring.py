@@ -18,6 +18,7 @@ from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metered import MeteredLabelStudio, MeteredStore
 from backend.adapters.metrics import Metrics
 from backend.adapters.openai_batches import OpenAIBatches
+from backend.adapters.openai_embeddings import OpenAIEmbeddings
 from backend.adapters.openai_model import OpenAIModel, SetBy, describe, endpoint_of
 from backend.adapters.prices import KnownPrices
 from backend.adapters.redis_governor import RedisGovernor
@@ -37,9 +38,10 @@ from backend.core.errors import (
     SettingsError,
 )
 from backend.core.values import JSON, Agent, Usage
+from backend.ports.embeddings import Embedder
 from backend.ports.governor import Governor, GovernorLevel
 from backend.ports.meters import LIMIT_WAIT_SECONDS
-from backend.ports.model import Model
+from backend.ports.model import Capabilities, Model
 from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
 from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
@@ -54,12 +56,14 @@ from backend.services.chunks import ChunkWorker
 from backend.services.comparing import Comparing
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.embedding import GovernedEmbedder, KeptEmbedder
 from backend.services.enlisting import Enlister
 from backend.services.estimate import Circumstances, Estimate
 from backend.services.estimating import Estimator
 from backend.services.golden_making import GoldenMaking
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
+from backend.services.improving import Improving
 from backend.services.jobs import Jobs
 from backend.services.learning import Learning
 from backend.services.leaving_out import LeavingOut
@@ -277,6 +281,13 @@ class Parts:
         return Comparing(store=self.store, trials=self.trials, cost=self.cost)
 
     @cached_property
+    def improving(self) -> Improving:
+        def known(agent: Agent) -> Capabilities | None:
+            return self.store.capabilities(self.endpoint(agent), agent.model)
+
+        return Improving(comparing=self.comparing, capabilities=known)
+
+    @cached_property
     def operation(self) -> Operation:
         return Operation(
             store=self.store,
@@ -367,6 +378,9 @@ class Parts:
             if job is not None and job.per_minute is not None:
                 pace = await opened.enter_async_context(self._pace(job.id, job.per_minute))
                 asked = GovernedModel(model=asked, governor=pace, slots=asyncio.Semaphore(_AS_MANY_AS_ASK))
+            embedder: Embedder | None = None
+            if agent is not None and agent.embeddings_model is not None:
+                embedder = await opened.enter_async_context(self.embedder(agent))
             lease_s = self.settings.request_timeout_s + _WAITS_S
             asked = budgeted(asked, self.store, job, price=price, lease_s=lease_s)
             yield Caller(
@@ -376,10 +390,30 @@ class Parts:
                 random=random.random,
                 forget=self.store.forget_replies,
                 answers=partial(_answers, model),
+                embedder=embedder,
                 # Between two calls of a task only where its replies are kept: else it is asked to its end.
                 stopping=self.stopping if self.settings.cache_days else lambda: False,
                 keeps_replies=self.settings.cache_days > 0,
             )
+
+    @asynccontextmanager
+    async def embedder(self, agent: Agent) -> AsyncIterator[KeptEmbedder]:
+        """The embeddings endpoint of an agent that has one, for one event loop."""
+        async with self._embeddings_at(agent) as model, self.governor(model.endpoint, agent) as governor:
+            governed = self._governed(model, MeteredGovernor(governor=governor, meters=self.meters))
+            embedder = GovernedEmbedder(embedder=OpenAIEmbeddings(model), governed=governed, meters=self.meters)
+            kept = self.store if self.settings.cache_days else None
+            yield KeptEmbedder(embedder=embedder, endpoint=model.endpoint, vectors=kept)
+
+    @asynccontextmanager
+    async def _embeddings_at(self, agent: Agent, timeout_s: float | None = None) -> AsyncIterator[OpenAIModel]:
+        there = replace(agent, base_url=agent.embeddings_url or agent.base_url)
+        async with self.model(timeout_s, agent=there) as model:
+            told = f"of the agent {agent.name!r}"
+            if agent.embeddings_url is not None:
+                model.set_by = replace(model.set_by, base_url=f"`embeddings_url` {told}")
+            model.set_by = replace(model.set_by, model=f"`embeddings_model` {told}")
+            yield model
 
     def _governed(self, model: Model, governor: Governor) -> GovernedModel:
         return GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(self.settings.concurrency))
@@ -612,6 +646,7 @@ class Parts:
             agent = self.agent_of(self.store.project(job.project_id), job.agent)
             async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
+            await self._embeddings_size(agent)
 
         try:
             asyncio.run(ask())
@@ -663,7 +698,18 @@ class Parts:
         described = {"model": f"{agent.model}, {asked}", **describe(found)}
         if agent.reasoning_effort is not None and not found.reasoning:
             described["reasoning effort"] = "refused, and not sent"
+        size = await self._embeddings_size(agent)
+        if size is not None:
+            described["embeddings"] = f"{agent.embeddings_model}, {size:,} numbers a text"
         return described
+
+    async def _embeddings_size(self, agent: Agent) -> int | None:
+        """How long a vector is, found out with a tiny call; None: the agent needs none. Raises a `ModelError`."""
+        if agent.embeddings_model is None:
+            return None
+        async with self._embeddings_at(agent, LONGEST_PROBE_S) as model:
+            found = await OpenAIEmbeddings(model).embed(agent.embeddings_model, ["sky"])
+        return len(found.vectors[0])
 
 
 async def _answers(model: OpenAIModel, name: str) -> bool:

@@ -12,6 +12,7 @@ from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskS
 from backend.ports.agents import RegisteredAgents
 from backend.ports.audits import Audits
 from backend.ports.batches import Batches
+from backend.ports.embeddings import Vectors
 from backend.ports.golden import Golden
 from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
@@ -153,7 +154,18 @@ class Counts:
 
 
 class Store(
-    Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Golden, Scorings, Protocol
+    Replies,
+    RegisteredAgents,
+    Overview,
+    Batches,
+    Ledger,
+    Upkeep,
+    Audits,
+    Vectors,
+    Verifications,
+    Golden,
+    Scorings,
+    Protocol,
 ):
     """What may not be lost. Raises `StoreError`."""
 

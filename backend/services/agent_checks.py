@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.core.agents import AgentVersion
+from backend.core.errors import TemplateError
 from backend.core.values import JSON, Agent, Task
 from backend.dialogue import Question
 from backend.labeling.parsing import parse_config
+from backend.prompting.render import shows_instructions
 from backend.prompting.template_check import check_template
 from backend.services.agent_trials import Measured, Trials, measure
 
@@ -55,6 +57,7 @@ class AgentChecks:
     def check(self, version: AgentVersion, project_id: int | None) -> Checked:
         """What costs nothing first. Raises a `PrelabelError` that says what to mend."""
         check_template(version.template_source)
+        check_guidance(version)
         if project_id is None:
             question, of_tasks = _sample_question(version), len(_SAMPLE_TASKS)
             tasks = [Task(id=n, project_id=0, data={"text": text}) for n, text in enumerate(_SAMPLE_TASKS, start=1)]
@@ -70,6 +73,15 @@ class AgentChecks:
             measured=measured,
             examples_left_out={} if project_id is None else question.examples.left_out,
             endpoint=self.describe_model(version.agent),
+        )
+
+
+def check_guidance(version: AgentVersion) -> None:
+    """Raises `TemplateError` where guidance would stand in no prompt."""
+    if version.agent.guidance is not None and not shows_instructions(version.template_source):
+        raise TemplateError(
+            "The prompt template does not show instructions (`instructions`), so that guidance would stand in no "
+            "prompt: mend it, or use the default one."
         )
 
 

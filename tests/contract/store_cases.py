@@ -31,6 +31,7 @@ from tests.contract.audit_store_cases import AuditStoreCases
 from tests.contract.example_store_cases import ExampleStoreCases
 from tests.contract.golden_store_cases import GoldenStoreCases
 from tests.contract.scoring_store_cases import ScoringStoreCases
+from tests.contract.vector_store_cases import VectorStoreCases
 from tests.contract.verification_store_cases import VerificationStoreCases
 from tests.fakes.installation import HandClock
 
@@ -57,7 +58,13 @@ def done(**changes: Any) -> Outcome:
 
 
 class StoreCases(
-    AgentStoreCases, AuditStoreCases, ExampleStoreCases, GoldenStoreCases, VerificationStoreCases, ScoringStoreCases
+    AgentStoreCases,
+    AuditStoreCases,
+    ExampleStoreCases,
+    GoldenStoreCases,
+    VectorStoreCases,
+    VerificationStoreCases,
+    ScoringStoreCases,
 ):
     """The contract. `url` is a fixture of the subclass: an empty database."""
 

@@ -18,6 +18,7 @@ from backend.adapters.templates import read_template
 from backend.core.audit import AuditRule
 from backend.core.errors import ModelError, PrelabelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
+from backend.ports.embeddings import Embedder
 from backend.ports.governor import GovernorLevel
 from backend.ports.model import Model
 from backend.ports.store import JobRow
@@ -112,6 +113,7 @@ class Installation:
     ) -> None:
         self.cached = cached
         self.price: Price = lambda model, prompt, answer: None
+        self.embedder: Embedder | None = None
         self.stopping = False  # whether the worker is to begin nothing more
         self.clock = HandClock()
         self.store = store or memory_store(self.clock)
@@ -223,6 +225,7 @@ class Installation:
             forget=self.store.forget_replies,
             stopping=lambda: self.stopping,
             answers=self._answers,
+            embedder=self.embedder,
         )
 
     async def _answers(self, model: str) -> bool:

@@ -37,6 +37,25 @@ def test_the_defaults_are_those_of_an_agent() -> None:
     assert {name: AgentFields.model_fields[name].default for name in own} == own
 
 
+def test_embeddings_are_named_where_they_choose_examples() -> None:
+    chosen = "retrieved: 5\nselector: embeddings\n"
+    agent = read_agent(LEAST + chosen + "embeddings_model: small\nembeddings_url: http://other/v1/\n").to_agent()
+    assert (agent.selector, agent.embeddings_model) == ("embeddings", "small")
+    assert agent.embeddings_url == "http://other/v1"
+    assert "selector: embeddings needs embeddings_model" in refusal(LEAST + chosen)
+    for told in ("embeddings_model: small", "embeddings_url: http://other/v1", "retrieved: 5\nembeddings_model: small"):
+        assert "need retrieved, and selector: embeddings" in refusal(LEAST + told)
+    assert "embeddings_url: must be an http(s) URL" in refusal(LEAST + chosen + "embeddings_url: ftp://other")
+
+
+def test_guidance_is_plain_text() -> None:
+    assert read_agent(LEAST + "guidance: ' Sarcasm is negative. '").to_agent().guidance == "Sarcasm is negative."
+    assert read_agent(LEAST + "guidance: ' '").to_agent() == read_agent(LEAST).to_agent()
+    assert "guidance: it has a fence" in refusal(LEAST + 'guidance: "~~~"')
+    assert "guidance: it has control characters" in refusal(LEAST + 'guidance: "a\\u0007b"')
+    assert "guidance: it has more than 4,000 characters" in refusal(LEAST + f"guidance: {'x' * 4_001}")
+
+
 def test_retrieved_examples_are_off_without_their_number() -> None:
     """And then the choice among them makes no other agent."""
     for told in ("", "retrieved: 0\n", "selector: random\n"):

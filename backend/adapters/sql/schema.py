@@ -173,6 +173,15 @@ replies = Table(
     Index(None, "used_at"),
 )
 
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("key", String(64), primary_key=True),  # made in `services/embedding.py`
+    Column("numbers", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index(None, "created_at"),
+)
+
 agents = Table(
     "agents",
     metadata,

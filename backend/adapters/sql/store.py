@@ -27,6 +27,7 @@ from backend.adapters.sql.schema import projects
 from backend.adapters.sql.scorings import SqlScorings
 from backend.adapters.sql.sums import SqlSums
 from backend.adapters.sql.upkeep import SqlUpkeep
+from backend.adapters.sql.vectors import SqlVectors
 from backend.core.errors import StoreError
 
 
@@ -48,6 +49,7 @@ class SqlStore(
     SqlUpkeep,
     SqlAudits,
     SqlGolden,
+    SqlVectors,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 
