@@ -49,7 +49,7 @@ def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
     told = {
         **_version_in_short(version),
         "from_settings": version == parts.projects.agents.default,
-        "parameters": parameters_of(version.agent),
+        "parameters": _parameters(version),
         "template_source": version.template_source,
         "project_versions": [{"project": m.project_id, "version": m.version} for m in made],
     }
@@ -176,6 +176,12 @@ def retire_command(name: NameArgument, as_json: JsonOption = False) -> None:
 def _version(parts: Parts, fields: AgentFields) -> AgentVersion:
     source = fields.template_source
     return AgentVersion.of(fields.to_agent(), source if source is not None else parts.template(fields.template))
+
+
+def _parameters(version: AgentVersion) -> dict[str, Any]:
+    """Of a student those that it has."""
+    found = parameters_of(version.agent)
+    return {name: found[name] for name in ("provider", "seed")} if version.agent.is_student else found
 
 
 def _text(file: Path) -> str:

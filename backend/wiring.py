@@ -63,6 +63,7 @@ from backend.services.jobs import Jobs
 from backend.services.learning import Learning
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
+from backend.services.no_model import NoModel
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
@@ -350,7 +351,13 @@ class Parts:
     @asynccontextmanager
     async def caller(self, agent: Agent | None = None, job: JobRow | None = None) -> AsyncIterator[Caller]:
         """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings. A
-        job's budget and pace are kept."""
+        job's budget and pace are kept. A student asks nothing: no endpoint is opened for it, and no governor."""
+        if agent is not None and agent.is_student:
+            async with self.media(agent) as media:
+                yield Caller(
+                    model=NoModel(), media=media, sleep=asyncio.sleep, random=random.random, stopping=self.stopping
+                )
+            return
         async with self.model(agent=agent) as model, self._caller(model, agent, job) as caller:
             yield caller
 
@@ -501,6 +508,8 @@ class Parts:
 
     def check_limits(self, limits: JobLimits, agent: Agent) -> None:
         """Raises `InputError` where a limit cannot be kept."""
+        if agent.is_student:  # which keeps every one: it costs nothing
+            return
         endpoint = self.endpoint(agent)
         check_limits(limits, lambda: self.price(agent.model, 1_000, 1_000, endpoint=endpoint), agent.model)
 
@@ -515,7 +524,7 @@ class Parts:
         around = Circumstances(
             endpoint=endpoint,
             price=partial(self.price, endpoint=endpoint),
-            level=asyncio.run(self._level(question.agent)),
+            level=None if question.agent.is_student else asyncio.run(self._level(question.agent)),
             capabilities=self.store.capabilities(endpoint, model),
             limits=limits,
             concurrency=self.settings.concurrency,
@@ -599,6 +608,8 @@ class Parts:
 
         async def ask() -> None:
             agent = self.agent_of(self.store.project(job.project_id), job.agent)
+            if agent.is_student:
+                return
             async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
 
@@ -626,6 +637,8 @@ class Parts:
             return None
 
     async def _unlisted(self, agent: Agent, timeout_s: float | None = None) -> str | None:
+        if agent.is_student:
+            return None
         async with self.model(timeout_s, agent=agent) as model:
             known = await model.models()
         if not known or agent.model in known:
@@ -638,6 +651,8 @@ class Parts:
 
     def describe_model(self, agent: Agent) -> JSON:
         """What an agent's endpoint can do, found out with a real call. Raises a `ModelError` or a `SettingsError`."""
+        if agent.is_student:
+            return {"model": "none: a student learns from verified labels"}
         return asyncio.run(self._describe_model(agent))
 
     async def _describe_model(self, agent: Agent) -> JSON:

@@ -260,6 +260,9 @@ class Example:
     answer: Mapping[str, JSON]  # control -> value, as a reply would have it
 
 
+STUDENT = "student"  # the provider of an agent that is trained on a project's verified labels, and asks no model
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agent:
     """A model configuration and a prompt template under a name."""
@@ -285,6 +288,11 @@ class Agent:
     examples: tuple[Example, ...] = ()
     retrieved: int | None = None  # verified tasks that are shown as examples, at most; None: none are
     selector: str | None = None  # how these are chosen, "tfidf" or "random"; None where none are
+    provider: str | None = None  # "student": trained on verified labels, and no model is asked; None: a model is
+
+    @property
+    def is_student(self) -> bool:
+        return self.provider == STUDENT
 
 
 def version_of(
@@ -305,6 +313,9 @@ def version_of(
     The same string stands in `/setup`, in every prediction, in the backend's title and in the project's
     `model_version`, because Label Studio compares these four.
     """
+    if agent.is_student:  # nothing else changes what it answers; what it has learnt is of no version, as examples are
+        student = {"provider": agent.provider, "seed": agent.seed, "config": config_fingerprint}
+        return f"{agent.name}@{canonical_hash(student)[:8]}"
     content = {
         "model": agent.model,
         "temperature": agent.temperature,

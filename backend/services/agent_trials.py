@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from backend.core.agents import AgentVersion
-from backend.core.errors import LabelStudioNotFound, PrelabelError
+from backend.core.errors import InputError, LabelStudioNotFound, PrelabelError
 from backend.core.values import Media, Outcome, Request, Task
 from backend.dialogue import Question, annotate
 from backend.ports.labels import Labels
@@ -59,7 +59,11 @@ class Trials:
         return tasks
 
     def preview(self, question: Question, tasks: Sequence[Task]) -> list[tuple[Task, Request | Outcome]]:
-        """The first request of each task, images loaded; or the outcome of one that is not asked."""
+        """The first request of each task, images loaded; or the outcome of one that is not asked. Raises `InputError`
+        for a student."""
+        if question.student is not None:
+            name = question.agent.name
+            raise InputError(f"The student {name!r} sends no messages: see its answers with `agents test {name}`.")
 
         async def one(task: Task, caller: Caller) -> tuple[Task, Request | Outcome]:
             return task, first_request(question, task, await load_media(question, task, caller))

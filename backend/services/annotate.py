@@ -301,6 +301,8 @@ async def load_media(question: Question, task: Task, caller: Caller) -> Media:
 
     Raises `ModelTakesNoImages` where that is nothing, and `MediaUnreachable`.
     """
+    if question.student is not None:  # who reads text only
+        return {}
     sources, documents = question.config.media_sources(task.data), question.config.document_sources(task.data)
     if not sources and not documents:
         return {}
