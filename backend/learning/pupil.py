@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from backend.learning.student import Probabilities, Student, out_of_fold, train
+from backend.learning.student import Lesson, Probabilities, Student
 
+TO_CHOOSE = 500  # texts that the strength is chosen on: somebody may wait for the answer
 LEAST_TAUGHT = 30  # verified labels: with fewer a fold of them is a handful
 
 
@@ -36,23 +37,27 @@ class Pupil:
     def probabilities(self, task_id: int, text: str) -> Probabilities | None:
         """Of each label that it knows; None for a text that is blank, and for a task whose like is all that it knows:
         nothing can be told of these."""
-        if task_id in self._ids:
+        if task_id in self.ids:
             return self.held_out.get(task_id)
         return self._student.probabilities([text])[0] if text.strip() else None
 
     @cached_property
     def held_out(self) -> dict[int, Probabilities]:
         """Of the tasks that it was taught, each without having seen it and all that show the same text."""
-        texts, labels = [one.text for one in self.taught], [one.label for one in self.taught]
-        found = out_of_fold(texts, labels, seed=self.seed)
+        found = self._lesson.out_of_fold()
         return {one.task_id: p for one, p in zip(self.taught, found, strict=True) if p is not None}
 
     @cached_property
     def _student(self) -> Student:
-        return train([one.text for one in self.taught], [one.label for one in self.taught], seed=self.seed)
+        return self._lesson.student()
 
     @cached_property
-    def _ids(self) -> frozenset[int]:
+    def _lesson(self) -> Lesson:
+        texts, labels = [one.text for one in self.taught], [one.label for one in self.taught]
+        return Lesson.of(texts, labels, seed=self.seed, to_choose=TO_CHOOSE)
+
+    @cached_property
+    def ids(self) -> frozenset[int]:
         return frozenset(one.task_id for one in self.taught)
 
 
