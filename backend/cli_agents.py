@@ -198,6 +198,7 @@ def _version_in_short(version: AgentVersion) -> dict[str, Any]:
     agent = version.agent
     return {
         "agent": version.reference,
+        "provider": agent.provider,
         "model": agent.model,
         "base_url": agent.base_url,
         "template": agent.template,
