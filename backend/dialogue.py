@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Protocol
 
 from backend.confidence.task_score import task_score
 from backend.core.errors import ContextTooLong, ModelError
@@ -49,6 +50,18 @@ MAX_STORED_REPLY_CHARS = 20_000
 Dialogue = Generator[Request, Reply, Outcome]
 
 
+class Calibrating(Protocol):
+    """Batch calibration of one version's labels."""
+
+    def reread(self, task: Task) -> Outcome | None:
+        """The task's outcome without asking anybody; None where it has to be asked about. Raises `StoreError`."""
+        ...
+
+    def applied(self, task: Task, outcome: Outcome) -> Outcome:
+        """What was asked, read again."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What stays the same over the tasks of one version."""
@@ -59,6 +72,7 @@ class Question:
     instructions: str
     version: str
     retriever: Retriever | None = None  # of verified tasks as examples; None: none are shown
+    calibration: Calibrating | None = None  # how its labels are read again after batch calibration; None: they are not
     student: Answering | None = None  # who answers in the place of a model: then nothing is asked
 
     @cached_property

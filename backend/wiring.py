@@ -49,6 +49,7 @@ from backend.services.auditing import Auditing
 from backend.services.batch_lane import CACHE_IS_OFF, BatchLane, check_agent
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
+from backend.services.calibrating import Calibrated, calibrate
 from backend.services.certifying import Certifying
 from backend.services.chunks import ChunkWorker
 from backend.services.comparing import Comparing
@@ -66,9 +67,9 @@ from backend.services.metered_model import MeteredGovernor, MeteredModel, Metere
 from backend.services.no_model import NoModel
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
-from backend.services.projects import Projects
+from backend.services.projects import Projects, answerable
 from backend.services.report import Reports
-from backend.services.rescoring import Rescoring
+from backend.services.rescoring import Rescoring, known
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
@@ -213,6 +214,12 @@ class Parts:
     @cached_property
     def learning(self) -> Learning:
         return Learning(store=self.store, queue=self.queue, clock=utc_now)
+
+    def calibrate(self, project_id: int) -> Calibrated:
+        """Register a project's agent with batch calibration. Raises `InputError` and `ConfigError` that say why not."""
+        row, version = known(self.store, project_id)
+        made_by = self.projects.agents.maker(row, version)
+        return calibrate(self.store, row, version, made_by, answerable(row.label_config))
 
     @cached_property
     def rescoring(self) -> Rescoring:

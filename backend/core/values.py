@@ -288,6 +288,8 @@ class Agent:
     examples: tuple[Example, ...] = ()
     retrieved: int | None = None  # verified tasks that are shown as examples, at most; None: none are
     selector: str | None = None  # how these are chosen, "tfidf" or "random"; None where none are
+    # {"of": the name of the agent that it calibrates, "means": {control: the mean probability of each label}}
+    calibrated: Mapping[str, JSON] | None = None
     provider: str | None = None  # "student": trained on verified labels, and no model is asked; None: a model is
 
     @property
@@ -347,7 +349,7 @@ def _where_set(agent: Agent) -> dict[str, JSON]:
     """What counts for a version only where it is set."""
     content: dict[str, JSON] = {
         name: getattr(agent, name)
-        for name in ("base_url", "key_variable", "reasoning_effort")
+        for name in ("base_url", "key_variable", "reasoning_effort", "calibrated")
         if getattr(agent, name) is not None
     }
     if agent.examples:

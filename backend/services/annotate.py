@@ -239,11 +239,13 @@ async def annotate_task(
     """
     said = Said() if said is None else said
     try:
+        if question.calibration and not take and (known := question.calibration.reread(task)) is not None:
+            return known
         media = await load_media(question, task, caller)
         outcome = await _converse(annotate(question, task, media), caller, said, take)
         if outcome.state is TaskState.INVALID:
             caller.forget([request.key for request in said.requests])
-        return outcome
+        return question.calibration.applied(task, outcome) if question.calibration else outcome
     except ModelError as error:
         if error.stops_job:
             raise

@@ -78,8 +78,9 @@ class Estimator:
         if answered and not anew:
             sums.kept += 1
             return
-        if question.student is not None:  # who asks nothing, and pays for nothing
-            sums.asked += 1
+        if question.student is not None or (question.calibration and not anew and question.calibration.reread(task)):
+            sums.asked += 1  # and nothing is paid for
+            sums.cached += question.student is None
             return
         first = first_request(question, task)
         if isinstance(first, str):

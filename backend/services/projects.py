@@ -20,6 +20,7 @@ from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.agents import Agents
+from backend.services.rereading import recalibration
 from backend.services.students import Students, need_learnable
 from backend.services.verified_examples import VerifiedExamples
 from backend.version import version_for
@@ -53,6 +54,8 @@ class Projects:
         question = question_for(row, made_by)
         if made_by.agent.is_student:
             return self.students.beside(row.id, question)
+        if made_by.agent.calibrated:
+            question = replace(question, calibration=recalibration(self.store, row.id, question, row.instructions))
         return self.verified_examples.beside(row.id, question)
 
     @cached_property

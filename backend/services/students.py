@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from backend.core.agents import parse_reference
 from backend.core.errors import ConfigError
+from backend.core.values import Agent
 from backend.core.verifications import Verification
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig
@@ -95,10 +96,23 @@ def need_learnable(config: LabelingConfig, agent: str) -> None:
 
 def is_by_student(store: Store, project_id: int, version: str) -> bool:
     """Whether a version of the project's predictions is by a student."""
+    agent = _maker(store, project_id, version)
+    return agent is not None and agent.is_student
+
+
+def has_met_the_audit(store: Store, project_id: int, version: str) -> bool:
+    """Whether the audit's labels had a part in what a version answers: a student learns from them, and by them batch
+    calibration is adopted."""
+    agent = _maker(store, project_id, version)
+    return agent is not None and (agent.is_student or agent.calibrated is not None)
+
+
+def _maker(store: Store, project_id: int, version: str) -> Agent | None:
+    """The registered agent of a version; None where it is that of the settings, or not known."""
     made = next((v.agent for v in store.project_versions(project_id=project_id) if v.version == version), "")
     name, digest = parse_reference(made) or ("", None)
     found = store.agent(name, digest) if name else None
-    return found is not None and found.version.agent.is_student
+    return None if found is None else found.version.agent
 
 
 def _pupil(taught: list[Taught], seed: int) -> Pupil | str:
