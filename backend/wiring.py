@@ -218,8 +218,7 @@ class Parts:
     def calibrate(self, project_id: int) -> Calibrated:
         """Register a project's agent with batch calibration. Raises `InputError` and `ConfigError` that say why not."""
         row, version = known(self.store, project_id)
-        made_by = self.projects.agents.maker(row, version)
-        return calibrate(self.store, row, version, made_by, answerable(row.label_config))
+        return calibrate(self.store, row, version, self.projects.made_by(row), answerable(row.label_config))
 
     @cached_property
     def rescoring(self) -> Rescoring:

@@ -4,7 +4,7 @@ probability of each label over all that it answered. `rereading.py` has what it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,17 +67,13 @@ def _obstacle(found: Mapping[str, Any]) -> str | None:
     if audit < FEWEST_AUDIT:
         return f"{audit} audited labels can be judged by, and {FEWEST_AUDIT} are needed"
     if mended <= spoiled or at_most(spoiled, mended + spoiled, 0.5) > _CHANCE:
-        return (
-            f"of {audit} audited labels it would make {mended} right and {spoiled} wrong, which is no more than chance"
-        )
+        return f"of {audit} audited labels it would make {mended} right and {spoiled} wrong: no gain beyond chance"
     return None
 
 
 def _why_not(gains: Mapping[str, Mapping[str, Any] | None]) -> str:
-    told: Sequence[str] = [
-        f'"{name}" has no audited label with label probabilities'
-        if found is None
-        else f'of "{name}", {_obstacle(found)}'
+    told = [
+        f'"{name}" has no audited label with label probabilities' if found is None else f'"{name}": {_obstacle(found)}'
         for name, found in gains.items()
     ]
     return "; ".join(told) or "no answer holds the probabilities of its labels"
