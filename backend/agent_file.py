@@ -15,12 +15,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from backend.core.agents import AGENT_NAME
 from backend.core.errors import InputError
 from backend.core.text import storable
-from backend.core.values import JSON, Agent, Example
+from backend.core.values import JSON, STUDENT, Agent, Example
 from backend.prompting.guidance import MAX_GUIDANCE_CHARS, fault_in
 
 MAX_FILE_BYTES = 500_000
 _MAX_TOLD = 20  # faults in one message
 _MAX_KEY_CHARS = 60
+_OF_A_STUDENT = {"name", "provider", "seed"}
+_NO_TEMPLATE = "(none: a student sends no prompts)"
 _OWN_VARIABLES = re.compile(r"PRELABEL_.*|LABEL_STUDIO_.*|DATABASE_URL|REDIS_URL")
 
 
@@ -65,6 +67,11 @@ class AgentFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str = Field(pattern=f"^{AGENT_NAME}$", description="What the agent is called; versions are `name@hash`.")
+    provider: Literal["student"] | None = Field(
+        None,
+        description="`student`: not a model, but a small classifier that learns from what people verified "
+        "([how](#a-student-instead-of-a-model)). It has a `name` and a `seed`, and no other key.",
+    )
     model: str = Field(min_length=1, max_length=200, description="The model's name at the endpoint.")
     base_url: Annotated[str, Field(max_length=400), AfterValidator(_endpoint)] | None = Field(
         None, description="The model endpoint, with its `/v1`; unset: that of the installation (`OPENAI_BASE_URL`)."
@@ -129,6 +136,17 @@ class AgentFields(BaseModel):
     embeddings_url: Annotated[str, Field(max_length=400), AfterValidator(_endpoint)] | None = Field(
         None, description="Its endpoint, with its `/v1`, where it is another one than the model's; the key is the same."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_student(cls, given: Any) -> Any:
+        """A student has no model, which every other agent needs."""
+        if not isinstance(given, dict) or given.get("provider") != STUDENT:
+            return given
+        if others := sorted(set(given) - _OF_A_STUDENT):
+            told = ", ".join(f'"{str(key)[:_MAX_KEY_CHARS]}"' for key in others[:_MAX_TOLD])
+            raise ValueError(f"a student asks no model, and has no {told}: keep name, provider and seed")
+        return {**given, "model": STUDENT, "template_source": _NO_TEMPLATE}
 
     @model_validator(mode="after")
     def _one_template(self) -> AgentFields:

@@ -52,7 +52,7 @@ def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
     told = {
         **_version_in_short(version),
         "from_settings": version == parts.projects.agents.default,
-        "parameters": parameters_of(version.agent),
+        "parameters": _parameters(version),
         "template_source": version.template_source,
         "project_versions": [{"project": m.project_id, "version": m.version} for m in made],
     }
@@ -181,6 +181,12 @@ def _version(parts: Parts, fields: AgentFields) -> AgentVersion:
     return AgentVersion.of(fields.to_agent(), source if source is not None else parts.template(fields.template))
 
 
+def _parameters(version: AgentVersion) -> dict[str, Any]:
+    """Of a student those that it has."""
+    found = parameters_of(version.agent)
+    return {name: found[name] for name in ("provider", "seed")} if version.agent.is_student else found
+
+
 def _text(file: Path) -> str:
     try:
         with file.open("rb") as opened:
@@ -195,6 +201,7 @@ def _version_in_short(version: AgentVersion) -> dict[str, Any]:
     agent = version.agent
     return {
         "agent": version.reference,
+        "provider": agent.provider,
         "model": agent.model,
         "base_url": agent.base_url,
         "template": agent.template,

@@ -86,6 +86,7 @@ def _show_version(figures: Mapping[str, Any]) -> None:
     show_scores(figures["scores"])
     _show_controls(figures["controls"])
     _show_slices(figures["slices"])
+    _show_student(figures["student"])
 
 
 def _show_controls(controls: Mapping[str, Any]) -> None:
@@ -122,6 +123,25 @@ def _show_slices(slices: Mapping[str, Any]) -> None:
             for value, rates in list(values.items())[:_MOST_VALUES]
         ]
         line(f"  by {column}: {'; '.join(told)}{'; ...' if len(values) > _MOST_VALUES else ''}")
+
+
+def _show_student(student: Mapping[str, Any]) -> None:
+    """Where a student of verified labels would do better, and what to do then; else one line."""
+    for control, told in student.items():
+        if told["why_not"] is not None:
+            continue
+        both = f"{with_interval(told['student'])}, this version {with_interval(told['version'])}"
+        line(f"  {control}, on the blind audit: a student of {told['taught']:,} verified labels {both}.")
+        better = [
+            f"{column} {value}: {with_interval(both['student'])} instead of {with_interval(both['version'])}"
+            for column, values in told["slices"].items()
+            for value, both in values.items()
+            if both["student_is_better"]
+        ]
+        if told["student_is_better"] or better:
+            where = "" if told["student_is_better"] else " there"
+            slices = f" for {'; '.join(better[:_MOST_VALUES])}" if better else ""
+            line(f"  The student is better{slices}. It can annotate{where}: an agent with `provider: student`.")
 
 
 def _show_people(people: Mapping[str, Any]) -> None:

@@ -51,6 +51,7 @@ from backend.services.auditing import Auditing
 from backend.services.batch_lane import CACHE_IS_OFF, BatchLane, check_agent
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
+from backend.services.calibrating import Calibrated, calibrate
 from backend.services.certifying import Certifying
 from backend.services.chunks import ChunkWorker
 from backend.services.comparing import Comparing
@@ -69,11 +70,12 @@ from backend.services.learning import Learning
 from backend.services.leaving_out import LeavingOut
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
+from backend.services.no_model import NoModel
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
-from backend.services.projects import Projects
+from backend.services.projects import Projects, answerable
 from backend.services.report import Reports
-from backend.services.rescoring import Rescoring
+from backend.services.rescoring import Rescoring, known
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
@@ -219,6 +221,11 @@ class Parts:
     def learning(self) -> Learning:
         return Learning(store=self.store, queue=self.queue, clock=utc_now)
 
+    def calibrate(self, project_id: int) -> Calibrated:
+        """Register a project's agent with batch calibration. Raises `InputError` and `ConfigError` that say why not."""
+        row, version = known(self.store, project_id)
+        return calibrate(self.store, row, version, self.projects.made_by(row), answerable(row.label_config))
+
     @cached_property
     def rescoring(self) -> Rescoring:
         return Rescoring(
@@ -363,7 +370,13 @@ class Parts:
     @asynccontextmanager
     async def caller(self, agent: Agent | None = None, job: JobRow | None = None) -> AsyncIterator[Caller]:
         """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings. A
-        job's budget and pace are kept."""
+        job's budget and pace are kept. A student asks nothing: no endpoint is opened for it, and no governor."""
+        if agent is not None and agent.is_student:
+            async with self.media(agent) as media:
+                yield Caller(
+                    model=NoModel(), media=media, sleep=asyncio.sleep, random=random.random, stopping=self.stopping
+                )
+            return
         async with self.model(agent=agent) as model, self._caller(model, agent, job) as caller:
             yield caller
 
@@ -537,6 +550,8 @@ class Parts:
 
     def check_limits(self, limits: JobLimits, agent: Agent) -> None:
         """Raises `InputError` where a limit cannot be kept."""
+        if agent.is_student:  # which keeps every one: it costs nothing
+            return
         endpoint = self.endpoint(agent)
         check_limits(limits, lambda: self.price(agent.model, 1_000, 1_000, endpoint=endpoint), agent.model)
 
@@ -551,7 +566,7 @@ class Parts:
         around = Circumstances(
             endpoint=endpoint,
             price=partial(self.price, endpoint=endpoint),
-            level=asyncio.run(self._level(question.agent)),
+            level=None if question.agent.is_student else asyncio.run(self._level(question.agent)),
             capabilities=self.store.capabilities(endpoint, model),
             limits=limits,
             concurrency=self.settings.concurrency,
@@ -644,6 +659,8 @@ class Parts:
 
         async def ask() -> None:
             agent = self.agent_of(self.store.project(job.project_id), job.agent)
+            if agent.is_student:
+                return
             async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
             await self._embeddings_size(agent)
@@ -672,6 +689,8 @@ class Parts:
             return None
 
     async def _unlisted(self, agent: Agent, timeout_s: float | None = None) -> str | None:
+        if agent.is_student:
+            return None
         async with self.model(timeout_s, agent=agent) as model:
             known = await model.models()
         if not known or agent.model in known:
@@ -684,6 +703,8 @@ class Parts:
 
     def describe_model(self, agent: Agent) -> JSON:
         """What an agent's endpoint can do, found out with a real call. Raises a `ModelError` or a `SettingsError`."""
+        if agent.is_student:
+            return {"model": "none: a student learns from verified labels"}
         return asyncio.run(self._describe_model(agent))
 
     async def _describe_model(self, agent: Agent) -> JSON:

@@ -39,7 +39,10 @@ CACHE_IS_OFF = "The batch lane keeps its replies in the cache, which is off: set
 
 
 def check_agent(agent: Agent) -> None:
-    """Raises `InputError` for an agent whose prompts may be others when a batch comes back: no reply would fit."""
+    """Raises `InputError` for an agent whose prompts may be others when a batch comes back: no reply would fit; and for
+    a student, which has no prompts."""
+    if agent.is_student:
+        raise InputError(f"The agent {agent.name!r} is a student, which asks no endpoint: run it without --lane batch.")
     if agent.retrieved:
         raise InputError(
             f"The agent {agent.name!r} shows verified tasks as examples, which change while a batch is away: run it "

@@ -12,6 +12,7 @@ from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Store
 from backend.services.report import judgements
 from backend.services.scorings import to_write
+from backend.services.students import has_met_the_audit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,8 @@ class Certifying:
         """From the annotations as they were read last. Tasks that the version has not answered are no part of it.
 
         Where the scores were fitted on what people said, the audit's labels were among that; each of these tasks has
-        its score from a fit without it (`learning/fitting.py`), and the promise is made at half the risk.
+        its score from a fit without it (`learning/fitting.py`), and the promise is made at half the risk. So are the
+        labels of a student (`learning/pupil.py`), and of an agent that was chosen by the audit (`calibrating.py`).
         """
         row, version = self._known(project_id)
         verified = list(self.store.verifications(project_id))
@@ -63,7 +65,7 @@ class Certifying:
             max_error=max_error,
             confidence=confidence,
             error_of=error_of,
-            cross_fitted=fit is not None and fit.fitted,
+            cross_fitted=(fit is not None and fit.fitted) or has_met_the_audit(self.store, project_id, version),
         )
         if isinstance(found, Refusal):
             return Verdict(version=version, found=found, accepted=())

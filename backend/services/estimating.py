@@ -78,6 +78,10 @@ class Estimator:
         if answered and not anew:
             sums.kept += 1
             return
+        if question.student is not None or (question.calibration and not anew and question.calibration.reread(task)):
+            sums.asked += 1  # and nothing is paid for
+            sums.cached += question.student is None
+            return
         first = first_request(question, task)
         if isinstance(first, str):
             sums.skipped[first] += 1
@@ -147,6 +151,8 @@ class Estimator:
 
     def _cost(self, calls: Range, prompts: Range, answers: Range, question: Question) -> Range | None:
         """By the price of an average call: some prices depend on how long a prompt is."""
+        if question.agent.is_student:
+            return 0.0, 0.0
         found = []
         for n, prompt, answer in zip(calls, prompts, answers, strict=True):
             price = self.around.price(question.agent.model, round(prompt / max(n, 1)), round(answer / max(n, 1)))
@@ -207,6 +213,8 @@ def calls_a_task(question: Question, known: Capabilities | None) -> Range:
     """Fewest and most calls for a task that is asked: samples for a score, questions asked again, relations. An
     endpoint that is known to give the probabilities of tokens is taken to give them for every answer."""
     agent = question.agent
+    if agent.is_student:
+        return 1, 1
     scored = any(control.has_confidence for control in question.config.controls)
     more = agent.samples - 1 if scored else 0
     sampled = agent.confidence in ("agreement", "prompt_variants")

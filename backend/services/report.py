@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.core.audit import AuditPlan
@@ -15,9 +16,11 @@ from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
 from backend.learning.report import costs, people_figures, version_figures
 from backend.ports.store import ProjectRow, Record, Store
+from backend.services.beside_students import beside_students
 from backend.services.golden_panel import panel, told, told_left_out
 from backend.services.projects import answerable
 from backend.services.scorings import told_of
+from backend.services.students import Students, is_by_student
 
 _AT_ONCE = 500  # tasks that are compared at a time
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
@@ -82,6 +85,10 @@ class Reports:
     store: Store
     cost: Cost
 
+    @cached_property
+    def students(self) -> Students:
+        return Students(store=self.store)
+
     def report(self, project_id: int, *, agents: Sequence[str] = ()) -> dict[str, Any]:
         """Everything in numbers, as a JSON object: of the current version, or of all versions of these agents (NAME or
         NAME@HASH), side by side. Raises `ConfigError` for a project that is not known here."""
@@ -91,15 +98,18 @@ class Reports:
                 f"Project {project_id} is not known here: run `prelabel connect` or `prelabel run` first."
             )
         verified = list(self.store.verifications(project_id))
+        config = answerable(row.label_config)
+        pupils = self.students.pupils(project_id, config, 0)
         versions = self._versions(row, row.version, agents)
         seen: list[Judgement] = []
         figures = []
         for version in versions:
             found = list(judgements(self.store, row, version, verified))
             seen += found
-            figures.append(
-                {"version": version, "current": version == row.version, **self._figures(row, version, found)}
-            )
+            by_student = is_by_student(self.store, project_id, version)
+            student = {} if by_student else beside_students(pupils, config, found)
+            told_of_version = {**self._figures(row, version, found), "student": student}
+            figures.append({"version": version, "current": version == row.version, **told_of_version})
         plan, golden = self.store.audit_plan(project_id), panel(self.store, row)
         return {
             "project": project_id,

@@ -66,6 +66,17 @@ def test_retrieved_examples_are_off_without_their_number() -> None:
     assert "retrieved: " in refusal(LEAST + "retrieved: 101")
 
 
+def test_a_student_has_a_name_and_a_seed_only() -> None:
+    student = read_agent("name: pupil\nprovider: student\nseed: 3\n").to_agent()
+    assert (student.provider, student.seed, student.is_student) == ("student", 3, True)
+    assert not read_agent(LEAST).to_agent().is_student
+    told = refusal("name: pupil\nprovider: student\nmodel: m\ntemperature: 1\n")
+    assert 'a student asks no model, and has no "model", "temperature": keep name, provider and seed' in told
+    assert "provider: " in refusal(LEAST + "provider: teacher\n")
+    assert "provider: " in refusal(LEAST + "provider: [student]\n")
+    assert 'the key "name" is missing' in refusal("provider: student\n")
+
+
 def test_everything_can_be_written() -> None:
     fields = read_agent(
         LEAST + "base_url: http://localhost:11434/v1/\nkey_variable: OTHER_KEY\ntemperature: 1\nseed: null\n"
