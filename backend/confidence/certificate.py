@@ -89,6 +89,7 @@ class Refusal:
     tasks: int
     audited: int
     errors: int  # wrong predictions among `audited`
+    waiting: int = 0  # tasks that the audit drew and nobody has labelled yet
     at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
     for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
 
@@ -116,6 +117,7 @@ def certify(
     *,
     waiting: Sequence[float | None] = (),
     checked: Sequence[float | None] = (),
+    left_open: Sequence[float | None] = (),
     max_error: float = 0.05,
     confidence: float = 0.95,
     error_of: ErrorOf = ErrorOf.ALL,
@@ -124,29 +126,30 @@ def certify(
     """Find the lowest threshold that can be certified.
 
     `audit` are the random draws with a label, `waiting` the scores of those that have none yet, and are left to people;
-    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `unseen` those
-    of all others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score
+    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `left_open` those
+    of tasks that somebody looked at without giving a label, and that people have to check; `unseen` those of all
+    others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score
     by a fit without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
     """
     risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
     usable = [row for row in audit if cross_fitted or not row.fitted]
     left_out = [row.score for row in audit if row.fitted and not cross_fitted]
-    project = _Project(usable, [*unseen, *waiting, *checked, *left_out])
+    project = _Project(usable, [*unseen, *waiting, *checked, *left_open, *left_out])
     why = _unusable(project, left_out)
     if why is not None:
         at_least = None if project.labels else sample_size(0, max_error, goal.confidence)
-        return Refusal(why=why, **project.counts(), at_least=at_least)
+        return Refusal(why=why, **project.counts(), waiting=len(waiting), at_least=at_least)
     passed = _last_passed(project, goal)
     if passed is None:
-        return _refused(project, goal)
+        return _refused(project, goal, len(waiting))
     accepted = [score for score in unseen if score is not None and score >= passed.threshold]
     wrong = max_error * project.tasks * passed.share - passed.errors  # at most so many of the accepted, as promised
     return Certificate(
         threshold=passed.threshold,
         tasks=project.tasks,
         accepted=len(accepted),
-        to_check=len(unseen) + len(waiting) - len(accepted),
+        to_check=len(unseen) + len(waiting) + len(left_open) - len(accepted),
         audited=project.labels,
         audited_above=_from(project.audited, passed.threshold),
         errors=passed.errors,
@@ -214,13 +217,14 @@ def _thresholds(project: _Project, goal: _Goal) -> Iterator[float]:
     yield from dict.fromkeys(scores[-size] for size in begun)
 
 
-def _refused(project: _Project, goal: _Goal) -> Refusal:
+def _refused(project: _Project, goal: _Goal, waiting: int) -> Refusal:
     few = project.labels < sample_size(0, goal.max_error, goal.confidence)
     first = project.seen(next(_thresholds(project, goal)), goal.error_of)
     at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
     return Refusal(
         why="too few labels" if few else "too many errors",
         **project.counts(),
+        waiting=waiting,
         at_least=at_least,
         for_half=_for_half(project, goal, at_least),
     )

@@ -56,7 +56,7 @@ class Verifications(Protocol):
         ...
 
     def verified_task_ids(self, project_id: int) -> list[int]:
-        """Tasks with a live verification that is not skipped or stale. Ascending."""
+        """Tasks that a person answered, in an annotation that is live and not stale. Ascending."""
         ...
 
     def verification_counts(self, project_id: int) -> Mapping[str, int]:

@@ -31,7 +31,8 @@ class Certifying:
     labels: Labels
 
     def verdict(self, project_id: int, *, max_error: float, confidence: float, error_of: ErrorOf) -> Verdict:
-        """From the annotations as they were read last. Tasks that the version has not answered are no part of it.
+        """From the annotations as they were read last. Tasks that the version has not answered are no part of it;
+        what somebody skipped, or labelled in a way that fits no more, is left to people.
 
         Where the scores were fitted on what people said, the audit's labels were among that; each of these tasks has
         its score from a fit without it (`learning/fitting.py`), and the promise is made at half the risk.
@@ -44,8 +45,10 @@ class Certifying:
         judged = one_a_task([j for j in judgements(self.store, row, version, verified, share=share) if j.audit])
         right = {judgement.task_id: ok for judgement, ok in judged}
         looked_at = {v.task_id for v in verified if v.is_label}
+        unlooked = VerificationOutcome.ACCEPTED
+        touched = {v.task_id for v in verified if v.outcome is not unlooked}  # skipped, too, and what fits no more
         fit = to_write(self.store.scorings(project_id, version))
-        audit, waiting, checked, unseen = [], [], [], []
+        audit, waiting, checked, left_open, unseen = [], [], [], [], []
         for task_id, score in scores:
             if task_id in right:
                 audit.append(Audited(score=score, right=right[task_id]))
@@ -53,6 +56,8 @@ class Certifying:
                 checked.append(score)
             elif plan is not None and plan.holds(task_id):
                 waiting.append(score)
+            elif task_id in touched:
+                left_open.append(score)
             else:
                 unseen.append((task_id, score))
         found = certify(
@@ -60,6 +65,7 @@ class Certifying:
             [score for _, score in unseen],
             waiting=waiting,
             checked=checked,
+            left_open=left_open,
             max_error=max_error,
             confidence=confidence,
             error_of=error_of,
@@ -67,8 +73,8 @@ class Certifying:
         )
         if isinstance(found, Refusal):
             return Verdict(version=version, found=found, accepted=())
-        annotated = set(self.store.verified_task_ids(project_id))
-        accepted = [i for i, score in unseen if score is not None and score >= found.threshold and i not in annotated]
+        before = {v.task_id for v in verified if v.outcome is unlooked}
+        accepted = [i for i, score in unseen if score is not None and score >= found.threshold and i not in before]
         return Verdict(version=version, found=found, accepted=tuple(accepted))
 
     def accept(self, project_id: int, verdict: Verdict) -> None:

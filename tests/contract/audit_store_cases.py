@@ -96,6 +96,14 @@ class AuditStoreCases:
         assert store.release_withheld(PROJECT, [1, 3, 99]) == 0
         assert store.release_withheld(2, [2]) == 0
 
+    def test_what_is_not_answered_yet_does_not_count_as_withheld(self, store: SqlStore) -> None:
+        store.save_audit_plan(PROJECT, ALL)
+        answer(store, 1)
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        store.enlist(job_id, tasks(2, 3), absent=True)
+        assert store.counts(PROJECT, version=VERSION).deliveries == {WITHHELD: 1, "none": 2}
+        assert store.progress(job_id).deliveries == {"none": 2}
+
     def test_what_was_shown_or_annotated_before_is_not_withheld(self, store: SqlStore) -> None:
         answer(store, 1)
         store.set_delivery([r.id for r in store.claim_deliveries(PROJECT, VERSION, 10)], "written")

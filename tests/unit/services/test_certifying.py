@@ -70,6 +70,34 @@ def test_what_may_be_accepted_is_accepted_and_taken_back() -> None:
     assert len(store.verified_task_ids(site.project_id)) == len(site.blind) + 5
 
 
+def test_what_somebody_skipped_is_left_to_people() -> None:
+    site = scored()
+    site.annotate(site.blind)
+    before = verdict(site)
+    assert isinstance(before.found, Certificate)
+    skipped = list(before.accepted[:2])
+    for task_id in skipped:
+        site.installation.labels.annotate(task_id, [], skipped=True, by=1)
+    site.installation.verifier.catch_up(site.project_id)
+    found = verdict(site)
+    assert isinstance(found.found, Certificate)
+    assert not set(found.accepted) & set(skipped)
+    assert found.found.tasks == len(site.task_ids)
+    assert found.found.accepted == before.found.accepted - 2
+    assert found.found.to_check == before.found.to_check + 2
+
+
+def test_audit_tasks_that_wait_are_told_with_their_number() -> None:
+    site = scored()
+    refused = verdict(site).found
+    assert isinstance(refused, Refusal)
+    assert (refused.why, refused.waiting) == ("no audit", len(site.blind))
+    site.annotate(site.blind[:2])
+    refused = verdict(site).found
+    assert isinstance(refused, Refusal)
+    assert (refused.why, refused.waiting) == ("too few labels", len(site.blind) - 2)
+
+
 def test_too_many_errors_refuse() -> None:
     site = scored()
     site.annotate(site.blind, wrong=len(site.blind) // 2)
