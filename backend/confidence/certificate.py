@@ -19,6 +19,11 @@ Under `ALL` each score is one. Under `ACCEPTED`, where one early error would end
 scores at every tenth of the tasks, from the first at which the audit is expected to be large enough to pass without an
 error. Tasks of one score are accepted or left together.
 
+**An audit that was extended** is two draws: one from all tasks, and one from those that nobody had labelled by then.
+Labels that people give are right, so that the wrong labels of the end are all in what the second draw was from, and no
+larger a share of all tasks than of that: either draw finds a wrong prediction at least as often as their share of all
+tasks is, and both together are a sample to which the bound applies.
+
 **What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell) or
 whose people saw the prediction. Tasks that had different chances to be drawn: where a part of the project is audited
 more closely, only what the smallest share would have drawn there is the audit, and the rest is `checked`. Labels that
@@ -54,6 +59,7 @@ class Audited:
 
     score: float | None  # in [0, 1]; None: not known, and never accepted
     right: bool  # the prediction was what the person said
+    extension: bool = False  # drawn of what nobody had labelled by then, to extend the audit
     fitted: bool = False  # its label was used in fitting the scores: without cross-fitting it proves nothing
 
 
@@ -126,10 +132,10 @@ def certify(
     """Find the lowest threshold that can be certified.
 
     `audit` are the random draws with a label, `waiting` the scores of those that have none yet, and are left to people;
-    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `left_open` those
-    of tasks that somebody looked at without giving a label, and that people have to check; `unseen` those of all
-    others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score
-    by a fit without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
+    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `left_open`
+    those of tasks that somebody looked at without giving a label, and that people have to check; `unseen` those of all
+    others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit
+    without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
     """
     risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
@@ -169,7 +175,8 @@ class _Project:
         self.audited = _sorted(row.score for row in audit)
         self.wrong = _sorted(row.score for row in audit if not row.right)
         self.scores = sorted([*self.audited, *_sorted(others)])
-        self.random = can_be_random([row.score for row in audit], others)
+        first = [row.score for row in audit if not row.extension]  # as the scores of all, which the others need not be
+        self.random = can_be_random(first, [*others, *(row.score for row in audit if row.extension)])
 
     def counts(self) -> dict[str, int]:
         return {"tasks": self.tasks, "audited": self.labels, "errors": self.errors}

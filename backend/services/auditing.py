@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.core.audit import AuditPlan, AuditRule
-from backend.core.errors import InputError
+from backend.core.errors import InputError, LabelStudioNotFound
+from backend.core.scorings import content_version
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
@@ -35,10 +36,11 @@ class Auditing:
         return self._begin(project_id, self.rule)
 
     def draw(self, project_id: int, about: int) -> AuditPlan:
-        """A plan that somebody asks for, of about so many tasks. Raises `InputError` where there is one, or where too
-        few tasks are without a prediction."""
-        if self.store.audit_plan(project_id) is not None:
-            raise InputError(f"Project {project_id} has a blind audit: end it first with `prelabel audit end`.")
+        """A plan that somebody asks for, of about so many tasks; a plan that is there is extended by exactly so many.
+        Raises `InputError` where too few tasks are left for that."""
+        known = self.store.audit_plan(project_id)
+        if known is not None:
+            return self._extend(project_id, known, about)
         plan = self._begin(project_id, replace(self.rule, on=True, first=about, first_share=0.0, fewest_tasks=about))
         if plan is None:
             raise InputError(
@@ -51,6 +53,35 @@ class Auditing:
         tasks, up_to = self.labels.untouched(project_id)
         plan = rule.begin(tasks=tasks, up_to=up_to, secret=self.secret(), now=self.clock())
         return None if plan is None else self.store.save_audit_plan(project_id, plan)
+
+    def _extend(self, project_id: int, plan: AuditPlan, further: int) -> AuditPlan:
+        """Draw of the tasks that nobody has annotated or skipped, whether they have a prediction or not: those of this
+        backend are taken out of Label Studio, and withheld from then on.
+
+        Should that end halfway, a prediction that is left in Label Studio has its annotation count as not blind.
+        """
+        task_ids = list(self.labels.task_ids(project_id))
+        annotated = {task_id for task_id, _ in self.labels.annotation_counts(project_id)}
+        free = [task_id for task_id in task_ids if task_id not in annotated and not plan.holds(task_id)]
+        if further > len(free):
+            raise InputError(
+                f"{len(free)} tasks of project {project_id} are neither annotated nor in the audit: ask for no more."
+            )
+        longer = plan.extended(free, further, highest=max(task_ids))
+        drawn = [task_id for task_id in free if longer.holds(task_id)]
+        self.store.extend_audit(project_id, longer, drawn)
+        ours = set(self.store.answered_versions(project_id))
+        for task in self.labels.annotated_tasks(project_id, drawn):
+            for prediction in task.predictions:
+                if prediction.version is not None and content_version(prediction.version) in ours:
+                    self._delete(prediction.id)
+        return longer
+
+    def _delete(self, prediction_id: int) -> None:
+        try:
+            self.labels.delete_prediction(prediction_id)
+        except LabelStudioNotFound:
+            return  # somebody else deleted it
 
     def release(self, project_id: int, task_ids: Collection[int]) -> None:
         """These tasks have been annotated: their predictions are written."""

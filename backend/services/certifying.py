@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from backend.confidence.certificate import Audited, Certificate, ErrorOf, Refusal, certify
@@ -12,6 +13,8 @@ from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Store
 from backend.services.report import judgements
 from backend.services.scorings import to_write
+
+_UNDONE_AT_ONCE = 20  # annotations, some seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,8 @@ class Certifying:
         verified = list(self.store.verifications(project_id))
         scores = list(self.store.scores(project_id, version))
         plan = self.store.audit_plan(project_id)
-        share = plan.even_share(task_id for task_id, _ in scores) if plan is not None else None
+        share = plan.reached_share(task_id for task_id, _ in scores) if plan is not None else None
+        begun = plan.even_share(task_id for task_id, _ in scores) if plan is not None else None
         judged = one_a_task([j for j in judgements(self.store, row, version, verified, share=share) if j.audit])
         right = {judgement.task_id: ok for judgement, ok in judged}
         looked_at = {v.task_id for v in verified if v.is_label}
@@ -51,7 +55,8 @@ class Certifying:
         audit, waiting, checked, left_open, unseen = [], [], [], [], []
         for task_id, score in scores:
             if task_id in right:
-                audit.append(Audited(score=score, right=right[task_id]))
+                extension = plan is not None and not plan.holds(task_id, begun)
+                audit.append(Audited(score=score, right=right[task_id], extension=extension))
             elif task_id in looked_at:
                 checked.append(score)
             elif plan is not None and plan.holds(task_id):
@@ -84,21 +89,28 @@ class Certifying:
             shown = self.store.shown_version(project_id, verdict.version)
             self.labels.accept_predictions(project_id, shown, verdict.accepted)
 
-    def undo(self, project_id: int, version: str | None = None) -> int:
+    def undo(
+        self, project_id: int, version: str | None = None, *, done: Callable[[int, int], None] = lambda n, of: None
+    ) -> int:
         """Delete the annotations that were accepted unseen and that nobody has changed since, of one version or of
-        all; how many. What people said stays."""
+        all; how many. What people said stays. `done` is told now and then how many of how many are gone; interrupted,
+        it goes on where it was when it is called again."""
         self._known(project_id)
         accepted = [
             v.annotation_id
             for v in self.store.verifications(project_id)
             if v.outcome is VerificationOutcome.ACCEPTED and version in (None, v.version)
         ]
-        for annotation_id in accepted:
-            try:
-                self.labels.delete_annotation(annotation_id)
-            except LabelStudioNotFound:
-                continue  # it is gone already
-        self.store.delete_verifications(project_id, accepted)
+        for start in range(0, len(accepted), _UNDONE_AT_ONCE):
+            done(start, len(accepted))
+            some = accepted[start : start + _UNDONE_AT_ONCE]
+            for annotation_id in some:
+                try:
+                    self.labels.delete_annotation(annotation_id)
+                except LabelStudioNotFound:
+                    continue  # it is gone already
+            self.store.delete_verifications(project_id, some)
+        done(len(accepted), len(accepted))
         return len(accepted)
 
     def _known(self, project_id: int) -> tuple[ProjectRow, str]:

@@ -112,6 +112,19 @@ class AuditStoreCases:
         answer(store, 1, 2, 3, 4, version=OTHER)
         assert deliveries(store, OTHER) == {1: "pending", 2: "pending", 3: WITHHELD, 4: WITHHELD}
 
+    def test_an_extended_audit_withholds_what_was_shown(self, store: SqlStore) -> None:
+        plan = AuditPlan(**{**vars(ALL), "up_to": 1, "later_share": 0.0})
+        store.save_audit_plan(PROJECT, plan)
+        answer(store, 1, 2, 3)
+        store.set_delivery([r.id for r in store.claim_deliveries(PROJECT, VERSION, 10)], "written")
+        longer = AuditPlan(**{**vars(plan), "up_to": 2, "begun_share": 0.5})
+        store.extend_audit(PROJECT, longer, [2])
+        assert store.audit_plan(PROJECT) == longer
+        assert deliveries(store) == {1: WITHHELD, 2: WITHHELD, 3: "written"}
+        assert store.records(PROJECT, VERSION, [2])[2].delivered_at is None
+        assert store.release_withheld(PROJECT, [2]) == 1
+        assert store.audit_plan(2) is None
+
     def test_an_ended_audit_withholds_nothing(self, store: SqlStore) -> None:
         store.save_audit_plan(PROJECT, ALL)
         answer(store, 1)

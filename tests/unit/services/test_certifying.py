@@ -129,3 +129,22 @@ def test_where_batches_have_other_shares_only_as_many_of_each_count() -> None:
     assert len(drawn) > len(even)
     assert isinstance(found, Certificate)
     assert found.audited <= len(even)
+
+
+def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_draw() -> None:
+    site = scored(first=12)
+    site.annotate(site.blind)
+    first = site.blind
+    before = verdict(site, max_error=0.1)
+    assert isinstance(before.found, Refusal)
+    others = [task_id for task_id in site.task_ids if task_id not in first]
+    site.annotate(others[:8])  # with a prediction in sight
+    site.installation.auditing.draw(site.project_id, 30)
+    further = [task_id for task_id in site.blind if task_id not in first and task_id not in others[:8]]
+    assert len(further) == 30
+    site.annotate(further)
+    found = verdict(site, max_error=0.1).found
+    assert isinstance(found, Certificate)
+    assert (found.audited, found.tasks) == (len(first) + 30, len(site.task_ids))
+    (figures,) = site.report()["versions"]
+    assert figures["accuracy"]["n"] == len(first)
