@@ -8,10 +8,31 @@ from dataclasses import dataclass, replace
 from backend.core.audit import AuditPlan, AuditRule
 from backend.core.errors import InputError, LabelStudioNotFound
 from backend.core.scorings import content_version
+from backend.core.verifications import VerificationOutcome
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditProgress:
+    """How far an audit is: numbers of tasks that the plan draws and Label Studio has."""
+
+    drawn: int
+    annotated_blind: int
+    annotated_shown: int  # a prediction was visible: they tell nothing of what labels are worth
+    skipped: int  # and not annotated by anybody
+    answered: int  # by the project's version
+    withheld: int  # of these: made, and not shown
+
+    @property
+    def to_annotate(self) -> int:
+        return self.drawn - self.annotated_blind - self.annotated_shown
+
+    @property
+    def released(self) -> int:
+        return self.answered - self.withheld
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +69,36 @@ class Auditing:
                 "shown cannot be audited blind: ask for fewer, or import more tasks."
             )
         return plan
+
+    def progress(self, project_id: int, plan: AuditPlan) -> AuditProgress:
+        """From the annotations as they were read last."""
+        drawn = {task_id for task_id in self.labels.task_ids(project_id) if plan.holds(task_id)}
+        found = [v for v in self.store.verifications(project_id) if v.task_id in drawn]
+        labelled = {v.task_id for v in found if v.is_label}
+        shown = {v.task_id for v in found if v.is_label and v.shown}
+        blind = {v.task_id for v in found if v.is_label and not v.shown}
+        row = self.store.project(project_id)
+        version = row.version if row is not None else None
+        answered = [i for i, _ in self.store.scores(project_id, version)] if version is not None else []
+        return AuditProgress(
+            drawn=len(drawn),
+            annotated_blind=len(blind),
+            annotated_shown=len(shown - blind),
+            skipped=len({v.task_id for v in found if v.outcome is VerificationOutcome.SKIPPED} - labelled),
+            answered=len(drawn.intersection(answered)),
+            withheld=self.store.withheld(project_id, version) if version is not None else 0,
+        )
+
+    def none_because(self, project_id: int) -> str:
+        """Why a project has no audit, and what to do next: one sentence."""
+        draw = f"draw one of as many as you can have annotated with `prelabel audit begin --project {project_id} -n N`"
+        if not self.rule.on:
+            return f"No blind audit begins by itself, because PRELABEL_AUDIT is false: {draw}."
+        tasks, _ = self.labels.untouched(project_id)
+        return (
+            f"Project {project_id} has {tasks} tasks without annotation and prediction, and an audit begins by itself "
+            f"only where there are {self.rule.fewest_tasks} or more: {draw}."
+        )
 
     def _begin(self, project_id: int, rule: AuditRule) -> AuditPlan | None:
         tasks, up_to = self.labels.untouched(project_id)
