@@ -168,16 +168,28 @@ def show_estimate(told: Mapping[str, Any]) -> None:
         table.add_row("", Text("; ".join(others)))
     if told["cached"]:
         table.add_row("cached", f"{told['cached']:,} first replies are in the cache and cost nothing")
-    table.add_row("calls", _range(told["calls"]))
-    table.add_row("tokens in", f"{_range(told['prompt_tokens'])}, {told['tokens_are']}")
-    table.add_row("tokens out", _range(told["completion_tokens"]))
-    cost = told["cost_usd"]
-    table.add_row("cost", "not known" if cost is None else f"{cost[0]:.4f} to {cost[1]:.4f} USD")
+    likely, most, cost = told["likely"], told["at_most"], told["cost_usd"]
+    for name, key in (("calls", "calls"), ("tokens in", "prompt_tokens"), ("tokens out", "completion_tokens")):
+        table.add_row(name, _likely(likely[key], told[key]))
+    tokens = [sum(pair) for pair in zip(told["prompt_tokens"], told["completion_tokens"], strict=True)]
+    table.add_row("tokens", f"{_likely(likely['tokens'], tokens)}; {told['tokens_are']}")
+    if cost is None:
+        table.add_row("cost", "not known")
+    else:
+        table.add_row("cost", f"likely {likely['cost_usd']:.4f} USD, {cost[0]:.4f} to {cost[1]:.4f}")
+    dollars = "" if most["cost_usd"] is None else f", {most['cost_usd']:.4f} USD"
+    longest = "if every reply were asked again and as long as it may be"
+    table.add_row("at most", Text(f"{most['tokens']:,} tokens in {most['calls']:,} calls{dollars}: {longest}"))
     seconds = told["seconds"]
     table.add_row("time", "not known yet" if seconds is None else f"{_range(seconds)} s ({told['bound_by']})")
     for note in told["notes"]:
         table.add_row("", Text(note))
     out.print(table)
+
+
+def _likely(number: float, two: Sequence[float]) -> str:
+    shown = _range(two)
+    return shown if round(two[0]) == round(two[1]) else f"likely {number:,.0f}, {shown}"
 
 
 def _range(two: Sequence[float]) -> str:

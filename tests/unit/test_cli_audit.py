@@ -59,8 +59,7 @@ def test_begin_in_a_small_project_says_why_not_and_what_to_do(prelabel: Run, mon
     assert f"Project {project_id} has 2 tasks" in err
     assert (
         "250 or more: draw one of as many as you can have annotated with "
-        f"`prelabel audit begin --project {project_id} -n N`"
-        in err
+        f"`prelabel audit begin --project {project_id} -n N`" in err
     )
     installation = Installation(audit=AuditRule(on=False))
     serve(monkeypatch, installation)
