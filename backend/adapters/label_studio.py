@@ -28,6 +28,7 @@ from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPredicti
 
 PAGE_SIZE = 500  # 0.3 s a page on a project of 10,000 tasks; larger ones take as long for each task
 _NO_PROJECT = 2_000_000_000  # an id that no project has
+_OF_A_PROJECT = {"/api/tasks", "/api/ml", "/api/webhooks/", "/api/dm/views", "/api/dm/actions"}
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
@@ -379,9 +380,9 @@ class LabelStudioApi(AnnotationReading):
             ) from error
         if response.is_success:
             return response
-        raise self._error(method, path, response)
+        raise self._error(method, path, response, _project_of(path, kwargs))
 
-    def _error(self, method: str, path: str, response: httpx.Response) -> LabelStudioError:
+    def _error(self, method: str, path: str, response: httpx.Response, project: str | None) -> LabelStudioError:
         status, detail = response.status_code, response.text[:4000]
         if status == 401:
             hint = (
@@ -396,6 +397,8 @@ class LabelStudioApi(AnnotationReading):
         if status == 404:
             message = (
                 f"Label Studio has no {path}, or the key's user may not see it: check the project's number and the key."
+                if project is None
+                else f"Label Studio has no project {project} (or the key may not see it): check --project."
             )
             return LabelStudioNotFound(message, status=status, detail=detail)
         if 300 <= status < 400:
@@ -476,6 +479,16 @@ def _backend(raw: Mapping[str, Any]) -> Backend:
 
 def _written(raw: Mapping[str, Any]) -> WrittenPrediction:
     return WrittenPrediction(id=raw["id"], task_id=raw["task"], model_version=raw.get("model_version"))
+
+
+def _project_of(path: str, asked: Mapping[str, Any]) -> str | None:
+    """The number of the project that a call is about as a whole; None where it is about one thing in it."""
+    if path in _OF_A_PROJECT:
+        sent = asked.get("params") or asked.get("json")
+        number = sent.get("project") if isinstance(sent, Mapping) else None
+        return None if number is None else str(number)
+    parts = path.strip("/").split("/")
+    return parts[2] if parts[:2] == ["api", "projects"] and len(parts) > 2 else None
 
 
 def _no_url(url: str) -> str:

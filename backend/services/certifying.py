@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backend.confidence.certificate import Audited, Certificate, ErrorOf, Refusal, certify
-from backend.core.errors import ConfigError, LabelStudioNotFound
+from backend.core.errors import ConfigError, LabelStudioNotFound, not_connected
 from backend.core.verifications import VerificationOutcome
 from backend.learning.report import one_a_task
 from backend.ports.labels import Labels
@@ -116,5 +116,5 @@ class Certifying:
     def _known(self, project_id: int) -> tuple[ProjectRow, str]:
         row = self.store.project(project_id)
         if row is None or row.version is None:
-            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+            raise ConfigError(not_connected(project_id))
         return row, row.version

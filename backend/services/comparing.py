@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.confidence.intervals import Comparison, Interval, clopper_pearson, compare_paired
-from backend.core.errors import ConfigError, InputError
+from backend.core.errors import ConfigError, InputError, not_connected
 from backend.core.values import Agent, Outcome, Task, TaskState, Usage
 from backend.core.verifications import Verification
 from backend.dialogue import Question
@@ -116,7 +116,7 @@ class Comparing:
         """
         row = self.store.project(project_id)
         if row is None:
-            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+            raise ConfigError(not_connected(project_id))
         found = self._labelled(project_id, answerable(row.label_config))
         if not found:
             raise InputError(

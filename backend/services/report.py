@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.core.audit import AuditPlan
-from backend.core.errors import ConfigError
+from backend.core.errors import ConfigError, not_connected
 from backend.core.judgements import Judgement
 from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
@@ -86,9 +86,7 @@ class Reports:
         NAME@HASH), side by side. Raises `ConfigError` for a project that is not known here."""
         row = self.store.project(project_id)
         if row is None or row.version is None:
-            raise ConfigError(
-                f"Project {project_id} is not known here: run `prelabel connect` or `prelabel run` first."
-            )
+            raise ConfigError(not_connected(project_id))
         verified = list(self.store.verifications(project_id))
         versions = self._versions(row, row.version, agents)
         seen: list[Judgement] = []

@@ -49,7 +49,7 @@ class TestErrors:
             (
                 answering(404, json={"status_code": 404, "detail": "No Project matches."}),
                 LabelStudioNotFound,
-                "project's number",
+                "no project 5 (or the key may not see it): check --project.",
             ),
             (answering(404, text="<html>not found</html>"), LabelStudioError, "LABEL_STUDIO_URL"),
             (answering(404, json={"detail": "Not Found"}), LabelStudioError, "LABEL_STUDIO_URL"),
@@ -81,6 +81,22 @@ class TestErrors:
         assert words in str(raised.value)
         assert "\n" not in str(raised.value)
         assert LEGACY not in str(raised.value)
+
+    def test_a_project_that_is_not_there_is_told_alike_whatever_is_asked(self) -> None:
+        gone = api(answering(404, json={"status_code": 404}))
+        for ask in (
+            lambda: gone.project(5),
+            lambda: gone.untouched(5),
+            lambda: list(gone.task_ids(5)),
+            lambda: gone.backends(5),
+            lambda: gone.tabs(5),
+            lambda: gone.version_counts(5),
+            lambda: gone.accept_predictions(5, "v", [1]),
+        ):
+            with pytest.raises(LabelStudioNotFound, match=r"^Label Studio has no project 5 \(or the key may not see it"):
+                ask()
+        with pytest.raises(LabelStudioNotFound, match="/api/annotations/7"):
+            gone.delete_annotation(7)
 
     @pytest.mark.parametrize("body", [{"a": 1}, "text", None])
     def test_a_list_is_wanted_and_something_else_came(self, body: object) -> None:
