@@ -14,6 +14,7 @@ from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_scores import show_scores
 from backend.cli_show import line, out, print_json
 from backend.core.errors import InputError
+from backend.core.text import percent
 from backend.report_page import page
 
 _MOST_LABELS, _MOST_VALUES, _MOST_PEOPLE, _MOST_PAIRS = 10, 10, 20, 5
@@ -45,6 +46,7 @@ def report_command(
 
 def _show(report: Mapping[str, Any]) -> None:
     audit = report["audit"]
+    line(f"Project {report['project']}{': ' + report['title'] if report['title'] else ''}, {report['made_at'][:10]}")
     for figures in report["versions"]:
         _show_version(figures)
     if audit is not None:
@@ -65,7 +67,7 @@ def _show_version(figures: Mapping[str, Any]) -> None:
         table.add_row("", Text(figures["warning"], style="yellow"))
     table.add_row("confirmed as shown", with_interval(figures["confirmed"]) or "nothing verified yet")
     share = figures["verified_share"]
-    of_all = "" if share is None else f" of {figures['answered']:,} ({share:.1%})"
+    of_all = "" if share is None else f" of {figures['answered']:,} ({percent(share)})"
     table.add_row("verified", f"{figures['verified']:,}{of_all}")
     calibration = figures["calibration"]
     if calibration is not None:
@@ -94,7 +96,7 @@ def _show_controls(controls: Mapping[str, Any]) -> None:
     for name, told in controls.items():
         changed = ", ".join(
             f"{one['predicted'] or '(nothing)'} to {one['final'] or '(nothing)'} {one['n']}"
-            for one in told["confusion"][:_MOST_PAIRS]
+            for one in told["changed"][:_MOST_PAIRS]
         )
         table.add_row(
             Text(name),
@@ -108,7 +110,9 @@ def _show_controls(controls: Mapping[str, Any]) -> None:
     for name, told in controls.items():
         labels = list(told["labels"].items())
         if len(labels) > 1:
-            shown = ", ".join(f"{label} {rate['share']:.0%} of {rate['n']}" for label, rate in labels[:_MOST_LABELS])
+            shown = ", ".join(
+                f"{label} {percent(rate['share'], 0)} of {rate['n']}" for label, rate in labels[:_MOST_LABELS]
+            )
             line(f"  {name} confirmed by label: {shown}{', ...' if len(labels) > _MOST_LABELS else ''}")
 
 
@@ -131,7 +135,7 @@ def _show_people(people: Mapping[str, Any]) -> None:
     for person in people["annotators"][:_MOST_PEOPLE]:
         seconds = person["median_lead_time_s"]
         table.add_row(
-            "unknown" if person["annotator"] is None else str(person["annotator"]),
+            Text(who(person)),
             str(person["annotations"]),
             with_interval(person["confirmed"]),
             "" if seconds is None else f"{seconds:.1f}",
@@ -150,11 +154,18 @@ def _show_people(people: Mapping[str, Any]) -> None:
             line(f"{control}: {several}; alpha {number(told['alpha'])}.")
 
 
+def who(person: Mapping[str, Any]) -> str:
+    """The annotator's name, where Label Studio tells it, else the number of the account."""
+    if person["annotator"] is None:
+        return "unknown"
+    return person["name"] or f"user {person['annotator']}"
+
+
 def with_interval(rate: Mapping[str, Any] | None) -> str:
     """A share with its interval and its number; empty where it is not known."""
     if rate is None:
         return ""
-    return f"{rate['share']:.1%} ({rate['low']:.1%} to {rate['high']:.1%}, {rate['n']})"
+    return f"{percent(rate['share'])} ({percent(rate['low'])} to {percent(rate['high'])}, {rate['n']})"
 
 
 def number(value: float | None) -> str:

@@ -548,7 +548,9 @@ class Parts:
 
     @cached_property
     def reports(self) -> Reports:
-        return Reports(store=self.store, cost=self._cost_of_version)
+        has_key = bool(self.settings.label_studio_api_key.get_secret_value())
+        labels = self.labels if has_key else None
+        return Reports(store=self.store, labels=labels, cost=self._cost_of_version, clock=utc_now)
 
     def _cost_of_version(self, project_id: int, version: str, usage: Usage) -> float | None:
         """None where it is not known which agent made it, or at what price."""

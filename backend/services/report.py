@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from backend.core.audit import AuditPlan
-from backend.core.errors import ConfigError, not_connected
+from backend.core.errors import ConfigError, LabelStudioError, not_connected
 from backend.core.judgements import Judgement
 from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
 from backend.learning.report import costs, people_figures, version_figures
+from backend.ports.clock import Clock
+from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
 from backend.services.projects import answerable
 from backend.services.scorings import told_of
 
+_log = logging.getLogger(__name__)
 _AT_ONCE = 500  # tasks that are compared at a time
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
 
@@ -79,7 +83,9 @@ class Reports:
     """The reports of an installation."""
 
     store: Store
+    labels: Labels | None  # for names only; None: there is no key
     cost: Cost
+    clock: Clock
 
     def report(self, project_id: int, *, agents: Sequence[str] = ()) -> dict[str, Any]:
         """Everything in numbers, as a JSON object: of the current version, or of all versions of these agents (NAME or
@@ -96,13 +102,28 @@ class Reports:
             seen += found
             told.append({"version": version, "current": version == row.version, **self._figures(row, version, found)})
         plan = self.store.audit_plan(project_id)
+        title, names = self._names(project_id)
         return {
             "project": project_id,
+            "title": title,
+            "made_at": self.clock().isoformat(timespec="seconds"),
             "annotations": dict(self.store.verification_counts(project_id)),
             "audit": None if plan is None else _audit(plan, verified),
             "versions": told,
-            "people": people_figures(seen),
+            "people": _named(people_figures(seen), names),
         }
+
+    def _names(self, project_id: int) -> tuple[str | None, Mapping[int, str]]:
+        """The project's title, and its annotators' names. A key that may not see them, or a Label Studio that is
+        away, leaves the numbers: the report is of what is stored here."""
+        if self.labels is None:
+            return None, {}
+        try:
+            names = self.labels.people()
+            return self.labels.project(project_id).title or None, names
+        except LabelStudioError as error:
+            _log.info("the report has no names", extra={"project": project_id, "reason": error.for_log})
+            return None, {}
 
     def _versions(self, row: ProjectRow, current: str, agents: Sequence[str]) -> list[str]:
         """The newest first; a name stands for all versions of that agent."""
@@ -124,6 +145,11 @@ class Reports:
         tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens
         scores = told_of(self.store, row.id, version)
         return {**figures, "scores": scores, "cost": costs(self.cost(row.id, version, counts.usage), tokens, figures)}
+
+
+def _named(people: Mapping[str, Any], names: Mapping[int, str]) -> Mapping[str, Any]:
+    annotators = [{**person, "name": names.get(person["annotator"])} for person in people["annotators"]]
+    return {**people, "annotators": annotators}
 
 
 def _audit(plan: AuditPlan, verified: Sequence[Verification]) -> Mapping[str, Any]:

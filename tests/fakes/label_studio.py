@@ -52,6 +52,10 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
     def whoami() -> ResponseReturnValue:
         return {"email": labels.whoami()}
 
+    @app.get("/api/users")
+    def users() -> ResponseReturnValue:
+        return jsonify([{"id": user, "first_name": name, "email": "x"} for user, name in labels.people().items()])
+
     @app.get("/api/projects/<int:number>")
     def project(number: int) -> ResponseReturnValue:
         found = labels.project(number)

@@ -93,7 +93,9 @@ class TestErrors:
             lambda: gone.version_counts(5),
             lambda: gone.accept_predictions(5, "v", [1]),
         ):
-            with pytest.raises(LabelStudioNotFound, match=r"^Label Studio has no project 5 \(or the key may not see it"):
+            with pytest.raises(
+                LabelStudioNotFound, match=r"^Label Studio has no project 5 \(or the key may not see it"
+            ):
                 ask()
         with pytest.raises(LabelStudioNotFound, match="/api/annotations/7"):
             gone.delete_annotation(7)
@@ -117,6 +119,26 @@ class TestErrors:
     def test_another_server_has_no_label_studio_version(self) -> None:
         with pytest.raises(LabelStudioError, match="check that LABEL_STUDIO_URL is its address"):
             api(answering(404, json={"status_code": 404})).version()
+
+
+class TestPeople:
+    def test_a_name_else_the_e_mail_in_one_line(self) -> None:
+        users = [
+            {"id": 1, "first_name": "Ann", "last_name": "Lee\n", "email": "ann@x"},
+            {"id": 2, "first_name": "", "last_name": None, "email": "bob@x"},
+            {"id": 3, "first_name": "x" * 500, "last_name": ""},
+            {"id": 4, "username": "d\x1b[31m"},
+            {"id": 5},
+            {"id": "6", "email": "e"},
+            "none",
+        ]
+        found = api(answering(200, json=users)).people()
+        assert found == {1: "Ann Lee", 2: "bob@x", 3: "x" * 80, 4: "d[31m"}
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_whoever_may_not_see_them_has_none(self, status: int) -> None:
+        assert api(answering(status, json={"status_code": status})).people() == {}
+        assert api(answering(200, json={"results": []})).people() == {}
 
 
 class TestLegacyToken:
