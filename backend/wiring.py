@@ -37,7 +37,7 @@ from backend.core.errors import (
     SettingsError,
 )
 from backend.core.values import JSON, Agent, Usage
-from backend.ports.governor import Governor, GovernorLevel
+from backend.ports.governor import Governor, GovernorLevel, Levels
 from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Model
 from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
@@ -280,20 +280,35 @@ class Parts:
             store=self.store,
             queue=self.queue,
             limits=self.limits,
+            endpoint=self.endpoint(),
             requests_are_set=self.settings.requests_per_minute is not None,
             tokens_are_set=self.settings.tokens_per_minute is not None,
             logs_content=self.settings.log_content,
             clock=utc_now,
         )
 
-    def limits(self) -> dict[str, GovernorLevel]:
-        """Model -> where its limits stand: of the model that is set, and of those that were asked lately."""
+    def limits(self) -> Levels:
+        """Where the limits stand of the model that is set and of those that were asked lately, at the endpoint of the
+        settings and at those of agents."""
         counted = self.meters.totals()
         asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
+        agents = [one.version.agent for one in self.store.agents()]
+        with_own = [a for a in agents if (a.base_url or a.key_variable) and a.model in asked]
+        shared = {a.model for a in agents if not (a.base_url or a.key_variable)}
+        usual = asked - ({a.model for a in with_own} - shared)
 
-        async def look() -> dict[str, GovernorLevel]:
+        async def look() -> Levels:
+            found: dict[tuple[str, str], GovernorLevel] = {}
             async with self.governor(self.endpoint()) as governor:
-                return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
+                for model in sorted(usual | {self.settings.model}):
+                    found[self.endpoint(), model] = await governor.level(model)
+            for agent in with_own:
+                place = (self.endpoint(agent), agent.model)
+                with suppress(SettingsError):  # its key is set for the workers only
+                    async with self.governor(place[0], agent) as governor:
+                        level = await governor.level(agent.model)
+                    found[place] = max(level, found.get(place, level), key=_busy)  # of several keys the busiest
+            return found
 
         return asyncio.run(look())
 
@@ -593,7 +608,6 @@ class Parts:
             queue=self.queue,
             meters=self.meters,
             limits=self.limits,
-            endpoint=self.endpoint(),
         )
 
     def _well(self, job: JobRow) -> PrelabelError | None:
@@ -655,6 +669,10 @@ class Parts:
         if agent.reasoning_effort is not None and not found.reasoning:
             described["reasoning effort"] = "refused, and not sent"
         return described
+
+
+def _busy(level: GovernorLevel) -> tuple[int, int]:
+    return level.requests_used, level.in_flight
 
 
 async def _answers(model: OpenAIModel, name: str) -> bool:
