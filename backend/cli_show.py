@@ -133,7 +133,7 @@ def show_details(told: Mapping[str, Any]) -> None:
         table.add_row("scores", ", ".join(f"{n:,} in {i / 10:.1f}-{(i + 1) / 10:.1f}" for i, n in bins if n))
     if told["latency_s"]:
         table.add_row("a call took", ", ".join(f"{name} {s:g} s" for name, s in told["latency_s"].items()))
-    table.add_row("cost", "not known" if told["cost_usd"] is None else f"{told['cost_usd']:.4f} USD")
+    table.add_row("cost", _cost(told))
     budgets = [f"{told['budget_tokens']:,} tokens"] if told["budget_tokens"] is not None else []
     budgets += [f"{told['budget_usd']:g} USD"] if told["budget_usd"] is not None else []
     if budgets:
@@ -143,6 +143,19 @@ def show_details(told: Mapping[str, Any]) -> None:
     if told["max_per_minute"] is not None:
         table.add_row("pace", f"at most {told['max_per_minute']:,} calls a minute")
     out.print(table)
+
+
+def _cost(told: Mapping[str, Any]) -> str:
+    """What a job cost; of its batches only the most is known."""
+    if told["cost_usd"] is None:
+        return "not known"
+    if told["batch"] is None or told["batch"]["usd_at_live_price"] is None:
+        return f"{told['cost_usd']:.4f} USD"
+    batches = told["batch"]["usd_at_live_price"]
+    return (
+        f"{told['cost_usd']:.4f} USD for live calls, and at most {batches:.4f} USD for the batches: that is the price "
+        "of live calls, of which providers usually take half"
+    )
 
 
 def show_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
