@@ -62,8 +62,12 @@ def begin_command(
 @audit_app.command("end", short_help="Show everything.")
 def end_command(project: ProjectOption) -> None:
     """End the audit: predictions that are withheld are written. What has been annotated blind still counts."""
-    open_parts().auditing.end(project)
-    line(f"Project {project} has no blind audit any more: its predictions are written.")
+    parts = open_parts()
+    if parts.store.audit_plan(project) is None:
+        line(f"Project {project} has no blind audit: nothing to end.")
+        return
+    parts.auditing.end(project)
+    line(f"Project {project} has no blind audit any more: what was withheld is written by the workers.")
 
 
 def _tell(parts: Parts, project: int, plan: AuditPlan | None, *, as_json: bool) -> None:

@@ -124,7 +124,8 @@ def _undo(project: int, *, as_json: bool) -> None:
     if as_json:
         print_json({"project": project, "undone": undone})
     else:
-        line(f"Project {project}: {undone:,} annotations that were accepted unseen are deleted.")
+        what = "annotation that was accepted unseen is" if undone == 1 else "annotations that were accepted unseen are"
+        line(f"Project {project}: {undone:,} {what} deleted." if undone else f"Project {project}: nothing to undo.")
 
 
 def _with_progress(certifying: Certifying, project: int) -> int:
@@ -190,12 +191,13 @@ def _accepting(project: int, found: Certificate, *, new: int, accept: bool) -> s
     """What became of the predictions that may be accepted, or how to accept them."""
     undo = f"`prelabel certify --project {project} --undo` takes it back."
     if not new and found.accepted:
-        already = f"all {found.accepted:,}" if found.accepted > 1 else "the one"
-        return f"Nothing new to accept: {already} that may be accepted are annotations already; {undo}"
+        already = f"all {found.accepted:,} that may be accepted are annotations already"
+        already = already if found.accepted > 1 else "the one that may be accepted is an annotation already"
+        return f"Nothing new to accept: {already}; {undo}"
     if not new:
         return "Nothing to accept."
     if accept:
-        return f"{new:,} predictions are annotations now; {undo}"
+        return f"{new:,} prediction{' is an annotation' if new == 1 else 's are annotations'} now; {undo}"
     others = "" if new == found.accepted else f"; the other {found.accepted - new:,} are already"
     return f"`prelabel certify --project {project} --accept` makes annotations of {new:,} of them{others}."
 

@@ -78,3 +78,12 @@ def test_begin_draws_more_where_there_is_an_audit(prelabel: Run, monkeypatch: py
     code, out, _ = prelabel("audit", "begin", "-p", str(site.project_id), "-n", "5", "--json")
     told = json.loads(out)
     assert (code, told["drawn"], told["withheld"], told["extended"]) == (0, drawn + 5, drawn + 5, True)
+
+
+def test_to_end_what_is_not_there(prelabel: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    serve(monkeypatch, site.installation)
+    project = str(site.project_id)
+    assert "is written by the workers" in prelabel("audit", "end", "-p", project)[1]
+    code, out, _ = prelabel("audit", "end", "-p", project)
+    assert (code, out) == (0, f"Project {project} has no blind audit: nothing to end.\n")
