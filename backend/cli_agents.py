@@ -21,7 +21,7 @@ from backend.cli_agents_show import (
 from backend.cli_common import PROJECT_HELP, JsonOption, ProjectOption, number, open_parts
 from backend.cli_show import line, print_json
 from backend.core.agents import AgentVersion, parameters_of
-from backend.core.errors import InputError
+from backend.core.errors import InputError, TemplateError
 from backend.ports.agents import RegisteredAgent
 from backend.wiring import Parts
 
@@ -77,8 +77,8 @@ def add_command(
 
     An agent with a name that is there already is a new version of that name.
     """
-    fields = read_agent(_text(file))
-    parts = open_parts()
+    text, parts = _text(file), open_parts()
+    fields = read_agent(text, template_fault=partial(_template_fault, parts))
     version = _version(parts, fields)
     parts.projects.agents.need_free(version.agent.name)
     checked = parts.agent_checks.check(version, project)
@@ -174,6 +174,14 @@ def retire_command(name: NameArgument, as_json: JsonOption = False) -> None:
         print_json({"agent": name, "retired": retired})
     else:
         line(f"{name} is retired: {retired} version{'' if retired == 1 else 's'}. NAME@HASH still finds them.")
+
+
+def _template_fault(parts: Parts, name: str) -> str | None:
+    try:
+        parts.template(name)
+    except TemplateError as error:
+        return str(error)
+    return None
 
 
 def _version(parts: Parts, fields: AgentFields) -> AgentVersion:

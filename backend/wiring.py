@@ -39,7 +39,7 @@ from backend.core.errors import (
 )
 from backend.core.values import JSON, Agent, Usage
 from backend.ports.embeddings import Embedder
-from backend.ports.governor import Governor, GovernorLevel
+from backend.ports.governor import Governor, GovernorLevel, Levels
 from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Capabilities, Model
 from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
@@ -300,20 +300,35 @@ class Parts:
             store=self.store,
             queue=self.queue,
             limits=self.limits,
+            endpoint=self.endpoint(),
             requests_are_set=self.settings.requests_per_minute is not None,
             tokens_are_set=self.settings.tokens_per_minute is not None,
             logs_content=self.settings.log_content,
             clock=utc_now,
         )
 
-    def limits(self) -> dict[str, GovernorLevel]:
-        """Model -> where its limits stand: of the model that is set, and of those that were asked lately."""
+    def limits(self) -> Levels:
+        """Where the limits stand of the model that is set and of those that were asked lately, at the endpoint of the
+        settings and at those of agents."""
         counted = self.meters.totals()
         asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
+        agents = [one.version.agent for one in self.store.agents()]
+        with_own = [a for a in agents if (a.base_url or a.key_variable) and a.model in asked]
+        shared = {a.model for a in agents if not (a.base_url or a.key_variable)}
+        usual = asked - ({a.model for a in with_own} - shared)
 
-        async def look() -> dict[str, GovernorLevel]:
+        async def look() -> Levels:
+            found: dict[tuple[str, str], GovernorLevel] = {}
             async with self.governor(self.endpoint()) as governor:
-                return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
+                for model in sorted(usual | {self.settings.model}):
+                    found[self.endpoint(), model] = await governor.level(model)
+            for agent in with_own:
+                place = (self.endpoint(agent), agent.model)
+                with suppress(SettingsError):  # its key is set for the workers only
+                    async with self.governor(place[0], agent) as governor:
+                        level = await governor.level(agent.model)
+                    found[place] = max(level, found.get(place, level), key=_busy)  # of several keys the busiest
+            return found
 
         return asyncio.run(look())
 
@@ -608,7 +623,9 @@ class Parts:
 
     @cached_property
     def reports(self) -> Reports:
-        return Reports(store=self.store, cost=self._cost_of_version)
+        has_key = bool(self.settings.label_studio_api_key.get_secret_value())
+        labels = self.labels if has_key else None
+        return Reports(store=self.store, labels=labels, cost=self._cost_of_version, clock=utc_now)
 
     def _cost_of_version(self, project_id: int, version: str, usage: Usage) -> float | None:
         """None where it is not known which agent made it, or at what price."""
@@ -651,7 +668,6 @@ class Parts:
             queue=self.queue,
             meters=self.meters,
             limits=self.limits,
-            endpoint=self.endpoint(),
         )
 
     def _well(self, job: JobRow) -> PrelabelError | None:
@@ -731,6 +747,10 @@ class Parts:
         async with self._embeddings_at(agent, LONGEST_PROBE_S) as model:
             found = await OpenAIEmbeddings(model).embed(agent.embeddings_model, ["sky"])
         return len(found.vectors[0])
+
+
+def _busy(level: GovernorLevel) -> tuple[int, int]:
+    return level.requests_used, level.in_flight
 
 
 async def _answers(model: OpenAIModel, name: str) -> bool:

@@ -58,7 +58,7 @@ class Verifications(Protocol):
         ...
 
     def verified_task_ids(self, project_id: int) -> list[int]:
-        """Tasks with a counted verification that is not skipped or stale. Ascending."""
+        """Tasks that a person answered, in a counted annotation that is not stale. Ascending."""
         ...
 
     def verification_counts(self, project_id: int) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 
-from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown
+from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown, not_connected
 from backend.core.scorings import content_version
 from backend.core.values import JSON
 from backend.core.verifications import Verification, VerificationOutcome
@@ -76,7 +76,7 @@ class Verifier:
         """
         asked = self._asked(project_id)
         if asked is None:
-            raise ProjectUnknown(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+            raise ProjectUnknown(not_connected(project_id))
         row, config = asked
         began, before = self.clock(), self.store.caught_up(project_id)
         known = self.store.annotations_known(project_id)

@@ -56,6 +56,11 @@ def project(behind: MemoryLabels, tasks: int = 3) -> tuple[int, list[int]]:
     return number, sorted(behind.projects[number].tasks)
 
 
+def test_people_have_names(labels: Labels, behind: MemoryLabels) -> None:
+    behind.names = {1: "Ann Lee", 2: "bob"}
+    assert labels.people() == {1: "Ann Lee", 2: "bob"}
+
+
 def test_a_project_as_it_is(labels: Labels, behind: MemoryLabels) -> None:
     number, _ = project(behind)
     found = labels.project(number)

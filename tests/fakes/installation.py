@@ -19,7 +19,7 @@ from backend.core.audit import AuditRule
 from backend.core.errors import ModelError, PrelabelError
 from backend.core.values import Agent, Prediction, Reply, Request, Usage
 from backend.ports.embeddings import Embedder
-from backend.ports.governor import GovernorLevel
+from backend.ports.governor import Levels
 from backend.ports.model import Model
 from backend.ports.store import JobRow
 from backend.services.annotate import Caller
@@ -351,8 +351,8 @@ class Installation:
         vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
         return parts
 
-    async def _limits(self) -> dict[str, GovernorLevel]:
-        return {"a-model": await self.governor.level("a-model")}
+    async def _limits(self) -> Levels:
+        return {(_ENDPOINT, "a-model"): await self.governor.level("a-model")}
 
 
 def memory_store(clock: Callable[[], datetime]) -> SqlStore:

@@ -36,6 +36,7 @@ def application(labels: MemoryLabels) -> Flask:
         return jsonify(status_code=401, detail="Invalid token."), 401
 
     _installation(app, labels)
+    _projects(app, labels)
     _tasks(app, labels)
     _predictions(app, labels)
     _backends(app, labels)
@@ -53,6 +54,12 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
     def whoami() -> ResponseReturnValue:
         return {"email": labels.whoami()}
 
+    @app.get("/api/users")
+    def users() -> ResponseReturnValue:
+        return jsonify([{"id": user, "first_name": name, "email": "x"} for user, name in labels.people().items()])
+
+
+def _projects(app: Flask, labels: MemoryLabels) -> None:
     @app.get("/api/projects/<int:number>")
     def project(number: int) -> ResponseReturnValue:
         found = labels.project(number)

@@ -29,6 +29,10 @@ class MemoryLabels(MemoryAnnotations):
         self._check()
         return "somebody@example.com"
 
+    def people(self) -> Mapping[int, str]:
+        self._check()
+        return self.names
+
     def key_kind(self) -> str:
         return "legacy token"
 

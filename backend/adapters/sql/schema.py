@@ -296,6 +296,7 @@ audit_plans = Table(
     Column("first_share", Float, nullable=False),
     Column("later_share", Float, nullable=False),
     Column("begun_at", DateTime(timezone=True), nullable=False),
+    Column("begun_share", Float),  # the lowest one before the audit was extended
 )
 
 scorings = Table(

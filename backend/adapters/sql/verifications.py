@@ -25,7 +25,6 @@ _FINISHED = [state.value for state in TaskState if state.finished and state != T
 _LOOKED_AT = [
     o.value for o in VerificationOutcome if o not in (VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED)
 ]
-_LABELLED = [o.value for o in VerificationOutcome if o != VerificationOutcome.SKIPPED]
 
 
 class SqlVerifications(Database):
@@ -131,7 +130,7 @@ class SqlVerifications(Database):
 
     def verified_task_ids(self, project_id: int) -> list[int]:
         query = sa.select(_table.c.task_id).distinct().order_by(_table.c.task_id)
-        query = query.where(*counted(project_id), _table.c.outcome.in_(_LABELLED), _table.c.stale.is_(False))
+        query = query.where(*counted(project_id), _table.c.outcome.in_(_LOOKED_AT), _table.c.stale.is_(False))
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
