@@ -14,7 +14,7 @@ from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
-from backend.learning.report import costs, people_figures, version_figures
+from backend.learning.report import LATE_AUDIT, costs, people_figures, version_figures
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
@@ -102,6 +102,8 @@ class Reports:
             seen += found
             told.append({"version": version, "current": version == row.version, **self._figures(row, version, found)})
         plan = self.store.audit_plan(project_id)
+        if plan is not None and plan.begun_share == 0:
+            told = [{**figures, "warning": LATE_AUDIT} for figures in told]
         title, names = self._names(project_id)
         return {
             "project": project_id,
