@@ -148,3 +148,17 @@ def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_d
     assert (found.audited, found.tasks) == (len(first) + 30, len(site.task_ids))
     (figures,) = site.report()["versions"]
     assert figures["accuracy"]["n"] == len(first)
+
+
+def test_an_audit_that_is_drawn_after_people_began_serves_certificates_and_no_accuracy() -> None:
+    site = scored(on=False)
+    site.annotate(site.task_ids[:10])
+    site.installation.auditing.draw(site.project_id, 40)
+    drawn = [task_id for task_id in site.blind if task_id not in site.task_ids[:10]]
+    site.annotate(drawn)
+    found = verdict(site, max_error=0.1).found
+    assert isinstance(found, Certificate)
+    assert found.audited == 40
+    (figures,) = site.report()["versions"]
+    assert figures["accuracy"] is None
+    assert "serves certificates" in figures["warning"]
