@@ -5,23 +5,26 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from backend.agent_faults import in_plain_words
 from backend.core.agents import AGENT_NAME
 from backend.core.errors import InputError
 from backend.core.text import storable
 from backend.core.values import JSON, STUDENT, Agent, Example
+from backend.prompting.guidance import MAX_GUIDANCE_CHARS, fault_in
 
 MAX_FILE_BYTES = 500_000
 _MAX_TOLD = 20  # faults in one message
 _MAX_KEY_CHARS = 60
 _OF_A_STUDENT = {"name", "provider", "seed"}
 _NO_TEMPLATE = "(none: a student sends no prompts)"
+_TEMPLATE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,79}"
 _OWN_VARIABLES = re.compile(r"PRELABEL_.*|LABEL_STUDIO_.*|DATABASE_URL|REDIS_URL")
 
 
@@ -40,6 +43,15 @@ def _variable(name: str) -> str:
     if _OWN_VARIABLES.fullmatch(name):
         raise ValueError("must not be a variable of Prelabel's own settings: they hold no key of a model endpoint")
     return name
+
+
+def _guidance(text: str) -> str | None:
+    if not text.strip():
+        return None
+    fault = fault_in(text.strip())
+    if fault is not None:
+        raise ValueError(f"it {fault}")
+    return text.strip()
 
 
 class ExampleFields(BaseModel):
@@ -94,11 +106,16 @@ class AgentFields(BaseModel):
     document_pages: int = Field(20, ge=1, le=200, description="Of a longer PDF the first pages are shown.")
     template: str = Field(
         "default.v1",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        pattern=f"^{_TEMPLATE_NAME}$",
         description="Prompt template: a file of `prompts/` without `.jinja`. Its source is stored with the agent.",
     )
     template_source: str | None = Field(
         None, min_length=1, max_length=100_000, description="The template itself, instead of a file of `prompts/`."
+    )
+    guidance: Annotated[str, AfterValidator(_guidance)] | None = Field(
+        None,
+        description=f"What stands after the project's instructions in the prompt, at most {MAX_GUIDANCE_CHARS:,} "
+        "characters; [`agents improve`](#a-better-instruction) writes it.",
     )
     examples: list[ExampleFields] = Field(
         [], max_length=100, description="Tasks with the right answer, shown in the prompt before the task."
@@ -110,9 +127,16 @@ class AgentFields(BaseModel):
         description="So many verified tasks of the project are shown as examples too, at most; 0: none "
         "([how](#verified-tasks-as-examples)).",
     )
-    selector: Literal["tfidf", "random"] = Field(
+    selector: Literal["tfidf", "embeddings", "random"] = Field(
         "tfidf",
-        description="Which of them: `tfidf`, those whose words and letters are most like the task's, or `random`.",
+        description="Which of them: `tfidf`, those whose words and letters are most like the task's; `embeddings`, "
+        "those whose meaning is, by an embeddings model; or `random`.",
+    )
+    embeddings_model: str | None = Field(
+        None, min_length=1, max_length=200, description="The embeddings model's name, for `selector: embeddings`."
+    )
+    embeddings_url: Annotated[str, Field(max_length=400), AfterValidator(_endpoint)] | None = Field(
+        None, description="Its endpoint, with its `/v1`, where it is another one than the model's; the key is the same."
     )
 
     @model_validator(mode="before")
@@ -132,6 +156,15 @@ class AgentFields(BaseModel):
             raise ValueError("give template or template_source, not both")
         return self
 
+    @model_validator(mode="after")
+    def _embeddings_are_used(self) -> AgentFields:
+        by_embeddings = self.retrieved > 0 and self.selector == "embeddings"
+        if by_embeddings and self.embeddings_model is None:
+            raise ValueError("selector: embeddings needs embeddings_model")
+        if not by_embeddings and (self.embeddings_model, self.embeddings_url) != (None, None):
+            raise ValueError("embeddings_model and embeddings_url need retrieved, and selector: embeddings")
+        return self
+
     def to_agent(self) -> Agent:
         values = self.model_dump(exclude={"template_source", "examples", "template"})
         template = self.template if self.template_source is None else "(inline)"
@@ -141,8 +174,9 @@ class AgentFields(BaseModel):
         return Agent(**values, template=template, examples=examples)
 
 
-def read_agent(text: str) -> AgentFields:
-    """The agent of a file's text. Raises `InputError` with all that is wrong in one sentence, values left out."""
+def read_agent(text: str, *, template_fault: Callable[[str], str | None] = lambda name: None) -> AgentFields:
+    """The agent of a file's text. Raises `InputError` with all that is wrong in one sentence, values left out.
+    `template_fault` says what is wrong with the template of a name."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
         raise InputError(f"The agent's file has more than {MAX_FILE_BYTES:,} bytes: make it shorter.")
     try:
@@ -161,10 +195,20 @@ def read_agent(text: str) -> AgentFields:
         fields = AgentFields.model_validate(value)
     except ValidationError as error:
         faults += [_told(fault) for fault in error.errors(include_input=False, include_url=False)]
+    faults += _of_template(value, template_fault)
     if faults:
         more = f"; and {len(faults) - _MAX_TOLD} more" if len(faults) > _MAX_TOLD else ""
         raise InputError(f"The agent's file is not right: {'; '.join(faults[:_MAX_TOLD])}{more}.")
     return fields
+
+
+def _of_template(value: Mapping[Any, Any], template_fault: Callable[[str], str | None]) -> list[str]:
+    """Of a template that is named and could be one: what the schema cannot tell."""
+    name = value.get("template")
+    if not isinstance(name, str) or not re.fullmatch(_TEMPLATE_NAME, name) or "template_source" in value:
+        return []
+    fault = template_fault(name)
+    return [] if fault is None else [f"template: {fault.rstrip('.')}"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -217,7 +261,7 @@ def _told(fault: Mapping[str, Any]) -> str:
         return f'unknown key "{where}"' + (f': did you mean "{near[0]}"?' if near else "")
     if fault["type"] == "missing":
         return f'the key "{where}" is missing'
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = in_plain_words(fault)
     return f"{where}: {message}" if where else message
 
 

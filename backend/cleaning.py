@@ -1,5 +1,8 @@
-"""Deletes stored replies of models that nobody has used for PRELABEL_CACHE_DAYS. The process that watches the workers
-does it now and then: one process a machine, and nothing of it in the way of a task."""
+"""Deletes stored replies of models that nobody has used for PRELABEL_CACHE_DAYS, and vectors of texts that are as old.
+
+The process that watches the workers does it now and then: one process a machine, and nothing of it in the way of a
+task.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from backend.wiring import Parts
 _log = logging.getLogger(__name__)
 
 EACH_S = 3600.0
-BATCH = 500  # replies in one statement, so that no worker waits long for it
+BATCH = 500  # rows in one statement, so that no worker waits long for it
 BREATH_S = 5.0  # between two such statements
 
 
@@ -39,8 +42,9 @@ class Cleaning:
         deleted = 0
         try:
             deleted = self._parts.store.delete_replies(unused_since=unused_since, most=BATCH)
+            deleted = max(deleted, self._parts.store.delete_vectors(made_before=unused_since, most=BATCH))
         except StoreError as error:
-            _log.warning("old replies were not deleted", extra={"reason": error.for_log})
+            _log.warning("old replies and vectors were not deleted", extra={"reason": error.for_log})
         finally:
             self._parts.store.close()  # a fork may come next, and connections do not survive one
         self._next = self._monotonic() + (BREATH_S if deleted == BATCH else EACH_S)

@@ -10,6 +10,7 @@ import typer
 
 from backend.agent_file import MAX_FILE_BYTES, AgentFields, read_agent
 from backend.cli_agents_compare import show_compared
+from backend.cli_agents_improve import improve_command
 from backend.cli_agents_show import (
     show_added,
     show_agent,
@@ -20,11 +21,13 @@ from backend.cli_agents_show import (
 from backend.cli_common import PROJECT_HELP, JsonOption, ProjectOption, number, open_parts
 from backend.cli_show import line, print_json
 from backend.core.agents import AgentVersion, parameters_of
-from backend.core.errors import InputError
+from backend.core.errors import InputError, TemplateError
 from backend.ports.agents import RegisteredAgent
 from backend.wiring import Parts
 
 agents_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+agents_app.command("improve", short_help="Let a model write a better instruction.")(improve_command)
 
 NameArgument = Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="NAME")]
 
@@ -74,8 +77,8 @@ def add_command(
 
     An agent with a name that is there already is a new version of that name.
     """
-    fields = read_agent(_text(file))
-    parts = open_parts()
+    text, parts = _text(file), open_parts()
+    fields = read_agent(text, template_fault=partial(_template_fault, parts))
     version = _version(parts, fields)
     parts.projects.agents.need_free(version.agent.name)
     checked = parts.agent_checks.check(version, project)
@@ -98,7 +101,7 @@ def preview_command(
     as_json: JsonOption = False,
 ) -> None:
     """Print the exact messages that the agent would send for tasks, with the hash of each request. Asks nothing of the
-    model, except once whether it sees images, where a task has some."""
+    model, except once whether it sees images, where a task has some, and vectors, where examples are chosen by them."""
     parts = open_parts()
     question = parts.trials.question(project, name)
     tasks = parts.trials.tasks(project, question, ids=task or (), most=None if task else 1)
@@ -171,6 +174,14 @@ def retire_command(name: NameArgument, as_json: JsonOption = False) -> None:
         print_json({"agent": name, "retired": retired})
     else:
         line(f"{name} is retired: {retired} version{'' if retired == 1 else 's'}. NAME@HASH still finds them.")
+
+
+def _template_fault(parts: Parts, name: str) -> str | None:
+    try:
+        parts.template(name)
+    except TemplateError as error:
+        return str(error)
+    return None
 
 
 def _version(parts: Parts, fields: AgentFields) -> AgentVersion:

@@ -11,21 +11,22 @@ from backend.services.comparing import FEWEST, Compared, Measured
 
 
 def show_compared(project_id: int, found: Compared, *, as_json: bool) -> None:
-    comparison = found.comparison
-    told = {
-        "project": project_id,
-        "tasks": list(found.tasks),
-        "blind": found.blind,
-        "old": _measured(found.old),
-        "new": _measured(found.new),
-        "gain": comparison.gain,
-        "gain_low": comparison.interval.low,
-        "gain_high": comparison.interval.high,
-        "winner": found.winner,
-    }
     if as_json:
-        print_json(told)
+        print_json({"project": project_id, **measured_as_json(found)})
         return
+    show_measured(found)
+    comparison = found.comparison
+    if found.winner:
+        line(f"{found.winner} is better. Next: prelabel agents use {found.winner} --project {project_id}")
+    elif comparison.n < FEWEST:
+        line(f"{comparison.n} tasks are too few to tell which is better: {FEWEST} at least.")
+    else:
+        line("The difference may be chance: more verified tasks would tell (-n).")
+
+
+def show_measured(found: Compared) -> None:
+    """Both figures, and the gain."""
+    comparison = found.comparison
     for one in (found.old, found.new):
         unusable = f", {one.unusable} without a usable answer" if one.unusable else ""
         line(
@@ -36,12 +37,20 @@ def show_compared(project_id: int, found: Compared, *, as_json: bool) -> None:
     line(f"Gain of {found.new.agent}: {100 * comparison.gain:+.1f} points ({_points(interval)}).")
     if not found.blind:
         line("Some of these tasks were labelled with a prediction in sight, which favours the agent that made it.")
-    if found.winner:
-        line(f"{found.winner} is better. Next: prelabel agents use {found.winner} --project {project_id}")
-    elif comparison.n < FEWEST:
-        line(f"{comparison.n} tasks are too few to tell which is better: {FEWEST} at least.")
-    else:
-        line("The difference may be chance: more verified tasks would tell (-n).")
+
+
+def measured_as_json(found: Compared) -> dict[str, Any]:
+    comparison = found.comparison
+    return {
+        "tasks": list(found.tasks),
+        "blind": found.blind,
+        "old": _measured(found.old),
+        "new": _measured(found.new),
+        "gain": comparison.gain,
+        "gain_low": comparison.interval.low,
+        "gain_high": comparison.interval.high,
+        "winner": found.winner,
+    }
 
 
 def _points(interval: Interval) -> str:

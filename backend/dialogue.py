@@ -37,6 +37,7 @@ from backend.labeling.shown import Shown
 from backend.learning.similarity import ranking
 from backend.prompting.answers import answers_that_fit
 from backend.prompting.examples import examples_text
+from backend.prompting.guidance import with_guidance
 from backend.prompting.render import least_tokens, render_messages
 from backend.prompting.shortlist import shortlist
 from backend.prompting.tokens import estimated_tokens
@@ -174,7 +175,7 @@ def _request(
             question.template_source,
             asked,
             shown,
-            question.instructions,
+            with_guidance(question.instructions, agent.guidance),
             variant=variant,
             confidence_key=report.key if report else None,
             examples=examples_text(examples),

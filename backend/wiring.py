@@ -18,6 +18,7 @@ from backend.adapters.media import HttpMedia, Limits
 from backend.adapters.metered import MeteredLabelStudio, MeteredStore
 from backend.adapters.metrics import Metrics
 from backend.adapters.openai_batches import OpenAIBatches
+from backend.adapters.openai_embeddings import OpenAIEmbeddings
 from backend.adapters.openai_model import OpenAIModel, SetBy, describe, endpoint_of
 from backend.adapters.prices import KnownPrices
 from backend.adapters.redis_governor import RedisGovernor
@@ -37,9 +38,10 @@ from backend.core.errors import (
     SettingsError,
 )
 from backend.core.values import JSON, Agent, Usage
-from backend.ports.governor import Governor, GovernorLevel
+from backend.ports.embeddings import Embedder
+from backend.ports.governor import Governor, GovernorLevel, Levels
 from backend.ports.meters import LIMIT_WAIT_SECONDS
-from backend.ports.model import Model
+from backend.ports.model import Capabilities, Model
 from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
 from backend.prompting.template_check import check_template
 from backend.services.agent_checks import AgentChecks
@@ -55,13 +57,17 @@ from backend.services.chunks import ChunkWorker
 from backend.services.comparing import Comparing
 from backend.services.connect import WEBHOOK_HEADER, Connection, connect
 from backend.services.doctor import Doctor
+from backend.services.embedding import GovernedEmbedder, KeptEmbedder
 from backend.services.enlisting import Enlister
 from backend.services.estimate import Circumstances, Estimate
 from backend.services.estimating import Estimator
+from backend.services.golden_making import GoldenMaking
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
+from backend.services.improving import Improving
 from backend.services.jobs import Jobs
 from backend.services.learning import Learning
+from backend.services.leaving_out import LeavingOut
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
 from backend.services.no_model import NoModel
@@ -282,25 +288,47 @@ class Parts:
         return Comparing(store=self.store, trials=self.trials, cost=self.cost)
 
     @cached_property
+    def improving(self) -> Improving:
+        def known(agent: Agent) -> Capabilities | None:
+            return self.store.capabilities(self.endpoint(agent), agent.model)
+
+        return Improving(comparing=self.comparing, capabilities=known)
+
+    @cached_property
     def operation(self) -> Operation:
         return Operation(
             store=self.store,
             queue=self.queue,
             limits=self.limits,
+            endpoint=self.endpoint(),
             requests_are_set=self.settings.requests_per_minute is not None,
             tokens_are_set=self.settings.tokens_per_minute is not None,
             logs_content=self.settings.log_content,
             clock=utc_now,
         )
 
-    def limits(self) -> dict[str, GovernorLevel]:
-        """Model -> where its limits stand: of the model that is set, and of those that were asked lately."""
+    def limits(self) -> Levels:
+        """Where the limits stand of the model that is set and of those that were asked lately, at the endpoint of the
+        settings and at those of agents."""
         counted = self.meters.totals()
         asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
+        agents = [one.version.agent for one in self.store.agents()]
+        with_own = [a for a in agents if (a.base_url or a.key_variable) and a.model in asked]
+        shared = {a.model for a in agents if not (a.base_url or a.key_variable)}
+        usual = asked - ({a.model for a in with_own} - shared)
 
-        async def look() -> dict[str, GovernorLevel]:
+        async def look() -> Levels:
+            found: dict[tuple[str, str], GovernorLevel] = {}
             async with self.governor(self.endpoint()) as governor:
-                return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
+                for model in sorted(usual | {self.settings.model}):
+                    found[self.endpoint(), model] = await governor.level(model)
+            for agent in with_own:
+                place = (self.endpoint(agent), agent.model)
+                with suppress(SettingsError):  # its key is set for the workers only
+                    async with self.governor(place[0], agent) as governor:
+                        level = await governor.level(agent.model)
+                    found[place] = max(level, found.get(place, level), key=_busy)  # of several keys the busiest
+            return found
 
         return asyncio.run(look())
 
@@ -378,6 +406,9 @@ class Parts:
             if job is not None and job.per_minute is not None:
                 pace = await opened.enter_async_context(self._pace(job.id, job.per_minute))
                 asked = GovernedModel(model=asked, governor=pace, slots=asyncio.Semaphore(_AS_MANY_AS_ASK))
+            embedder: Embedder | None = None
+            if agent is not None and agent.embeddings_model is not None:
+                embedder = await opened.enter_async_context(self.embedder(agent))
             lease_s = self.settings.request_timeout_s + _WAITS_S
             asked = budgeted(asked, self.store, job, price=price, lease_s=lease_s)
             yield Caller(
@@ -387,10 +418,30 @@ class Parts:
                 random=random.random,
                 forget=self.store.forget_replies,
                 answers=partial(_answers, model),
+                embedder=embedder,
                 # Between two calls of a task only where its replies are kept: else it is asked to its end.
                 stopping=self.stopping if self.settings.cache_days else lambda: False,
                 keeps_replies=self.settings.cache_days > 0,
             )
+
+    @asynccontextmanager
+    async def embedder(self, agent: Agent) -> AsyncIterator[KeptEmbedder]:
+        """The embeddings endpoint of an agent that has one, for one event loop."""
+        async with self._embeddings_at(agent) as model, self.governor(model.endpoint, agent) as governor:
+            governed = self._governed(model, MeteredGovernor(governor=governor, meters=self.meters))
+            embedder = GovernedEmbedder(embedder=OpenAIEmbeddings(model), governed=governed, meters=self.meters)
+            kept = self.store if self.settings.cache_days else None
+            yield KeptEmbedder(embedder=embedder, endpoint=model.endpoint, vectors=kept)
+
+    @asynccontextmanager
+    async def _embeddings_at(self, agent: Agent, timeout_s: float | None = None) -> AsyncIterator[OpenAIModel]:
+        there = replace(agent, base_url=agent.embeddings_url or agent.base_url)
+        async with self.model(timeout_s, agent=there) as model:
+            told = f"of the agent {agent.name!r}"
+            if agent.embeddings_url is not None:
+                model.set_by = replace(model.set_by, base_url=f"`embeddings_url` {told}")
+            model.set_by = replace(model.set_by, model=f"`embeddings_model` {told}")
+            yield model
 
     def _governed(self, model: Model, governor: Governor) -> GovernedModel:
         return GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(self.settings.concurrency))
@@ -562,8 +613,19 @@ class Parts:
         return Certifying(store=self.store, labels=self.labels)
 
     @cached_property
+    def golden_making(self) -> GoldenMaking:
+        self.need_key()
+        return GoldenMaking(store=self.store, labels=self.labels, queue=self.queue, clock=utc_now)
+
+    @cached_property
+    def leaving_out(self) -> LeavingOut:
+        return LeavingOut(store=self.store, queue=self.queue)
+
+    @cached_property
     def reports(self) -> Reports:
-        return Reports(store=self.store, cost=self._cost_of_version)
+        has_key = bool(self.settings.label_studio_api_key.get_secret_value())
+        labels = self.labels if has_key else None
+        return Reports(store=self.store, labels=labels, cost=self._cost_of_version, clock=utc_now)
 
     def _cost_of_version(self, project_id: int, version: str, usage: Usage) -> float | None:
         """None where it is not known which agent made it, or at what price."""
@@ -606,7 +668,6 @@ class Parts:
             queue=self.queue,
             meters=self.meters,
             limits=self.limits,
-            endpoint=self.endpoint(),
         )
 
     def _well(self, job: JobRow) -> PrelabelError | None:
@@ -618,6 +679,7 @@ class Parts:
                 return
             async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
+            await self._embeddings_size(agent)
 
         try:
             asyncio.run(ask())
@@ -673,7 +735,22 @@ class Parts:
         described = {"model": f"{agent.model}, {asked}", **describe(found)}
         if agent.reasoning_effort is not None and not found.reasoning:
             described["reasoning effort"] = "refused, and not sent"
+        size = await self._embeddings_size(agent)
+        if size is not None:
+            described["embeddings"] = f"{agent.embeddings_model}, {size:,} numbers a text"
         return described
+
+    async def _embeddings_size(self, agent: Agent) -> int | None:
+        """How long a vector is, found out with a tiny call; None: the agent needs none. Raises a `ModelError`."""
+        if agent.embeddings_model is None:
+            return None
+        async with self._embeddings_at(agent, LONGEST_PROBE_S) as model:
+            found = await OpenAIEmbeddings(model).embed(agent.embeddings_model, ["sky"])
+        return len(found.vectors[0])
+
+
+def _busy(level: GovernorLevel) -> tuple[int, int]:
+    return level.requests_used, level.in_flight
 
 
 async def _answers(model: OpenAIModel, name: str) -> bool:

@@ -88,7 +88,7 @@ class OpenAIModel:
         memory: Memory,
         set_by: SetBy = SetBy(),
     ) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self.client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=timeout_s, max_retries=0)
         self.endpoint = endpoint_of(str(self.client.base_url))
         self._memory = memory
@@ -188,12 +188,12 @@ class OpenAIModel:
     async def _call(self, request: Request, found: Capabilities) -> Reply:
         started = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout_s):  # the client's own is for each piece of an answer
+            async with asyncio.timeout(self.timeout_s):  # the client's own is for each piece of an answer
                 # Not `chat.completions.create`: half of its time goes into checking the types of what is sent and got.
                 body = parameters(request, found)
                 raw = await self.client.post("/chat/completions", cast_to=httpx.Response, body=body)
         except TimeoutError as error:
-            raise _timeout(self.endpoint) from error
+            raise timed_out(self.endpoint) from error
         except openai.OpenAIError as error:
             raise translate(error, self.endpoint, self.set_by) from error
         reply = read_completion(raw.content, endpoint=self.endpoint, latency_s=time.monotonic() - started)
@@ -274,7 +274,7 @@ def gives_alternatives(reply: Reply) -> bool:
 def translate(error: openai.OpenAIError, endpoint: str, set_by: SetBy) -> ModelError:
     """One error of the openai client as one of ours."""
     if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, _CONNECTING):
-        return _timeout(endpoint)
+        return timed_out(endpoint)
     if isinstance(error, openai.APIConnectionError):
         unsent = isinstance(error.__cause__, _CONNECTING)
         what = "cannot be reached" if unsent else "cuts the connection"
@@ -292,7 +292,7 @@ def translate(error: openai.OpenAIError, endpoint: str, set_by: SetBy) -> ModelE
     return ModelServerError(f"The model endpoint {endpoint} gave an answer that cannot be used.")
 
 
-def _timeout(endpoint: str) -> ModelTimeout:
+def timed_out(endpoint: str) -> ModelTimeout:
     return ModelTimeout(f"The model endpoint {endpoint} did not answer in time: raise PRELABEL_REQUEST_TIMEOUT_S.")
 
 

@@ -287,7 +287,10 @@ class Agent:
     reasoning_effort: str | None = None  # None: the model's own
     examples: tuple[Example, ...] = ()
     retrieved: int | None = None  # verified tasks that are shown as examples, at most; None: none are
-    selector: str | None = None  # how these are chosen, "tfidf" or "random"; None where none are
+    selector: str | None = None  # how these are chosen, "tfidf", "embeddings" or "random"; None where none are
+    embeddings_model: str | None = None  # whose vectors say what is similar; None with any other selector
+    embeddings_url: str | None = None  # of its endpoint; None: that of the model
+    guidance: str | None = None  # stands after the project's instructions in the prompt; None: nothing does
     # {"of": the name of the agent that it calibrates, "means": {control: the mean probability of each label}}
     calibrated: Mapping[str, JSON] | None = None
     provider: str | None = None  # "student": trained on verified labels, and no model is asked; None: a model is
@@ -349,7 +352,7 @@ def _where_set(agent: Agent) -> dict[str, JSON]:
     """What counts for a version only where it is set."""
     content: dict[str, JSON] = {
         name: getattr(agent, name)
-        for name in ("base_url", "key_variable", "reasoning_effort", "calibrated")
+        for name in ("base_url", "key_variable", "reasoning_effort", "guidance", "calibrated")
         if getattr(agent, name) is not None
     }
     if agent.examples:
@@ -357,4 +360,6 @@ def _where_set(agent: Agent) -> dict[str, JSON]:
     if agent.retrieved:  # the window decides how many of them are shown; which these are grows with what is verified
         content["retrieved"] = [agent.retrieved, agent.selector]
         content["context_tokens"] = agent.context_tokens
+    if agent.embeddings_model is not None:
+        content["embeddings"] = [agent.embeddings_model, agent.embeddings_url]
     return content

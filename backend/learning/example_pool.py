@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from backend.core.values import JSON
@@ -59,6 +60,7 @@ class ExamplePool:
 
     def __init__(self, tasks: Iterable[PoolTask] = (), *, _before: ExamplePool | None = None) -> None:
         self.tasks = tuple(sorted({task.task_id: task for task in tasks}.values(), key=lambda task: task.task_id))
+        self._made: tuple[Mapping[int, Sequence[float]], tuple[int, int], list[int], Any] | None = None
         counted = _before is None or "_counts" in _before.__dict__
         # The nearest one before it whose terms were counted.
         self._before: ExamplePool | None = _before if counted or _before is None else _before._before
@@ -82,12 +84,12 @@ class ExamplePool:
     ) -> tuple[PoolTask, ...]:
         """At most `count` examples for a task, the most similar first; by lot ("random"), in the lot's order.
 
-        Those that are not `usable` are passed over, and so is every second task that says the same. With "embedding",
-        `vectors` are those of the pool's tasks, and `vector` is that of the text; tasks without one are left out.
+        Those that are not `usable` are passed over, and so is every second task that says the same. With "embeddings",
+        `vectors` are those of the pool's tasks, and `vector` is the text's; tasks without one as long are left out.
         """
         if selector == "random":
             order, most = self._lot(text, seed), 1
-        elif selector == "embedding":
+        elif selector == "embeddings":
             order, most = self._nearest(vectors or {}, vector), -(-count // 2)
         elif selector == "tfidf":
             order, most = self._similar(text), -(-count // 2)
@@ -116,15 +118,28 @@ class ExamplePool:
     def _nearest(self, vectors: Mapping[int, Sequence[float]], vector: Sequence[float] | None) -> Iterator[PoolTask]:
         import numpy as np
 
-        known = [place for place, task in enumerate(self.tasks) if task.task_id in vectors]
-        if vector is None or not known:
+        if vector is None or not len(vector):
             return iter(())
-        rows = np.array([vectors[self.tasks[place].task_id] for place in known], dtype=float)
-        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
-        cosines = np.divide(rows @ np.array(vector, dtype=float), lengths, where=lengths > 0, out=np.zeros(len(known)))
+        known, rows = self._rows(vectors, len(vector))
+        length = float(np.linalg.norm(vector))
         total = np.full(len(self.tasks), -np.inf)
-        total[known] = cosines
-        return (task for task in self._in_order(total) if task.task_id in vectors)
+        if known:
+            total[known] = rows @ (np.array(vector, dtype=np.float32) / (length or 1.0))
+        return islice(self._in_order(total), len(known))
+
+    def _rows(self, vectors: Mapping[int, Sequence[float]], length: int) -> tuple[list[int], Any]:
+        """Places of the tasks that have a vector of this length, and these as rows of length 1. Made once, as long as
+        it is the same mapping and none is added to it."""
+        import numpy as np
+
+        made = self._made
+        if made is None or made[0] is not vectors or made[1] != (len(vectors), length):
+            known = [n for n, task in enumerate(self.tasks) if len(vectors.get(task.task_id, ())) == length]
+            rows = np.array([vectors[self.tasks[n].task_id] for n in known], dtype=np.float32).reshape(-1, length)
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+            made = self._made = (vectors, (len(vectors), length), known, rows)
+        return made[2], made[3]
 
     def _in_order(self, similarity: np.ndarray[Any, Any]) -> Iterator[PoolTask]:
         """The most similar first; the equally similar from the newest task to the oldest."""

@@ -171,6 +171,7 @@ def _control(
         "agreement": sum(agreements) / len(agreements) if agreements else None,
         "kappa": cohen_kappa([(p, f) for p, f in pairs if p is not None and f is not None]),
         "labels": _labels(decided),
+        "changed": _confusion(decided),  # only what was shown can be changed
         "confusion": _confusion([*decided, *blind]),
     }
 

@@ -12,6 +12,8 @@ from backend.core.values import JSON, JobState, Outcome, Prediction, Task, TaskS
 from backend.ports.agents import RegisteredAgents
 from backend.ports.audits import Audits
 from backend.ports.batches import Batches
+from backend.ports.embeddings import Vectors
+from backend.ports.golden import Golden
 from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
@@ -151,7 +153,20 @@ class Counts:
         return self.deliveries.get("pending", 0) + self.deliveries.get("claimed", 0)
 
 
-class Store(Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Verifications, Scorings, Protocol):
+class Store(
+    Replies,
+    RegisteredAgents,
+    Overview,
+    Batches,
+    Ledger,
+    Upkeep,
+    Audits,
+    Vectors,
+    Verifications,
+    Golden,
+    Scorings,
+    Protocol,
+):
     """What may not be lost. Raises `StoreError`."""
 
     def migrate(self) -> None: ...

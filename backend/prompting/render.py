@@ -71,10 +71,19 @@ def rendered(source: str, context: dict[str, Any]) -> dict[str, str]:
         ) from error
 
 
-@lru_cache(maxsize=32)
 def places_examples(source: str) -> bool:
     """Whether a template that renders says where examples go."""
-    return "examples" in find_undeclared_variables(ImmutableSandboxedEnvironment(autoescape=False).parse(source))
+    return "examples" in _named(source)
+
+
+def shows_instructions(source: str) -> bool:
+    """Whether a template that renders shows instructions at all."""
+    return "instructions" in _named(source)
+
+
+@lru_cache(maxsize=32)
+def _named(source: str) -> frozenset[str]:
+    return frozenset(find_undeclared_variables(ImmutableSandboxedEnvironment(autoescape=False).parse(source)))
 
 
 def least_tokens(messages: tuple[Message, ...]) -> int:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backend.core.agents import AgentVersion
+from backend.core.errors import TemplateError
 from backend.core.values import JSON, Agent, Task
 from backend.dialogue import Question
 from backend.labeling.parsing import parse_config
+from backend.prompting.render import shows_instructions
 from backend.prompting.template_check import check_template
 from backend.services.agent_trials import Measured, Trials, measure
 from backend.services.projects import answerable
@@ -59,6 +61,7 @@ class AgentChecks:
         if version.agent.is_student:
             return self._student(version, project_id)
         check_template(version.template_source)
+        check_guidance(version)
         if project_id is None:
             question, of_tasks = _sample_question(version), len(_SAMPLE_TASKS)
             tasks = [Task(id=n, project_id=0, data={"text": text}) for n, text in enumerate(_SAMPLE_TASKS, start=1)]
@@ -90,6 +93,15 @@ class AgentChecks:
             measured=Measured(tasks=0, too_long=(), not_asked=0, not_measured=0),
             examples_left_out={},
             endpoint=self.describe_model(version.agent),
+        )
+
+
+def check_guidance(version: AgentVersion) -> None:
+    """Raises `TemplateError` where guidance would stand in no prompt."""
+    if version.agent.guidance is not None and not shows_instructions(version.template_source):
+        raise TemplateError(
+            "The prompt template does not show instructions (`instructions`), so that guidance would stand in no "
+            "prompt: mend it, or use the default one."
         )
 
 

@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from backend.core.agents import AgentVersion
 from backend.core.errors import InputError, LabelStudioNotFound, PrelabelError
-from backend.core.values import Media, Outcome, Request, Task
+from backend.core.values import Agent, Media, Outcome, Reply, Request, Task
 from backend.dialogue import Question, annotate
 from backend.ports.labels import Labels
 from backend.prompting.tokens import estimated_tokens
 from backend.services.annotate import Caller, annotate_task, load_media
 from backend.services.chunks import CallerContext
 from backend.services.projects import Projects
+from backend.services.verified_examples import embed_examples
 
 T = TypeVar("T")
 
@@ -58,15 +59,26 @@ class Trials:
             raise LabelStudioNotFound(f"Project {project_id} has no task {unknown[0]}: check the task ids.")
         return tasks
 
+    def ask(self, agent: Agent, request: Request) -> Reply:
+        """One question of any kind to an agent's endpoint. Raises a `ModelError`, `LimitFarOff` and `SettingsError`."""
+
+        async def once() -> Reply:
+            async with self.caller(agent, None) as caller:
+                return await caller.ask(request)
+
+        return asyncio.run(once())
+
     def preview(self, question: Question, tasks: Sequence[Task]) -> list[tuple[Task, Request | Outcome]]:
-        """The first request of each task, images loaded; or the outcome of one that is not asked. Raises `InputError`
-        for a student."""
+        """The first request of each task, images loaded and examples chosen; or the outcome where none is. Raises
+        `InputError` for a student."""
         if question.student is not None:
             name = question.agent.name
             raise InputError(f"The student {name!r} sends no messages: see its answers with `agents test {name}`.")
 
         async def one(task: Task, caller: Caller) -> tuple[Task, Request | Outcome]:
-            return task, first_request(question, task, await load_media(question, task, caller))
+            media = await load_media(question, task, caller)
+            await embed_examples(question, task, media, caller.embed)
+            return task, first_request(question, task, media)
 
         return self._of_each(question, tasks, one)
 

@@ -28,12 +28,14 @@ from backend.core.log_fields import add_log_fields
 from backend.core.retry import retry_delay
 from backend.core.values import Media, Outcome, Picture, Reply, Request, Task, TaskState, Usage
 from backend.dialogue import Dialogue, Question, annotate
+from backend.ports.embeddings import Embedder, Vector
 from backend.ports.media import MediaSource
 from backend.ports.model import Model
 from backend.ports.store import Record, Store
 from backend.services.keeping import Keeping
 from backend.services.message_time import LONGEST_CHUNK_S, PATIENCE_S
 from backend.services.together import storing
+from backend.services.verified_examples import embed_examples
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -66,6 +68,7 @@ class Caller:
     answers: Callable[[str], Awaitable[bool]] = _nothing_is_known  # whether the model answers a tiny question just now
     keeps_replies: bool = True  # False: a conversation that is broken off has to be paid again
     late: Callable[[], bool] = _goes_on  # whether no conversation is to go on to a further question
+    embedder: Embedder | None = None  # None: the agent needs none
 
     async def ask(self, request: Request) -> Reply:
         """Ask until there is an answer or no sense in asking. Raises a `ModelError`, and `LimitFarOff` where the
@@ -76,12 +79,25 @@ class Caller:
         """Whether the model sees images. Raises a `ModelError`."""
         return await self._until_answered(model, lambda: self.model.takes_images(model))
 
+    async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Vector]:
+        """A vector of each text. Raises as `ask` does; no refusal is taken to be about these texts alone, because
+        other tasks need the same ones."""
+        assert self.embedder is not None  # an agent that names a model of embeddings has one
+        embedded = partial(self.embedder.embed, model, texts)
+        return (await self._until_answered(model, embedded, others=_nothing_is_known)).vectors
+
     def until(self, end: float) -> Caller:
         """One for conversations that go on to no further question after `end` (of the monotonic clock), where what
         they have is kept."""
         return replace(self, late=lambda: monotonic() > end) if self.keeps_replies else self
 
-    async def _until_answered(self, model: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _until_answered(
+        self,
+        model: str,
+        call: Callable[[], Awaitable[T]],
+        *,
+        others: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> T:
         """What may be about this request alone is found out before it stops the job, which it would do again and
         again: it fails by itself when a tiny question is answered, and it is refused once more after that."""
         attempt, answers_others = 0, False
@@ -98,7 +114,7 @@ class Caller:
                 if delay_s is None and error.limited:  # no fault of the task: another time it is answered
                     raise LimitFarOff(str(error), wait_s=error.retry_after_s or 0.0) from error
                 if delay_s is None:
-                    answers_others = error.doubtful and await self.answers(model)
+                    answers_others = error.doubtful and await (others or self.answers)(model)
                     if not answers_others:
                         raise
                     continue
@@ -242,6 +258,7 @@ async def annotate_task(
         if question.calibration and not take and (known := question.calibration.reread(task)) is not None:
             return known
         media = await load_media(question, task, caller)
+        await embed_examples(question, task, media, caller.embed)
         outcome = await _converse(annotate(question, task, media), caller, said, take)
         if outcome.state is TaskState.INVALID:
             caller.forget([request.key for request in said.requests])

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.confidence.intervals import Comparison, Interval, clopper_pearson, compare_paired
-from backend.core.errors import ConfigError, InputError
+from backend.core.agents import AgentVersion
+from backend.core.errors import ConfigError, InputError, not_connected
 from backend.core.values import Agent, Outcome, Task, TaskState, Usage
 from backend.core.verifications import Verification
 from backend.dialogue import Question
@@ -84,7 +85,12 @@ class Comparing:
         versions = agents.find(old), agents.find(new)
         if versions[0] == versions[1]:
             raise InputError(f"{old!r} and {new!r} are the same agent: name two different ones.")
-        drawn = self.held_out(project_id, count=count, seed=seed)
+        return self.measure(project_id, versions, self.held_out(project_id, count=count, seed=seed), seed=seed)
+
+    def measure(
+        self, project_id: int, versions: tuple[AgentVersion, AgentVersion], drawn: Sequence[HeldOut], *, seed: int = 0
+    ) -> Compared:
+        """The old and the new one on these tasks, of which there is one at least. Neither need be registered."""
         questions = [self.trials.question(project_id, version) for version in versions]
         outcomes: tuple[list[Outcome], list[Outcome]] = ([], [])
         for start in range(0, len(drawn), _PAGE):
@@ -114,17 +120,21 @@ class Comparing:
 
         Raises `ConfigError` for a project that is not known, and `InputError` where no task of it has a label.
         """
+        return drawn_from(self.labelled(project_id)[1], count=count, seed=seed)
+
+    def labelled(self, project_id: int) -> tuple[LabelingConfig, list[HeldOut]]:
+        """The labeling config as it is, and all tasks that are verified under it. Raises as `held_out` does."""
         row = self.store.project(project_id)
         if row is None:
-            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
-        found = self._labelled(project_id, answerable(row.label_config))
+            raise ConfigError(not_connected(project_id))
+        config = answerable(row.label_config)
+        found = self._labelled(project_id, config)
         if not found:
             raise InputError(
                 f"No task of project {project_id} has a label to compare with: annotate some tasks that were "
                 "pre-annotated, and run `prelabel verifications`."
             )
-        blind = [one for one in found if one.blind]
-        return _drawn(blind if len(blind) >= min(count, FEWEST) else found, count, seed)
+        return config, found
 
     def _labelled(self, project_id: int, config: LabelingConfig) -> list[HeldOut]:
         by_task: dict[int, list[Verification]] = {}
@@ -170,10 +180,13 @@ def is_right(config: LabelingConfig, one: HeldOut, outcome: Outcome) -> bool:
     )
 
 
-def _drawn(found: Sequence[HeldOut], count: int, seed: int) -> list[HeldOut]:
-    """By a lot of each task's own: more tasks of the same project hold those of a smaller draw."""
+def drawn_from(found: Sequence[HeldOut], *, count: int, seed: int = 0) -> list[HeldOut]:
+    """At most `count`: those that were labelled blind, where these are enough, else any. By a lot of each task's own:
+    more tasks of the same project hold those of a smaller draw."""
+    blind = [one for one in found if one.blind]
+    among = blind if len(blind) >= min(count, FEWEST) else found
 
     def lot(one: HeldOut) -> bytes:
         return hashlib.sha256(f"{seed}:{one.task.id}".encode()).digest()
 
-    return sorted(sorted(found, key=lot)[:count], key=lambda one: one.task.id)
+    return sorted(sorted(among, key=lot)[:count], key=lambda one: one.task.id)

@@ -208,7 +208,8 @@ def _save_tab(labels: Labels, project_id: int, variables: Sequence[str]) -> Tab:
 
     Which columns are shown, and how wide, stays as the users have arranged it.
     """
-    unlabelled = {"filter": "filter:tasks:total_annotations", "operator": "equal", "type": "Number", "value": 0}
+    # Not by the number of annotations: golden questions are there until everybody has answered them.
+    unlabelled = {"filter": "filter:tasks:completed_at", "operator": "empty", "type": "Datetime", "value": "True"}
     order: dict[str, JSON] = {
         "title": TAB_TITLE,
         "type": "list",

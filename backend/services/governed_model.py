@@ -34,7 +34,7 @@ class GovernedModel(WrappedModel):
 
     async def ask(self, request: Request) -> Reply:
         prompt_tokens = estimated_tokens(request.messages)
-        reply = await self._call(
+        reply = await self.with_leave(
             request.model, prompt_tokens, request.max_tokens, lambda: self.model.ask(request), _end_of
         )
         return replace(reply, limits=None)
@@ -42,7 +42,7 @@ class GovernedModel(WrappedModel):
     async def takes_images(self, model: str) -> bool:
         if (await self.model.capabilities(model)).images is not None:  # remembered: no call
             return await self.model.takes_images(model)
-        return await self._call(
+        return await self.with_leave(
             model,
             _IMAGE_QUESTION_TOKENS,
             _IMAGE_ANSWER_TOKENS,
@@ -50,7 +50,7 @@ class GovernedModel(WrappedModel):
             lambda _: CallEnd(),
         )
 
-    async def _call(
+    async def with_leave(
         self,
         model: str,
         prompt_tokens: int,
@@ -58,6 +58,7 @@ class GovernedModel(WrappedModel):
         call: Callable[[], Awaitable[T]],
         end_of: Callable[[T], CallEnd],
     ) -> T:
+        """A call of any kind to the endpoint, of so many tokens, and how it ended."""
         async with self.slots:
             leave = await self.governor.acquire(model, prompt_tokens=prompt_tokens, max_tokens=max_tokens)
             try:

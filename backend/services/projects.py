@@ -64,7 +64,7 @@ class Projects:
 
     @cached_property
     def verified_examples(self) -> VerifiedExamples:
-        return VerifiedExamples(store=self.store)
+        return VerifiedExamples(store=self.store, excluded=self.store.golden_set_apart)
 
     def remember(
         self, project_id: int, label_config: str, instructions: str | None = None, *, extra_params: JSON = _NOT_SAID

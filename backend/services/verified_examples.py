@@ -6,29 +6,36 @@ has just been verified is an example in the very next prompt. It is of no versio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from backend.core.audit import AuditPlan
-from backend.core.values import JSON, Agent, Example, Task
+from backend.core.values import JSON, Agent, Example, Media, Task, canonical_hash
 from backend.core.verifications import Verification
 from backend.dialogue import Question
 from backend.examples import RetrievedExample, offered, shown_example
 from backend.labeling.config import LabelingConfig
 from backend.labeling.resolving import resolve
 from backend.labeling.shown import Shown
-from backend.learning.example_pool import ExamplePool, PoolTask
+from backend.learning.example_pool import MAX_CHARS, ExamplePool, PoolTask
+from backend.ports.embeddings import Vector
 from backend.ports.store import Store
 from backend.prompting.examples import ShownExample
 from backend.prompting.shortlist import joined_text
 
 MOST_TASKS = 5_000  # of a pool, those that were verified last
+_MOST_ASKED = 1_000  # vectors of tasks that are held: more than are asked about at a time
 
 
 def _nothing(project_id: int) -> Collection[int]:
     """Where no task is set apart."""
     return ()
+
+
+_Space = tuple[str | None, str | None, str | None]  # of vectors that can be compared with each other
+Embed = Callable[[str, Sequence[str]], Awaitable[Sequence[Vector]]]  # model, texts -> a vector of each
 
 
 @dataclass(kw_only=True)
@@ -41,6 +48,7 @@ class _Held:
     pool: ExamplePool
     verified_at: dict[int, datetime]
     shown: dict[int, ShownExample | None] = field(default_factory=dict)  # None: it cannot be shown
+    vectors: dict[_Space, dict[int, Vector]] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -51,6 +59,7 @@ class VerifiedExamples:
     excluded: Callable[[int], Collection[int]] = _nothing  # tasks of a project that are set apart, beside the audit's
     most: int = MOST_TASKS
     _held: dict[tuple[int, str], _Held] = field(default_factory=dict)
+    _asked: OrderedDict[tuple[_Space, str], Vector] = field(default_factory=OrderedDict)  # by the texts' hashes
 
     def beside(self, project_id: int, question: Question) -> Question:
         """The question with a project's verified tasks as examples, where its agent shows any."""
@@ -61,6 +70,21 @@ class VerifiedExamples:
     def pool(self, project_id: int, config: LabelingConfig) -> ExamplePool:
         """What may be shown of a project now. Raises `StoreError`."""
         return self._current(project_id, config).pool
+
+    async def embed(self, project_id: int, config: LabelingConfig, agent: Agent, text: str, embed: Embed) -> None:
+        """See to it that `choose` has the vectors of a task's text and of what may be shown beside it. Raises
+        `StoreError`, and what `embed` raises."""
+        held, space = self._current(project_id, config), _space_of(agent)
+        known = held.vectors.setdefault(space, {})
+        missing = [one for one in held.pool.tasks if one.task_id not in known]
+        if not held.pool.tasks:
+            return
+        texts = [*(one.text for one in missing), text]
+        vectors = await embed(agent.embeddings_model or "", [one[:MAX_CHARS] for one in texts])
+        known |= {one.task_id: vector for one, vector in zip(missing, vectors[:-1], strict=True)}
+        self._asked[space, canonical_hash(text)] = vectors[-1]
+        while len(self._asked) > _MOST_ASKED:
+            self._asked.popitem(last=False)
 
     def choose(
         self, project_id: int, config: LabelingConfig, agent: Agent, task: Task, text: str, asked: LabelingConfig
@@ -77,8 +101,21 @@ class VerifiedExamples:
                 held.shown[one.task_id] = shown if isinstance(shown, ShownExample) else None
             return held.shown[one.task_id] is not None
 
+        selector, vector, vectors = agent.selector or "tfidf", None, None
+        if selector == "embeddings":
+            vector = self._asked.get((_space_of(agent), canonical_hash(text)))
+            vectors = held.vectors.get(_space_of(agent))
+            # Without `embed` before it, it is an estimate, which asks no endpoint: others stand for the chosen ones.
+            selector = "tfidf" if vector is None else selector
         chosen = held.pool.choose(
-            task.id, text, agent.retrieved or 0, selector=agent.selector or "tfidf", seed=agent.seed or 0, usable=usable
+            task.id,
+            text,
+            agent.retrieved or 0,
+            selector=selector,
+            seed=agent.seed or 0,
+            usable=usable,
+            vectors=vectors,
+            vector=vector,
         )
         shown = [(one.task_id, held.shown[one.task_id]) for one in chosen]
         return [
@@ -117,6 +154,10 @@ class VerifiedExamples:
             pool=pool,
             verified_at={i: verified_at[i] for i in kept},
             shown={i: one for i, one in held.shown.items() if i in kept and i not in ids},
+            vectors={
+                space: {i: one for i, one in known.items() if i in kept and i not in ids}
+                for space, known in held.vectors.items()
+            },
         )
 
     @staticmethod
@@ -170,3 +211,17 @@ class _OfProject:
         if not text:  # there is nothing to compare with
             return ()
         return self.verified.choose(self.project_id, self.config, self.agent, task, text, asked)
+
+
+async def embed_examples(question: Question, task: Task, media: Media, embed: Embed) -> None:
+    """What must be before a task's conversation, where its examples are chosen by vectors."""
+    retriever = question.retriever
+    if isinstance(retriever, _OfProject) and question.agent.selector == "embeddings":
+        config = question.config.bind(task.data)
+        text = joined_text(config.show(task.data, media).values())
+        if text:
+            await retriever.verified.embed(retriever.project_id, retriever.config, question.agent, text, embed)
+
+
+def _space_of(agent: Agent) -> _Space:
+    return agent.embeddings_model, agent.embeddings_url, agent.base_url

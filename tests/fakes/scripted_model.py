@@ -4,6 +4,7 @@
 `model.base_url`. It listens on 127.0.0.1 only.
 
     POST /v1/chat/completions   answered by `scripted_answers`, or as the script says
+    POST /v1/embeddings         by words' first letters; none of the script but `api_key` holds for it
     GET  /v1/models, /health
     /v1/files, /v1/batches      the batch API, if `batches` is in the script (`scripted_batches.py`)
     GET  /counts                calls by outcome, and how many were in flight at once
@@ -134,6 +135,7 @@ class ScriptedModel:
         self.script = Script()
         self.script.change(script)
         self.requests: deque[dict[str, JSON]] = deque(maxlen=MAX_KEPT_REQUESTS)
+        self.embedded: deque[dict[str, JSON]] = deque(maxlen=MAX_KEPT_REQUESTS)  # what /v1/embeddings was asked
         self.outcomes: Counter[str] = Counter()
         self.paid: Counter[str] = Counter()  # answered calls, by what was asked: the messages as JSON
         self.in_flight = self.most_in_flight = 0
@@ -461,10 +463,27 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/v1/chat/completions":
             self.complete(body)
+        elif self.path == "/v1/embeddings":
+            self.embed(body)
         elif self.path == "/script":
             self.change(body)
         else:
             self.send(404, _error(404, f"No such path: {self.path}").body)
+
+    def embed(self, body: JSON) -> None:
+        """A vector counts a text's words by their first letters: texts with like words are alike."""
+        key = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        model = self.server.model
+        if model.script.api_key not in (None, key):
+            self.send(401, _error(401, "Incorrect API key provided.").body)
+            return
+        model.embedded.append(body)
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        rows = [[float(sum(w.startswith(c) for w in text.lower().split())) for c in letters] for text in body["input"]]
+        data = [{"object": "embedding", "index": n, "embedding": row} for n, row in enumerate(rows)]
+        used = sum(len(text) // CHARACTERS_A_TOKEN + 1 for text in body["input"])
+        usage = {"prompt_tokens": used, "total_tokens": used}
+        self.send(200, {"object": "list", "model": body["model"], "data": data, "usage": usage})
 
     def do_DELETE(self) -> None:
         self.batch_call("DELETE", b"")

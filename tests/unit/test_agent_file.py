@@ -37,6 +37,25 @@ def test_the_defaults_are_those_of_an_agent() -> None:
     assert {name: AgentFields.model_fields[name].default for name in own} == own
 
 
+def test_embeddings_are_named_where_they_choose_examples() -> None:
+    chosen = "retrieved: 5\nselector: embeddings\n"
+    agent = read_agent(LEAST + chosen + "embeddings_model: small\nembeddings_url: http://other/v1/\n").to_agent()
+    assert (agent.selector, agent.embeddings_model) == ("embeddings", "small")
+    assert agent.embeddings_url == "http://other/v1"
+    assert "selector: embeddings needs embeddings_model" in refusal(LEAST + chosen)
+    for told in ("embeddings_model: small", "embeddings_url: http://other/v1", "retrieved: 5\nembeddings_model: small"):
+        assert "need retrieved, and selector: embeddings" in refusal(LEAST + told)
+    assert "embeddings_url: must be an http(s) URL" in refusal(LEAST + chosen + "embeddings_url: ftp://other")
+
+
+def test_guidance_is_plain_text() -> None:
+    assert read_agent(LEAST + "guidance: ' Sarcasm is negative. '").to_agent().guidance == "Sarcasm is negative."
+    assert read_agent(LEAST + "guidance: ' '").to_agent() == read_agent(LEAST).to_agent()
+    assert "guidance: it has a fence" in refusal(LEAST + 'guidance: "~~~"')
+    assert "guidance: it has control characters" in refusal(LEAST + 'guidance: "a\\u0007b"')
+    assert "guidance: it has more than 4,000 characters" in refusal(LEAST + f"guidance: {'x' * 4_001}")
+
+
 def test_retrieved_examples_are_off_without_their_number() -> None:
     """And then the choice among them makes no other agent."""
     for told in ("", "retrieved: 0\n", "selector: random\n"):
@@ -112,6 +131,42 @@ def test_all_faults_are_in_one_message() -> None:
     ):
         assert words in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("temperature: hot", "temperature: must be a number"),
+        ("temperature: 3", "temperature: must be 2.0 or less"),
+        ("max_tokens: many", "max_tokens: must be a whole number"),
+        ("max_tokens: 2000000", "max_tokens: must be 1,000,000 or less"),
+        ("seed: -1", "seed: must be 0 or more"),
+        ("sample_temperature: 0", "sample_temperature: must be more than 0.0"),
+        ("relations: maybe", "relations: must be true or false"),
+        ("examples: 3", "examples: must be a list"),
+        ("examples: [3]", "examples.0: must hold keys and values"),
+        ("examples: [{data: {}, answer: {a: 1}}]", "examples.0.data: must have 1 entry or more"),
+        (
+            "confidence: magic",
+            'confidence: must be "auto", "logprob", "agreement", "prompt_variants" or "self_reported"',
+        ),
+        ("template: ../x", "template: must be letters, digits, dots, hyphens and underscores, a letter or digit first"),
+        ("template_source: 5", "template_source: must be text"),
+    ],
+)
+def test_faults_are_told_in_plain_words(line: str, told: str) -> None:
+    assert refusal(LEAST + line).endswith(f"is not right: {told}.")
+
+
+def test_a_template_that_is_not_there_is_one_of_all_faults() -> None:
+    def fault(name: str) -> str | None:
+        return f"There is no prompt template {name!r}." if name == "nothing" else None
+
+    with pytest.raises(InputError, match=r"seed: must be a whole number; template: There is no .* 'nothing'\.$"):
+        read_agent(LEAST + "seed: x\ntemplate: nothing", template_fault=fault)
+    with pytest.raises(InputError, match=r"is not right: template: There is no prompt template 'nothing'\.$"):
+        read_agent(LEAST + "template: nothing", template_fault=fault)
+    assert read_agent(LEAST + "template: default.v1", template_fault=fault).template == "default.v1"
 
 
 def test_a_key_in_the_place_of_its_variable_is_not_shown() -> None:

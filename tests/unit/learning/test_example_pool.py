@@ -68,9 +68,9 @@ class TestSimilarity:
     def test_vectors_are_compared_where_they_are_given(self) -> None:
         vectors = {1: [1.0, 0.0], 2: [0.0, 2.0], 3: [0.6, 0.8], 4: [0.0, 0.0]}
         pool = pool_of(labels=[None] * 6)
-        found = ids(pool, "x", 9, selector="embedding", vectors=vectors, vector=[3.0, 0.1])
+        found = ids(pool, "x", 9, selector="embeddings", vectors=vectors, vector=[3.0, 0.1])
         assert found == [1, 3, 2, 4]  # those without a vector are left out
-        assert ids(pool, "x", 9, selector="embedding", vectors=vectors) == []
+        assert ids(pool, "x", 9, selector="embeddings", vectors=vectors) == []
 
 
 class TestWhatIsNoExample:
@@ -128,7 +128,7 @@ def test_a_lot_depends_on_seed_and_text_alone() -> None:
     assert ids(pool, "y", 5, selector="random", seed=1) != first
 
 
-@pytest.mark.parametrize("selector", ["tfidf", "random", "embedding"])
+@pytest.mark.parametrize("selector", ["tfidf", "random", "embeddings"])
 def test_nothing_comes_of_nothing(selector: str) -> None:
     assert ids(ExamplePool(), "text", 5, selector=selector) == []
     assert ids(pool_of(), "text", 0, selector=selector) == []

@@ -1,0 +1,216 @@
+"""A better instruction for an agent: a model writes it from what people corrected, and it has to win to be registered.
+
+Which tasks the writer may be shown, and on which old and new are measured, `improving_tasks` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from backend.core.agents import AgentVersion
+from backend.core.errors import InputError
+from backend.core.values import Agent, Request, Usage
+from backend.dialogue import Question
+from backend.ports.model import Capabilities
+from backend.prompting.guidance import MAX_GUIDANCE_CHARS
+from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guidance, writing_messages
+from backend.prompting.template_check import check_template
+from backend.prompting.tokens import estimated_tokens
+from backend.services.agent_checks import check_guidance
+from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, drawn_from, is_right
+from backend.services.estimated_usage import calls_a_task
+from backend.services.estimating import first_request
+from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
+
+MOST_MISTAKES = 20  # that the writer is shown
+_MOST_CORRECTED = 60  # tasks that the agent is asked about again, to see what it is wrong about now
+_ANSWER_TOKENS = 1_500  # of the writer at least; a model that thinks takes what its agent has
+_GUIDANCE_TOKENS = MAX_GUIDANCE_CHARS // 3  # that a prompt may grow by
+_TRIES = 2  # of the writer
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtMost:
+    """What calls take, from above: replies that are stored already cost nothing."""
+
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None  # None: not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is going to be done."""
+
+    project_id: int
+    old: AgentVersion
+    writer: Agent
+    name: str  # of the new version
+    corrected: tuple[HeldOut, ...]  # the writer may be shown
+    held_out: tuple[HeldOut, ...]  # to measure on
+    at_most: AtMost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Improved:
+    """What came of it."""
+
+    plan: Plan
+    new: AgentVersion
+    shown: tuple[int, ...]  # tasks that the writer was shown
+    compared: Compared | None  # None: the guidance is what it was
+    registered: bool
+    writing: Usage
+    writing_cost_usd: float | None  # None: not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Improving:
+    """Better instructions in one installation. Written are the replies' cache, and a version that wins."""
+
+    comparing: Comparing
+    capabilities: Callable[[Agent], Capabilities | None]  # of an agent's endpoint, as far as they are known
+
+    def plan(
+        self, project_id: int, agent: str, *, writer: str | None = None, name: str | None = None, count: int = 100
+    ) -> Plan:
+        """Ask nobody yet. Raises `AgentUnknown`, `ConfigError`, `TemplateError`, and `InputError` where too little is
+        verified or corrected, with how much is needed."""
+        agents = self.comparing.trials.projects.agents
+        old = agents.find(agent)
+        named = name or (f"{old.agent.name[:31]}-improved" if old == agents.default else old.agent.name)
+        agents.need_free(named)
+        check_template(old.template_source)
+        check_guidance(replace(old, agent=replace(old.agent, guidance="any")))
+        writing = agents.find(writer).agent if writer is not None else old.agent
+        corrected, rest = split(self.comparing, project_id)
+        need_enough(project_id, len(corrected), len(rest))
+        drawn = drawn_from(rest, count=max(count, FEWEST))
+        question = self.comparing.trials.question(project_id, old)
+        corrected = drawn_from(corrected, count=_MOST_CORRECTED)
+        return Plan(
+            project_id=project_id,
+            old=old,
+            writer=writing,
+            name=named,
+            corrected=tuple(corrected),
+            held_out=tuple(drawn),
+            at_most=self._at_most(question, writing, corrected, drawn),
+        )
+
+    def improve(self, plan: Plan) -> Improved:
+        """Let the writer write, measure, and register what wins. Raises what would stop a job, and `InputError` where
+        nothing is written that can be used."""
+        trials = self.comparing.trials
+        question = trials.question(plan.project_id, plan.old)
+        mistakes = self._mistakes(plan, question)
+        guidance, shown, usage = self._written(plan, question, mistakes)
+        new = AgentVersion.of(replace(plan.old.agent, name=plan.name, guidance=guidance), plan.old.template_source)
+        compared = None
+        if guidance != plan.old.agent.guidance:
+            compared = self.comparing.measure(plan.project_id, (plan.old, new), plan.held_out)
+        wins = compared is not None and compared.winner == new.reference
+        if wins:
+            self.comparing.store.add_agent(new)
+        return Improved(
+            plan=plan,
+            new=new,
+            shown=tuple(shown),
+            compared=compared,
+            registered=wins,
+            writing=usage,
+            writing_cost_usd=self.comparing.cost(plan.writer.model, usage, plan.writer),
+        )
+
+    def _mistakes(self, plan: Plan, question: Question) -> dict[int, Mistake]:
+        """What the agent is wrong about now, of what was corrected; by task."""
+        outcomes = self.comparing.trials.test(question, [one.task for one in plan.corrected])
+        found = {
+            one.task.id: mistake_of(question.config, one, outcome)
+            for one, (_, outcome) in zip(plan.corrected, outcomes, strict=True)
+            if not is_right(question.config, one, outcome)
+        }
+        if len(found) < FEWEST_MISTAKES:
+            raise InputError(
+                f"Of {len(plan.corrected)} corrected tasks {plan.old.reference} is wrong about {len(found)} now, and "
+                f"{FEWEST_MISTAKES} are needed: verify more tasks."
+            )
+        return dict(list(found.items())[:MOST_MISTAKES])
+
+    def _written(self, plan: Plan, question: Question, mistakes: Mapping[int, Mistake]) -> tuple[str, list[int], Usage]:
+        """The guidance, the tasks that the writer was shown, and what it took."""
+        shown, writer = list(mistakes), plan.writer
+        request = _writing(writer, question, [*mistakes.values()])
+        while len(shown) > 1 and estimated_tokens(request.messages) + request.max_tokens > writer.context_tokens:
+            shown = shown[: len(shown) // 2]
+            request = _writing(writer, question, [mistakes[i] for i in shown])
+        usage, fault = Usage(), None
+        for _ in range(_TRIES):
+            reply = self.comparing.trials.ask(writer, request)
+            usage += reply.usage
+            guidance, fault = read_guidance(reply, [control.name for control in question.config.controls])
+            if fault is None:
+                return guidance, shown, usage
+            request = replace(request, messages=asked_again(request.messages, reply, fault))
+        raise InputError(
+            f"{writer.model!r} wrote nothing that can be used (the guidance {fault}), and nothing changed: let another "
+            "agent's model write with --with."
+        )
+
+    def _at_most(
+        self, question: Question, writer: Agent, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
+    ) -> AtMost:
+        labelling = _labelling(question, self.capabilities(question.agent), corrected, drawn)
+        mistakes = [mistake_of(question.config, one, None) for one in corrected[:MOST_MISTAKES]]
+        request = _writing(writer, question, mistakes)
+        prompt = min(estimated_tokens(request.messages), writer.context_tokens) + request.max_tokens
+        written = Usage(prompt_tokens=_TRIES * prompt, completion_tokens=_TRIES * request.max_tokens, calls=_TRIES)
+        costs = [
+            self.comparing.cost(agent.model, usage, agent)
+            for agent, usage in ((question.agent, labelling), (writer, written))
+        ]
+        known = [cost for cost in costs if cost is not None]
+        both = labelling + written
+        return AtMost(
+            calls=both.calls,
+            prompt_tokens=both.prompt_tokens,
+            completion_tokens=both.completion_tokens,
+            cost_usd=sum(known) if len(known) == len(costs) else None,
+        )
+
+
+def _labelling(
+    question: Question, known: Capabilities | None, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
+) -> Usage:
+    """The most that the old agent takes for all of these tasks, and the new one for those that are measured on."""
+    _, most = calls_a_task(question, known)
+    again = question.agent.max_tokens if most > 1 else 0  # a question that is asked again holds the reply
+    sizes = [_size(question, one) + again for one in (*corrected, *drawn)]
+    grown = [size + _GUIDANCE_TOKENS for size in sizes[len(corrected) :]]
+    calls = round(most) * (len(sizes) + len(grown))
+    return Usage(
+        prompt_tokens=round(most) * sum(sizes + grown),
+        completion_tokens=calls * question.agent.max_tokens,
+        calls=calls,
+    )
+
+
+def _size(question: Question, one: HeldOut) -> int:
+    """Tokens of the first prompt; 0: the task is not asked."""
+    first = first_request(question, one.task)
+    return 0 if isinstance(first, str) else estimated_tokens(first.messages)
+
+
+def _writing(writer: Agent, question: Question, mistakes: Sequence[Mistake]) -> Request:
+    return Request(
+        messages=writing_messages(question.config, question.instructions, question.agent.guidance, mistakes),
+        schema=SCHEMA,
+        model=writer.model,
+        temperature=writer.temperature,
+        max_tokens=max(writer.max_tokens, _ANSWER_TOKENS),
+        seed=writer.seed,
+        reasoning_effort=writer.reasoning_effort,
+        logprobs=False,
+    )

@@ -1,0 +1,123 @@
+"""Each vector is made once, in calls that are governed and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Sequence
+
+import pytest
+
+from backend.adapters.sql.store import SqlStore
+from backend.core.errors import ModelError, ModelServerError
+from backend.ports.embeddings import Embedded, Vector
+from backend.ports.governor import CallEnd
+from backend.services.embedding import TEXTS_A_CALL, GovernedEmbedder, KeptEmbedder
+from backend.services.governed_model import GovernedModel
+from tests.fakes.function_model import FunctionModel
+from tests.fakes.installation import HandClock, memory_store, replying
+from tests.fakes.memory_governor import MemoryGovernor
+from tests.fakes.memory_meters import MemoryMeters
+
+
+class Counting:
+    """A vector is a text's length; the calls are kept."""
+
+    def __init__(self, error: ModelError | None = None, *, after: int = 0) -> None:
+        self.calls: list[list[str]] = []
+        self.error, self.after = error, after
+
+    async def embed(self, model: str, texts: Sequence[str]) -> Embedded:
+        self.calls.append(list(texts))
+        if self.error is not None and len(self.calls) > self.after:
+            raise self.error
+        return Embedded(vectors=tuple(array("f", [len(text), 1.0]) for text in texts), prompt_tokens=5)
+
+
+@pytest.fixture
+def store() -> SqlStore:
+    return memory_store(HandClock())
+
+
+def kept(counting: Counting, store: SqlStore | None, endpoint: str = "http://model/v1") -> KeptEmbedder:
+    return KeptEmbedder(embedder=counting, endpoint=endpoint, vectors=store)
+
+
+def made(embedder: KeptEmbedder, *texts: str, model: str = "small") -> list[Vector]:
+    return list(asyncio.run(embedder.embed(model, texts)).vectors)
+
+
+def test_of_each_text_one_vector_is_made(store: SqlStore) -> None:
+    counting = Counting()
+    assert made(kept(counting, store), "a", "bb", "a") == [array("f", [n, 1.0]) for n in (1, 2, 1)]
+    assert made(kept(counting, store), "bb", "ccc") == [array("f", [n, 1.0]) for n in (2, 3)]
+    assert counting.calls == [["a", "bb"], ["ccc"]]
+
+
+def test_another_model_or_endpoint_makes_its_own(store: SqlStore) -> None:
+    counting = Counting()
+    made(kept(counting, store), "a")
+    made(kept(counting, store), "a", model="large")
+    made(kept(counting, store, "http://other/v1"), "a")
+    assert counting.calls == [["a"]] * 3
+
+
+def test_without_a_store_they_last_as_long_as_the_loop() -> None:
+    counting = Counting()
+    embedder = kept(counting, None)
+
+    async def both() -> None:
+        await embedder.embed("small", ["a"])
+        await embedder.embed("small", ["a", "b"])
+
+    asyncio.run(both())
+    assert counting.calls == [["a"], ["b"]]
+
+
+def test_tasks_that_begin_together_share_a_call(store: SqlStore) -> None:
+    counting = Counting()
+    embedder = kept(counting, store)
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(embedder.embed("small", ["a", "b"]) for _ in range(5)))
+
+    asyncio.run(all_at_once())
+    assert counting.calls == [["a", "b"]]
+
+
+def test_what_was_made_before_an_error_is_kept(store: SqlStore) -> None:
+    counting = Counting(ModelServerError("down"), after=1)
+    texts = ["x" * n for n in range(1, TEXTS_A_CALL + 2)]
+    with pytest.raises(ModelServerError):
+        made(kept(counting, store), *texts)
+    counting.error = None
+    assert len(made(kept(counting, store), *texts)) == TEXTS_A_CALL + 1
+    assert [len(call) for call in counting.calls] == [TEXTS_A_CALL, 1, 1]
+
+
+def test_what_no_database_takes_is_replaced(store: SqlStore) -> None:
+    counting = Counting()
+    made(kept(counting, store), "a\x00b\ud800")
+    assert counting.calls == [["a\ufffdb\ufffd"]]
+
+
+def governed(counting: Counting) -> tuple[GovernedEmbedder, MemoryGovernor, MemoryMeters]:
+    governor, meters = MemoryGovernor(), MemoryMeters()
+    model = FunctionModel(lambda _: replying(""))
+    leave = GovernedModel(model=model, governor=governor, slots=asyncio.Semaphore(1))
+    return GovernedEmbedder(embedder=counting, governed=leave, meters=meters), governor, meters
+
+
+def test_a_call_has_leave_and_is_counted() -> None:
+    embedder, governor, meters = governed(Counting())
+    asyncio.run(embedder.embed("small", ["a few words"]))
+    assert governor.ends == [CallEnd(prompt_tokens=5, completion_tokens=0)]
+    assert meters.counted["model_calls", "small", "answered"] == 1
+
+
+def test_a_failed_call_is_settled_and_counted() -> None:
+    embedder, governor, meters = governed(Counting(ModelServerError("down")))
+    with pytest.raises(ModelServerError):
+        asyncio.run(embedder.embed("small", ["a few words"]))
+    assert len(governor.ends) == 1
+    assert meters.counted["model_calls", "small", "server_error"] == 1
