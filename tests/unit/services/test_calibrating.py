@@ -18,6 +18,7 @@ from backend.core.values import Agent, FieldReading, Outcome, Reply, Request, Ta
 from backend.labeling.parsing import parse_config
 from backend.recalibrating import recalibrated
 from backend.services.agent_trials import Trials
+from backend.services.batch_lane import check_agent
 from backend.services.calibrating import Calibrated, calibrate
 from backend.services.certifying import Certifying
 from backend.services.projects import answerable
@@ -169,6 +170,11 @@ class TestWithoutEvidence:
         assert row is not None
         with pytest.raises(ConfigError, match="visibleWhen"):
             calibrate(site.here.store, row, str(row.version), site.here.projects.agents.default, parse_config(shown))
+
+
+def test_the_batch_lane_is_not_for_it() -> None:
+    with pytest.raises(InputError, match="run it without --lane batch"):
+        check_agent(replace(PUPIL, provider=None, calibrated={"of": "a", "means": {}}))
 
 
 def test_versions_and_hashes_of_others_stay() -> None:
