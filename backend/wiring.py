@@ -66,6 +66,7 @@ from backend.services.metered_model import MeteredGovernor, MeteredModel, Metere
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects
+from backend.services.remaining import Remainders
 from backend.services.report import Reports
 from backend.services.rescoring import Rescoring
 from backend.services.same_settings import SameSettings, fingerprints
@@ -545,6 +546,10 @@ class Parts:
     @cached_property
     def certifying(self) -> Certifying:
         return Certifying(store=self.store, labels=self.labels)
+
+    @cached_property
+    def remainders(self) -> Remainders:
+        return Remainders(store=self.store, labels=self.labels)
 
     @cached_property
     def reports(self) -> Reports:

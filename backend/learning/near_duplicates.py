@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from backend.learning.example_pool import says
@@ -114,4 +115,4 @@ def _vectorizer() -> Any:
 
 def _terms(text: str) -> list[str]:
     words = words_in(_DIGITS.sub("0", same_text(text[:MAX_CHARS]))) or [says(text)]
-    return [*words, *map(" ".join, zip(words, words[1:], strict=False))]
+    return [*words, *map(" ".join, pairwise(words))]
