@@ -93,7 +93,8 @@ def hiding(unwanted: Sequence[int], wanted: Collection[int]) -> tuple[int, list[
 def showing(wanted: Sequence[int], everything: Iterable[int]) -> tuple[int, list[tuple[int, int]]]:
     """Ranges, ascending, that hold every id, later ones too, but the wanted ones: all, or as many of the first as
     certainly fit; and how many those are."""
-    others = [-1, *everything, _BEYOND]
+    known = list(everything)
+    others = [-1, *known, max(known, default=0) + 1, _BEYOND]
     for shown in (wanted, wanted[: MOST_RANGES - 1]):
         kept = set(shown)
         left_out, ranges = hiding([task_id for task_id in others if task_id not in kept], kept)
