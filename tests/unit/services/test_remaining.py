@@ -16,7 +16,6 @@ from backend.services.queue_tabs import (
     AUDIT,
     CONFLICTS,
     MOST_RANGES,
-    VERIFY,
     SavedTab,
     hiding,
     save_tabs,
