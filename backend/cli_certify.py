@@ -20,7 +20,7 @@ from backend.core.errors import InputError
 from backend.services.certifying import Certifying
 
 
-def _share(text: str) -> float:
+def share_given(text: str) -> float:
     try:
         share = float(text)
     except ValueError:
@@ -56,10 +56,10 @@ def certify_command(
         ),
     ] = None,
     max_error: Annotated[
-        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=_share)
+        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=share_given)
     ] = 0.05,
     confidence: Annotated[
-        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=_share)
+        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=share_given)
     ] = 0.95,
     error_of: Annotated[
         ErrorOf, typer.Option(help="Wrong labels as a share of all tasks, or of those from the threshold on.")

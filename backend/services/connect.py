@@ -218,11 +218,11 @@ def _save_tab(labels: Labels, project_id: int, variables: Sequence[str]) -> Tab:
         "filters": {"conjunction": "and", "items": [unlabelled]},
     }
     known = [t for t in labels.tabs(project_id) if t.title == TAB_TITLE]
-    data = {**_tab_layout(variables), **(known[0].data if known else {}), **order}
+    data = {**tab_layout(variables), **(known[0].data if known else {}), **order}
     return labels.save_tab(project_id, known[0].id if known else None, data)
 
 
-def _tab_layout(variables: Sequence[str]) -> dict[str, JSON]:
+def tab_layout(variables: Sequence[str]) -> dict[str, JSON]:
     """Column widths at which a row of a wide screen shows the score, two predicted labels and the data."""
     hidden = [f"tasks:{name}" for name in _HIDDEN_COLUMNS]
     aside = ["tasks:total_annotations", "tasks:predictions_results"]  # the list beside an opened task is narrow
