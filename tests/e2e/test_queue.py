@@ -88,7 +88,7 @@ def test_the_tabs_hold_what_is_to_be_done_in_order(stack: Stack, tmp_path: Path)
     agent = tmp_path / "second.yaml"
     agent.write_text(f"name: second\nmodel: {stack.model.model}\nconfidence: logprob\ntemperature: 0.5\n")
     stack.answer("agents", "add", agent)
-    stack.model.change(text=json.dumps({"sentiment": "positive", "topic": "price"}))
+    stack.model.change(text=json.dumps(shown[order[0]].labels))
     stack.answer("run", "--project", project.id, "--agent", "second", "--wait")
     stack.model.change(text=None)
     (second,) = {p.model_version for p in project.predictions()} - {version}

@@ -205,6 +205,25 @@ class TestTabs:
         assert found.conflicts == ()
         assert shown(tabs(site.installation, found)[CONFLICTS], site.task_ids) == []
 
+    def test_conflicts_are_told_by_the_stored_answers_of_both(self) -> None:
+        installation = Installation()
+        project_id, ids = installation.project("Where is my card", "The soup is cold", "This was good", "That was bad")
+        installation.run(project_id)
+        second = "second@00000000"
+        job = installation.store.create_job(project_id, second, "run")
+        installation.store.enlist(job, installation.labels.tasks(project_id, ["text"]), absent=True)
+        for record in installation.store.claim(second, project_id, ids, "here"):
+            outcome = Outcome(state=TaskState.DONE, result=tuple(region("negative")), score=0.5)
+            installation.store.save_outcomes([(record.id, record.data_hash, outcome)])
+        first = installation.version(project_id)
+        assert look(installation, project_id, differ=(first, second)).conflicts == tuple(ids[:3])
+        installation.labels.annotate(ids[0], region("positive"))
+        installation.verifier.look(project_id, ids)
+        found = look(installation, project_id, differ=(second, first))
+        assert found.conflicts == tuple(ids[1:3])
+        tab = tabs(installation, found)[CONFLICTS]
+        assert (shown(tab, ids), tab.tasks) == (ids[1:3], 2)
+
 
 @pytest.mark.parametrize("seed", range(20))
 def test_ranges_hold_what_is_unwanted_and_nothing_wanted(seed: int) -> None:
