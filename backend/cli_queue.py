@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from backend.cli_certify import Asked, reason, share_given, verdict_as_json
+from backend.cli_certify import Asked, share_given, verdict_as_json
+from backend.cli_certify_reason import reason
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
 from backend.confidence.certificate import Certificate, ErrorOf, Refusal
@@ -59,11 +60,11 @@ def queue_command(
     columns = parts.remainders.columns(project) if tabs else ()
     saved = save_tabs(parts.labels, columns, remaining, audit=audit) if tabs else []
     if as_json:
-        certificate = {**verdict_as_json(verdict.found, asked), "may_be_accepted_now": len(verdict.accepted)}
+        certificate = {**verdict_as_json(verdict.found, asked, project), "may_be_accepted_now": len(verdict.accepted)}
         print_json({**_as_json(remaining, saved), "certificate": certificate})
         return
     _show(remaining)
-    _show_certificate(verdict.found, len(verdict.accepted), asked)
+    _show_certificate(verdict.found, len(verdict.accepted), asked, project)
     for one in saved:
         line(f'Tab "{one.tab.title}": {one.tasks:,} tasks{_beyond(one)}.')
 
@@ -123,9 +124,9 @@ def _show(remaining: Remaining) -> None:
     out.print(table)
 
 
-def _show_certificate(found: Certificate | Refusal, acceptable: int, asked: Asked) -> None:
+def _show_certificate(found: Certificate | Refusal, acceptable: int, asked: Asked, project: int) -> None:
     if isinstance(found, Refusal):
-        line(f"Nothing may be accepted unseen ({asked.in_words}): {reason(found)}")
+        line(f"Nothing may be accepted unseen ({asked.in_words}): {reason(found, project)}")
         return
     line(
         f"Certificate ({asked.in_words}): {acceptable:,} of those to verify and of the repeats may be accepted unseen, "

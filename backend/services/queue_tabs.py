@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from backend.core.scorings import content_version
 from backend.core.values import JSON
 from backend.ports.labels import Labels, Tab
-from backend.services.connect import tab_layout
+from backend.services.connect import NOT_LABELLED, tab_layout
 from backend.services.remaining import Remaining
 
 VERIFY, CONFLICTS, AUDIT = "Verify next", "Conflicts", "Audit"
@@ -49,7 +49,7 @@ def save_tabs(labels: Labels, columns: Sequence[str], remaining: Remaining, *, a
 
 def _verify_next(labels: Labels, columns: Sequence[str], remaining: Remaining, known: Mapping[str, Tab]) -> SavedTab:
     """What has a prediction of the current version, under whichever fit's name, but the repeats."""
-    coming = {task_id for task_id, place in remaining.places.items() if place in _TO_SHOW}
+    coming = {task_id for task_id, place in remaining.places.items() if place in _TO_SHOW} | remaining.golden
     hidden, ranges = hiding(remaining.ids("repeat"), coming)
     version: dict[str, JSON] = {
         "filter": "filter:tasks:predictions_model_versions",
@@ -57,7 +57,7 @@ def _verify_next(labels: Labels, columns: Sequence[str], remaining: Remaining, k
         "type": "List",
         "value": [content_version(remaining.version)],
     }
-    filters = [version, *map(_without, ranges)]
+    filters = [*NOT_LABELLED, _none_of("cancelled_annotations"), version, *map(_without, ranges)]
     tab = _save(labels, columns, remaining.project_id, known.get(VERIFY), VERIFY, filters, _BY_SCORE)
     repeats = remaining.counts["repeat"]
     return SavedTab(tab=tab, tasks=remaining.counts["verify"] + repeats - hidden, beyond=repeats - hidden)
@@ -73,8 +73,8 @@ def _only(
     ordering: str,
 ) -> SavedTab:
     """The first of the wanted tasks, as many as fit."""
-    shown, ranges = showing(wanted, remaining.places)
-    filters = [_without(one) for one in ranges]
+    shown, ranges = showing(wanted, {*remaining.places, *remaining.golden})
+    filters = [*map(_none_of, _NOBODY_YET), *map(_without, ranges)]
     tab = _save(labels, columns, remaining.project_id, known.get(title), title, filters, ordering)
     return SavedTab(tab=tab, tasks=shown, beyond=len(wanted) - shown)
 
@@ -108,6 +108,10 @@ def _without(ids: tuple[int, int]) -> dict[str, JSON]:
     return {"filter": "filter:tasks:id", "operator": "not_in", "type": "Number", "value": value}
 
 
+def _none_of(column: str) -> dict[str, JSON]:
+    return {"filter": f"filter:tasks:{column}", "operator": "equal", "type": "Number", "value": 0}
+
+
 def _save(
     labels: Labels,
     columns: Sequence[str],
@@ -117,15 +121,12 @@ def _save(
     filters: Sequence[Mapping[str, JSON]],
     ordering: str,
 ) -> Tab:
-    none = [
-        {"filter": f"filter:tasks:{name}", "operator": "equal", "type": "Number", "value": 0} for name in _NOBODY_YET
-    ]
     order: dict[str, JSON] = {
         "title": title,
         "type": "list",
         "target": "tasks",
         "ordering": [ordering],
-        "filters": {"conjunction": "and", "items": [*none, *filters]},
+        "filters": {"conjunction": "and", "items": list(filters)},
     }
     data = {**tab_layout(columns), **(known.data if known else {}), **order}
     return labels.save_tab(project_id, known.id if known else None, data)

@@ -30,7 +30,7 @@ Place = Literal["done", "accepted", "skipped", "audit", "waiting", "verify", "re
 
 @dataclass(frozen=True, kw_only=True)
 class Remaining:
-    """Where each task of a project is. Every task is in one place."""
+    """Where each task of a project is. Every task but a golden question is in one place."""
 
     project_id: int
     version: str
@@ -41,6 +41,7 @@ class Remaining:
     unread: int  # of those to verify, those of which no answer could be read: people label them from nothing
     of_verified: int  # of the repeats, those of which people have verified enough
     conflicts: tuple[int, ...] | None  # of those to verify, where two versions differ; None: not asked for
+    golden: frozenset[int]  # golden questions, which are in no place: annotators are to meet them among the others
 
     def ids(self, place: Place) -> list[int]:
         """The lowest score first, the unknown last, as Label Studio sorts them; those of one score ascending."""
@@ -110,7 +111,11 @@ class Remainders:
         scores: dict[int, float | None] = {}
         texts: dict[int, str] = {}
         withheld = unread = 0
-        for task_id, record in self._tasks(row, version):
+        golden: set[int] = set()
+        for task_id, record, is_golden in self._tasks(row, version):
+            if is_golden:
+                golden.add(task_id)
+                continue
             place = places[task_id] = _annotated(looked_at.get(task_id, ())) or _place(task_id, record, plan)
             if record is not None and place in ("done", "verify"):
                 texts[task_id] = joined_text(config.bind(record.data).show(record.data).values())[:_MOST_CHARS]
@@ -129,14 +134,16 @@ class Remainders:
             unread=unread,
             of_verified=0,
             conflicts=None,
+            golden=frozenset(golden),
         ), texts
 
-    def _tasks(self, row: ProjectRow, version: str) -> Iterator[tuple[int, Record | None]]:
+    def _tasks(self, row: ProjectRow, version: str) -> Iterator[tuple[int, Record | None, bool]]:
+        """Every task with its record, and whether it is a golden question."""
         ids = self.labels.task_ids(row.id)
         while some := list(islice(ids, _AT_ONCE)):
-            records = self.store.records(row.id, version, some)
+            records, golden = self.store.records(row.id, version, some), self.store.golden_copies(row.id, some)
             for task_id in some:
-                yield task_id, records.get(task_id)
+                yield task_id, records.get(task_id), task_id in golden
 
 
 def _repeats(
