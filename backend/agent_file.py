@@ -5,22 +5,26 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from backend.agent_faults import in_plain_words
 from backend.core.agents import AGENT_NAME
 from backend.core.errors import InputError
 from backend.core.text import storable
-from backend.core.values import JSON, Agent, Example
+from backend.core.values import JSON, STUDENT, Agent, Example
 from backend.prompting.guidance import MAX_GUIDANCE_CHARS, fault_in
 
 MAX_FILE_BYTES = 500_000
 _MAX_TOLD = 20  # faults in one message
 _MAX_KEY_CHARS = 60
+_OF_A_STUDENT = {"name", "provider", "seed"}
+_NO_TEMPLATE = "(none: a student sends no prompts)"
+_TEMPLATE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,79}"
 _OWN_VARIABLES = re.compile(r"PRELABEL_.*|LABEL_STUDIO_.*|DATABASE_URL|REDIS_URL")
 
 
@@ -65,6 +69,11 @@ class AgentFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     name: str = Field(pattern=f"^{AGENT_NAME}$", description="What the agent is called; versions are `name@hash`.")
+    provider: Literal["student"] | None = Field(
+        None,
+        description="`student`: not a model, but a small classifier that learns from what people verified "
+        "([how](#a-student-instead-of-a-model)). It has a `name` and a `seed`, and no other key.",
+    )
     model: str = Field(min_length=1, max_length=200, description="The model's name at the endpoint.")
     base_url: Annotated[str, Field(max_length=400), AfterValidator(_endpoint)] | None = Field(
         None, description="The model endpoint, with its `/v1`; unset: that of the installation (`OPENAI_BASE_URL`)."
@@ -97,7 +106,7 @@ class AgentFields(BaseModel):
     document_pages: int = Field(20, ge=1, le=200, description="Of a longer PDF the first pages are shown.")
     template: str = Field(
         "default.v1",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$",
+        pattern=f"^{_TEMPLATE_NAME}$",
         description="Prompt template: a file of `prompts/` without `.jinja`. Its source is stored with the agent.",
     )
     template_source: str | None = Field(
@@ -130,6 +139,17 @@ class AgentFields(BaseModel):
         None, description="Its endpoint, with its `/v1`, where it is another one than the model's; the key is the same."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_student(cls, given: Any) -> Any:
+        """A student has no model, which every other agent needs."""
+        if not isinstance(given, dict) or given.get("provider") != STUDENT:
+            return given
+        if others := sorted(set(given) - _OF_A_STUDENT):
+            told = ", ".join(f'"{str(key)[:_MAX_KEY_CHARS]}"' for key in others[:_MAX_TOLD])
+            raise ValueError(f"a student asks no model, and has no {told}: keep name, provider and seed")
+        return {**given, "model": STUDENT, "template_source": _NO_TEMPLATE}
+
     @model_validator(mode="after")
     def _one_template(self) -> AgentFields:
         if {"template", "template_source"} <= self.model_fields_set:
@@ -154,8 +174,9 @@ class AgentFields(BaseModel):
         return Agent(**values, template=template, examples=examples)
 
 
-def read_agent(text: str) -> AgentFields:
-    """The agent of a file's text. Raises `InputError` with all that is wrong in one sentence, values left out."""
+def read_agent(text: str, *, template_fault: Callable[[str], str | None] = lambda name: None) -> AgentFields:
+    """The agent of a file's text. Raises `InputError` with all that is wrong in one sentence, values left out.
+    `template_fault` says what is wrong with the template of a name."""
     if len(text.encode("utf-8", "surrogatepass")) > MAX_FILE_BYTES:
         raise InputError(f"The agent's file has more than {MAX_FILE_BYTES:,} bytes: make it shorter.")
     try:
@@ -174,10 +195,20 @@ def read_agent(text: str) -> AgentFields:
         fields = AgentFields.model_validate(value)
     except ValidationError as error:
         faults += [_told(fault) for fault in error.errors(include_input=False, include_url=False)]
+    faults += _of_template(value, template_fault)
     if faults:
         more = f"; and {len(faults) - _MAX_TOLD} more" if len(faults) > _MAX_TOLD else ""
         raise InputError(f"The agent's file is not right: {'; '.join(faults[:_MAX_TOLD])}{more}.")
     return fields
+
+
+def _of_template(value: Mapping[Any, Any], template_fault: Callable[[str], str | None]) -> list[str]:
+    """Of a template that is named and could be one: what the schema cannot tell."""
+    name = value.get("template")
+    if not isinstance(name, str) or not re.fullmatch(_TEMPLATE_NAME, name) or "template_source" in value:
+        return []
+    fault = template_fault(name)
+    return [] if fault is None else [f"template: {fault.rstrip('.')}"]
 
 
 class _Loader(yaml.SafeLoader):
@@ -230,7 +261,7 @@ def _told(fault: Mapping[str, Any]) -> str:
         return f'unknown key "{where}"' + (f': did you mean "{near[0]}"?' if near else "")
     if fault["type"] == "missing":
         return f'the key "{where}" is missing'
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = in_plain_words(fault)
     return f"{where}: {message}" if where else message
 
 

@@ -21,7 +21,7 @@ from backend.cli_agents_show import (
 from backend.cli_common import PROJECT_HELP, JsonOption, ProjectOption, number, open_parts
 from backend.cli_show import line, print_json
 from backend.core.agents import AgentVersion, parameters_of
-from backend.core.errors import InputError
+from backend.core.errors import InputError, TemplateError
 from backend.ports.agents import RegisteredAgent
 from backend.wiring import Parts
 
@@ -52,7 +52,7 @@ def show_command(name: NameArgument, as_json: JsonOption = False) -> None:
     told = {
         **_version_in_short(version),
         "from_settings": version == parts.projects.agents.default,
-        "parameters": parameters_of(version.agent),
+        "parameters": _parameters(version),
         "template_source": version.template_source,
         "project_versions": [{"project": m.project_id, "version": m.version} for m in made],
     }
@@ -77,8 +77,8 @@ def add_command(
 
     An agent with a name that is there already is a new version of that name.
     """
-    fields = read_agent(_text(file))
-    parts = open_parts()
+    text, parts = _text(file), open_parts()
+    fields = read_agent(text, template_fault=partial(_template_fault, parts))
     version = _version(parts, fields)
     parts.projects.agents.need_free(version.agent.name)
     checked = parts.agent_checks.check(version, project)
@@ -176,9 +176,23 @@ def retire_command(name: NameArgument, as_json: JsonOption = False) -> None:
         line(f"{name} is retired: {retired} version{'' if retired == 1 else 's'}. NAME@HASH still finds them.")
 
 
+def _template_fault(parts: Parts, name: str) -> str | None:
+    try:
+        parts.template(name)
+    except TemplateError as error:
+        return str(error)
+    return None
+
+
 def _version(parts: Parts, fields: AgentFields) -> AgentVersion:
     source = fields.template_source
     return AgentVersion.of(fields.to_agent(), source if source is not None else parts.template(fields.template))
+
+
+def _parameters(version: AgentVersion) -> dict[str, Any]:
+    """Of a student those that it has."""
+    found = parameters_of(version.agent)
+    return {name: found[name] for name in ("provider", "seed")} if version.agent.is_student else found
 
 
 def _text(file: Path) -> str:
@@ -195,6 +209,7 @@ def _version_in_short(version: AgentVersion) -> dict[str, Any]:
     agent = version.agent
     return {
         "agent": version.reference,
+        "provider": agent.provider,
         "model": agent.model,
         "base_url": agent.base_url,
         "template": agent.template,

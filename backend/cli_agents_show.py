@@ -48,7 +48,7 @@ def show_added(told: Mapping[str, Any]) -> None:
     line("Model endpoint: " + "; ".join(f"{key}: {value}" for key, value in checked["endpoint"].items()))
     for number, why in checked["examples_left_out"].items():
         line(f"Example {number} is not shown for this labeling config: {plain(why)}.")
-    if checked["project"] is not None:
+    if checked["project"] is not None and told["provider"] is None:  # else there are no prompts
         _show_measured(checked)
     line(f"{name} is registered." if told["is_new"] else f"{name} was registered before, and is the newest again.")
     line(f"Next: prelabel agents test {name} --project {checked['project'] or 'N'}")

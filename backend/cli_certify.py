@@ -7,23 +7,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
 from backend.audit_file import AuditFile, read_audit_file
+from backend.cli_certify_reason import reason
 from backend.cli_common import PROJECT_HELP, JsonOption, number, open_parts
-from backend.cli_show import line, out, print_json
+from backend.cli_show import err, line, out, print_json
 from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify
 from backend.core.errors import InputError
+from backend.services.certifying import Certifying
 
 
-def _share(text: str) -> float:
+def share_given(text: str) -> float:
     try:
         share = float(text)
     except ValueError:
         share = 0.0
+    if 1 <= share < 100:
+        raise typer.BadParameter(f"{text!r} is not a number between 0 and 1: for {text} % give {share / 100:g}")
     if not 0 < share < 1:  # also refuses NaN
-        raise typer.BadParameter(f"{text!r} is not a number between 0 and 1, such as 0.05 for 5 %")
+        raise typer.BadParameter(f"{text!r} is not a number between 0 and 1, such as 0.05 for 5 % or 0.95 for 95 %")
     return share
 
 
@@ -37,7 +42,7 @@ class Asked:
 
     @property
     def in_words(self) -> str:
-        return f"at most {per_cent(self.max_error)} wrong, {per_cent(self.confidence)} sure"
+        return f"at most {_per_cent(self.max_error)} wrong, {_per_cent(self.confidence)} sure"
 
 
 def certify_command(
@@ -51,10 +56,10 @@ def certify_command(
         ),
     ] = None,
     max_error: Annotated[
-        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=_share)
+        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=share_given)
     ] = 0.05,
     confidence: Annotated[
-        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=_share)
+        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=share_given)
     ] = 0.95,
     error_of: Annotated[
         ErrorOf, typer.Option(help="Wrong labels as a share of all tasks, or of those from the threshold on.")
@@ -101,12 +106,12 @@ def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool)
         parts.verifier.catch_up(project)
     accepted = len(verdict.accepted) if accept else 0
     if as_json:
-        told = verdict_as_json(verdict.found, asked)
+        told = verdict_as_json(verdict.found, asked, project)
         print_json({"project": project, "version": verdict.version, **told, "accepted_now": accepted})
     else:
-        show_verdict(verdict.found, asked)
-        if accept and not isinstance(verdict.found, Refusal):
-            line(f"{accepted:,} predictions are annotations now; `prelabel certify -p {project} --undo` takes it back.")
+        show_verdict(verdict.found, asked, project)
+        if isinstance(verdict.found, Certificate):
+            line(_accepting(project, verdict.found, new=len(verdict.accepted), accept=accept))
     if isinstance(verdict.found, Refusal):
         raise typer.Exit(1)
 
@@ -115,11 +120,19 @@ def _undo(project: int, *, as_json: bool) -> None:
     parts = open_parts()
     parts.need_key()
     parts.verifier.catch_up(project)
-    undone = parts.certifying.undo(project)
+    undone = _with_progress(parts.certifying, project)
     if as_json:
         print_json({"project": project, "undone": undone})
     else:
-        line(f"Project {project}: {undone:,} annotations that were accepted unseen are deleted.")
+        what = "annotation that was accepted unseen is" if undone == 1 else "annotations that were accepted unseen are"
+        line(f"Project {project}: {undone:,} {what} deleted." if undone else f"Project {project}: nothing to undo.")
+
+
+def _with_progress(certifying: Certifying, project: int) -> int:
+    """Label Studio deletes one annotation a call, some ten a second: thousands take minutes."""
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
+        bar = progress.add_task("Deleting annotations", total=None)
+        return certifying.undo(project, done=lambda n, of: progress.update(bar, completed=n, total=of))
 
 
 def _certify_file(file: Path, asked: Asked, *, cross_fitted: bool, as_json: bool) -> None:
@@ -145,18 +158,18 @@ def _certify_file(file: Path, asked: Asked, *, cross_fitted: bool, as_json: bool
         raise typer.Exit(1)
 
 
-def verdict_as_json(verdict: Certificate | Refusal, asked: Asked) -> dict[str, Any]:
+def verdict_as_json(verdict: Certificate | Refusal, asked: Asked, project: int | None = None) -> dict[str, Any]:
     """A flat object: what was asked, and all figures; what is not known is null."""
     given = {"max_error": asked.max_error, "confidence": asked.confidence, "error_of": asked.error_of.value}
     if isinstance(verdict, Certificate):
         return {"certified": True, **given, **asdict(verdict), "saved": verdict.saved}
-    return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict)}
+    return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict, project)}
 
 
-def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
+def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | None = None) -> None:
     """The promise first, then what it rests on; or why there is none, and the next step."""
     if isinstance(verdict, Refusal):
-        line(f"Not certified ({asked.in_words}): {reason(verdict)}")
+        line(f"Not certified ({asked.in_words}): {reason(verdict, project)}")
         return
     line(_promise(verdict, asked))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -170,62 +183,37 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked) -> None:
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
     if verdict.wrong_of_accepted is not None:
         expected = f"{verdict.expected_errors:,.1f} by their confidences"
-        table.add_row("wrong if accepted", "", f"at most {per_cent(verdict.wrong_of_accepted)} of these; {expected}")
+        table.add_row("wrong if accepted", "", f"at most {_per_cent(verdict.wrong_of_accepted)} of these; {expected}")
     out.print(table)
 
 
-def reason(refusal: Refusal) -> str:
-    """Why, and what to do next: a sentence or two."""
-    if refusal.why == "no audit":
-        return (
-            "there is no random audit, and what people verified in another order says nothing about the tasks that "
-            f"nobody looked at. Have {refusal.at_least:,} tasks or more, drawn at random, labelled by people who do "
-            "not see the prediction."
-        )
-    if refusal.why == "labels used in fitting":
-        return (
-            "the confidences were fitted on the audit's own labels, which makes them look better than they are. Have "
-            f"{refusal.at_least:,} more tasks or more, drawn at random, labelled and not used in fitting, or say that "
-            "each was left out of its own fit (cross-fitted)."
-        )
-    if refusal.why == "no scores":
-        return "no prediction has a confidence, so that nothing says which to accept. Have the tasks scored first."
-    if refusal.why == "not random":
-        return (
-            f"the {refusal.audited:,} labelled tasks cannot be a random audit, for their confidences are not spread "
-            "like those of the others. Have all that was drawn at random labelled, and tell it apart from what people "
-            "verified otherwise."
-        )
-    return _too_little(refusal)
-
-
-def _too_little(refusal: Refusal) -> str:
-    labels = f"{refusal.audited:,} label{'' if refusal.audited == 1 else 's'}"
-    what = "too few" if refusal.why == "too few labels" else "too few for so many errors"
-    told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction, are {what}. "
-    left = refusal.tasks - refusal.audited
-    if left and (refusal.at_least or 0) > left:
-        return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."
-    told += (
-        f"It takes {refusal.at_least:,} more at least, drawn at random, with no further error among the most confident"
-    )
-    if refusal.for_half is None:
-        return f"{told}; with errors as so far half of the tasks cannot be accepted, however many are labelled."
-    return f"{told}; with errors as so far about {refusal.for_half:,} more to accept half of the tasks."
+def _accepting(project: int, found: Certificate, *, new: int, accept: bool) -> str:
+    """What became of the predictions that may be accepted, or how to accept them."""
+    undo = f"`prelabel certify --project {project} --undo` takes it back."
+    if not new and found.accepted:
+        already = f"all {found.accepted:,} that may be accepted are annotations already"
+        already = already if found.accepted > 1 else "the one that may be accepted is an annotation already"
+        return f"Nothing new to accept: {already}; {undo}"
+    if not new:
+        return "Nothing to accept."
+    if accept:
+        return f"{new:,} prediction{' is an annotation' if new == 1 else 's are annotations'} now; {undo}"
+    others = "" if new == found.accepted else f"; the other {found.accepted - new:,} are already"
+    return f"`prelabel certify --project {project} --accept` makes annotations of {new:,} of them{others}."
 
 
 def _promise(verdict: Certificate, asked: Asked) -> str:
     whole = f"all {verdict.tasks:,} labels" if asked.error_of is ErrorOf.ALL else "the labels from the threshold on"
-    told = f"{per_cent(asked.confidence)} sure: at most {per_cent(asked.max_error)} of {whole} are wrong"
+    told = f"{_per_cent(asked.confidence)} sure: at most {_per_cent(asked.max_error)} of {whole} are wrong"
     if not verdict.accepted:
         return f"{told}; but nothing is left that could be accepted unseen."
     others = f" and people check {verdict.to_check:,}" if verdict.to_check else ""
-    return f"{told} when {verdict.accepted:,} predictions ({per_cent(verdict.saved)}) are accepted unseen{others}."
+    return f"{told} when {verdict.accepted:,} predictions ({_per_cent(verdict.saved)}) are accepted unseen{others}."
 
 
 def _evidence(verdict: Certificate, asked: Asked) -> str:
     of = "all" if asked.error_of is ErrorOf.ALL else "these"
-    return f"of {verdict.audited_above:,} audited there: at most {per_cent(verdict.bound)} of {of} labels"
+    return f"of {verdict.audited_above:,} audited there: at most {_per_cent(verdict.bound)} of {of} labels"
 
 
 def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
@@ -245,5 +233,5 @@ def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
     return notes
 
 
-def per_cent(share: float) -> str:
+def _per_cent(share: float) -> str:
     return f"{round(100 * share, 2 if 0.0001 <= share < 0.99 else 6):g} %"

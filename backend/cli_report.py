@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts
+from backend.cli_golden import show_people
 from backend.cli_scores import show_scores
-from backend.cli_show import line, out, print_json
+from backend.cli_show import line, out, print_json, with_interval
 from backend.core.errors import InputError
+from backend.core.text import percent
 from backend.report_page import page
 
 _MOST_LABELS, _MOST_VALUES, _MOST_PEOPLE, _MOST_PAIRS = 10, 10, 20, 5
@@ -45,6 +47,7 @@ def report_command(
 
 def _show(report: Mapping[str, Any]) -> None:
     audit = report["audit"]
+    line(f"Project {report['project']}{': ' + report['title'] if report['title'] else ''}, {report['made_at'][:10]}")
     for figures in report["versions"]:
         _show_version(figures)
     if audit is not None:
@@ -52,8 +55,10 @@ def _show(report: Mapping[str, Any]) -> None:
         line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.")
     annotations = {name: n for name, n in report["annotations"].items() if n}
     if annotations:
-        line(f"Annotations: {', '.join(f'{n} {name}' for name, n in annotations.items())}")
+        told = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.items())
+        line(f"Annotations: {told}")
     _show_people(report["people"])
+    show_people(report["golden"], report["left_out"])
 
 
 def _show_version(figures: Mapping[str, Any]) -> None:
@@ -65,7 +70,7 @@ def _show_version(figures: Mapping[str, Any]) -> None:
         table.add_row("", Text(figures["warning"], style="yellow"))
     table.add_row("confirmed as shown", with_interval(figures["confirmed"]) or "nothing verified yet")
     share = figures["verified_share"]
-    of_all = "" if share is None else f" of {figures['answered']:,} ({share:.1%})"
+    of_all = "" if share is None else f" of {figures['answered']:,} ({percent(share)})"
     table.add_row("verified", f"{figures['verified']:,}{of_all}")
     calibration = figures["calibration"]
     if calibration is not None:
@@ -83,6 +88,7 @@ def _show_version(figures: Mapping[str, Any]) -> None:
     show_scores(figures["scores"])
     _show_controls(figures["controls"])
     _show_slices(figures["slices"])
+    _show_student(figures["student"])
 
 
 def _show_controls(controls: Mapping[str, Any]) -> None:
@@ -94,7 +100,7 @@ def _show_controls(controls: Mapping[str, Any]) -> None:
     for name, told in controls.items():
         changed = ", ".join(
             f"{one['predicted'] or '(nothing)'} to {one['final'] or '(nothing)'} {one['n']}"
-            for one in told["confusion"][:_MOST_PAIRS]
+            for one in told["changed"][:_MOST_PAIRS]
         )
         table.add_row(
             Text(name),
@@ -108,7 +114,9 @@ def _show_controls(controls: Mapping[str, Any]) -> None:
     for name, told in controls.items():
         labels = list(told["labels"].items())
         if len(labels) > 1:
-            shown = ", ".join(f"{label} {rate['share']:.0%} of {rate['n']}" for label, rate in labels[:_MOST_LABELS])
+            shown = ", ".join(
+                f"{label} {percent(rate['share'], 0)} of {rate['n']}" for label, rate in labels[:_MOST_LABELS]
+            )
             line(f"  {name} confirmed by label: {shown}{', ...' if len(labels) > _MOST_LABELS else ''}")
 
 
@@ -121,6 +129,25 @@ def _show_slices(slices: Mapping[str, Any]) -> None:
         line(f"  by {column}: {'; '.join(told)}{'; ...' if len(values) > _MOST_VALUES else ''}")
 
 
+def _show_student(student: Mapping[str, Any]) -> None:
+    """Where a student of verified labels would do better, and what to do then; else one line."""
+    for control, told in student.items():
+        if told["why_not"] is not None:
+            continue
+        both = f"{with_interval(told['student'])}, this version {with_interval(told['version'])}"
+        line(f"  {control}, on the blind audit: a student of {told['taught']:,} verified labels {both}.")
+        better = [
+            f"{column} {value}: {with_interval(both['student'])} instead of {with_interval(both['version'])}"
+            for column, values in told["slices"].items()
+            for value, both in values.items()
+            if both["student_is_better"]
+        ]
+        if told["student_is_better"] or better:
+            where = "" if told["student_is_better"] else " there"
+            slices = f" for {'; '.join(better[:_MOST_VALUES])}" if better else ""
+            line(f"  The student is better{slices}. It can annotate{where}: an agent with `provider: student`.")
+
+
 def _show_people(people: Mapping[str, Any]) -> None:
     if not people["annotators"]:
         return
@@ -131,7 +158,7 @@ def _show_people(people: Mapping[str, Any]) -> None:
     for person in people["annotators"][:_MOST_PEOPLE]:
         seconds = person["median_lead_time_s"]
         table.add_row(
-            "unknown" if person["annotator"] is None else str(person["annotator"]),
+            Text(who(person)),
             str(person["annotations"]),
             with_interval(person["confirmed"]),
             "" if seconds is None else f"{seconds:.1f}",
@@ -150,11 +177,11 @@ def _show_people(people: Mapping[str, Any]) -> None:
             line(f"{control}: {several}; alpha {number(told['alpha'])}.")
 
 
-def with_interval(rate: Mapping[str, Any] | None) -> str:
-    """A share with its interval and its number; empty where it is not known."""
-    if rate is None:
-        return ""
-    return f"{rate['share']:.1%} ({rate['low']:.1%} to {rate['high']:.1%}, {rate['n']})"
+def who(person: Mapping[str, Any]) -> str:
+    """The annotator's name, where Label Studio tells it, and the number of the account."""
+    if person["annotator"] is None:
+        return "unknown"
+    return f"{person['name']} ({person['annotator']})" if person["name"] else f"user {person['annotator']}"
 
 
 def number(value: float | None) -> str:

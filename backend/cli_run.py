@@ -13,7 +13,7 @@ from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
 from backend.cli_follow import follow, why_nothing_goes_on
 from backend.cli_select import selection_of
 from backend.cli_show import err, job_as_json, line, print_json, show_counts, show_estimate, show_job, show_status
-from backend.core.errors import ProjectUnknown
+from backend.core.errors import ProjectUnknown, not_connected
 from backend.ports.store import READING, JobLimits, JobRow
 from backend.services.batch_numbers import batch_numbers
 from backend.services.selection import MISSING, Selection
@@ -149,10 +149,7 @@ def status_command(project: ProjectOption, as_json: JsonOption = False) -> None:
     parts = open_parts()
     row = parts.store.project(project)
     if row is None:
-        raise ProjectUnknown(
-            f"Project {project} is not known here yet: connect it with "
-            f"`prelabel connect --project {project} --backend-url URL`."
-        )
+        raise ProjectUnknown(not_connected(project))
     told: dict[str, Any] = {
         "project": project,
         "version": row.version,

@@ -12,6 +12,7 @@ from rich.text import Text
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
 from backend.core.errors import QueueError
+from backend.services.calibrating import Calibrated
 from backend.services.rescoring import known
 from backend.services.scorings import told_of
 
@@ -19,6 +20,10 @@ from backend.services.scorings import told_of
 def scores_command(
     project: ProjectOption,
     refit: Annotated[bool, typer.Option("--refit", help="Fit them now on all that is verified.")] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Make an agent of batch calibration, if the blind audit is for it."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tell which score is used, which others were tried on the blind audit, with all figures and the reason.
@@ -31,12 +36,29 @@ def scores_command(
         parts.need_key()
         if parts.rescoring.refit(project) is None:
             raise QueueError(f"Predictions of project {project} are being written: repeat this in a minute.")
+    if calibrate:
+        _show_calibrated(project, parts.calibrate(project), as_json=as_json)
+        return
     told = told_of(parts.store, project, version)
     if as_json:
         print_json({"project": project, "version": version, **told})
         return
     line(parts.store.shown_version(project, version))
     show_scores(told)
+
+
+def _show_calibrated(project: int, made: Calibrated, *, as_json: bool) -> None:
+    """The agent, what it gains, and how its labels come into use."""
+    name = made.agent.reference
+    if as_json:
+        gains = {control: dict(gain) for control, gain in made.gains.items()}
+        print_json({"project": project, "agent": name, "is_new": made.is_new, "gains": gains})
+        return
+    for control, gain in made.gains.items():
+        line(f"{control}: {_batch(gain)}.")
+    line(f"{name} is registered{'' if made.is_new else ' already'}. Nothing is changed yet.")
+    line(f"Next: prelabel run --project {project} --agent {name} --wait   (what is answered is read again, not asked)")
+    line(f"Then: prelabel agents use {name} --project {project}")
 
 
 def show_scores(told: Mapping[str, Any]) -> None:
@@ -58,7 +80,8 @@ def show_scores(told: Mapping[str, Any]) -> None:
     for control, found in last["controls"].items():
         line(f"  {control}: {found['why']}")
         if found["batch"] is not None:
-            line(f"  {control}: {_batch(found['batch'])}")
+            proposed = "`prelabel scores --calibrate` adopts it" if found["batch"]["helps"] else "it is not applied"
+            line(f"  {control}: {_batch(found['batch'])}; {proposed}.")
 
 
 def _batch(batch: Mapping[str, Any]) -> str:
@@ -66,7 +89,7 @@ def _batch(batch: Mapping[str, Any]) -> str:
     return (
         f"batch calibration would make {batch['mended']} of {batch['audit']} audit labels right and "
         f"{batch['spoiled']} wrong (accuracy {_number(before)} to {_number(after)}, AUROC {_number(order)} to "
-        f"{_number(ordered)}); it is not applied."
+        f"{_number(ordered)})"
     )
 
 

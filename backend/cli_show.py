@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from backend.core.text import percent
 from backend.ports.store import JobRow
 from backend.services.batch_numbers import batch_spent
 from backend.services.progress import state_in_words
@@ -32,6 +33,13 @@ def print_json(value: Mapping[str, Any]) -> None:
 def line(text: str, *, console: Console = out) -> None:
     """One line, whatever is in it, broken by the terminal only."""
     console.print(text, markup=False, soft_wrap=True)
+
+
+def with_interval(rate: Mapping[str, Any] | None) -> str:
+    """A share with its interval and its number; empty where it is not known."""
+    if rate is None:
+        return ""
+    return f"{percent(rate['share'])} ({percent(rate['low'])} to {percent(rate['high'])}, {rate['n']})"
 
 
 def show_check(name: str, status: str, detail: str) -> None:
@@ -133,7 +141,7 @@ def show_details(told: Mapping[str, Any]) -> None:
         table.add_row("scores", ", ".join(f"{n:,} in {i / 10:.1f}-{(i + 1) / 10:.1f}" for i, n in bins if n))
     if told["latency_s"]:
         table.add_row("a call took", ", ".join(f"{name} {s:g} s" for name, s in told["latency_s"].items()))
-    table.add_row("cost", "not known" if told["cost_usd"] is None else f"{told['cost_usd']:.4f} USD")
+    table.add_row("cost", _cost(told))
     budgets = [f"{told['budget_tokens']:,} tokens"] if told["budget_tokens"] is not None else []
     budgets += [f"{told['budget_usd']:g} USD"] if told["budget_usd"] is not None else []
     if budgets:
@@ -143,6 +151,19 @@ def show_details(told: Mapping[str, Any]) -> None:
     if told["max_per_minute"] is not None:
         table.add_row("pace", f"at most {told['max_per_minute']:,} calls a minute")
     out.print(table)
+
+
+def _cost(told: Mapping[str, Any]) -> str:
+    """What a job cost; of its batches only the most is known."""
+    if told["cost_usd"] is None:
+        return "not known"
+    if told["batch"] is None or told["batch"]["usd_at_live_price"] is None:
+        return f"{told['cost_usd']:.4f} USD"
+    batches = told["batch"]["usd_at_live_price"]
+    return (
+        f"{told['cost_usd']:.4f} USD for live calls, and at most {batches:.4f} USD for the batches: that is the price "
+        "of live calls, of which providers usually take half"
+    )
 
 
 def show_jobs(jobs: Sequence[Mapping[str, Any]]) -> None:
@@ -168,16 +189,28 @@ def show_estimate(told: Mapping[str, Any]) -> None:
         table.add_row("", Text("; ".join(others)))
     if told["cached"]:
         table.add_row("cached", f"{told['cached']:,} first replies are in the cache and cost nothing")
-    table.add_row("calls", _range(told["calls"]))
-    table.add_row("tokens in", f"{_range(told['prompt_tokens'])}, {told['tokens_are']}")
-    table.add_row("tokens out", _range(told["completion_tokens"]))
-    cost = told["cost_usd"]
-    table.add_row("cost", "not known" if cost is None else f"{cost[0]:.4f} to {cost[1]:.4f} USD")
+    likely, most, cost = told["likely"], told["at_most"], told["cost_usd"]
+    for name, key in (("calls", "calls"), ("tokens in", "prompt_tokens"), ("tokens out", "completion_tokens")):
+        table.add_row(name, _likely(likely[key], told[key]))
+    tokens = [sum(pair) for pair in zip(told["prompt_tokens"], told["completion_tokens"], strict=True)]
+    table.add_row("tokens", f"{_likely(likely['tokens'], tokens)}; {told['tokens_are']}")
+    if cost is None:
+        table.add_row("cost", "not known")
+    else:
+        table.add_row("cost", f"likely {likely['cost_usd']:.4f} USD, {cost[0]:.4f} to {cost[1]:.4f}")
+    dollars = "" if most["cost_usd"] is None else f", {most['cost_usd']:.4f} USD"
+    longest = "if every reply were asked again and as long as it may be"
+    table.add_row("at most", Text(f"{most['tokens']:,} tokens in {most['calls']:,} calls{dollars}: {longest}"))
     seconds = told["seconds"]
     table.add_row("time", "not known yet" if seconds is None else f"{_range(seconds)} s ({told['bound_by']})")
     for note in told["notes"]:
         table.add_row("", Text(note))
     out.print(table)
+
+
+def _likely(number: float, two: Sequence[float]) -> str:
+    shown = _range(two)
+    return shown if round(two[0]) == round(two[1]) else f"likely {number:,.0f}, {shown}"
 
 
 def _range(two: Sequence[float]) -> str:

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Protocol
 
 from backend.confidence.task_score import task_score
 from backend.core.errors import ContextTooLong, ModelError
@@ -43,10 +44,23 @@ from backend.prompting.tokens import estimated_tokens
 from backend.relating import relate
 from backend.sampling import Sampling, sampling_for
 from backend.self_report import SelfReport
+from backend.student_answers import Answering
 
 MAX_STORED_REPLY_CHARS = 20_000
 
 Dialogue = Generator[Request, Reply, Outcome]
+
+
+class Calibrating(Protocol):
+    """Batch calibration of one version's labels."""
+
+    def reread(self, task: Task) -> Outcome | None:
+        """The task's outcome without asking anybody; None where it has to be asked about. Raises `StoreError`."""
+        ...
+
+    def applied(self, task: Task, outcome: Outcome) -> Outcome:
+        """What was asked, read again."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +73,8 @@ class Question:
     instructions: str
     version: str
     retriever: Retriever | None = None  # of verified tasks as examples; None: none are shown
+    calibration: Calibrating | None = None  # how its labels are read again after batch calibration; None: they are not
+    student: Answering | None = None  # who answers in the place of a model: then nothing is asked
 
     @cached_property
     def examples(self) -> ConfigExamples:
@@ -87,6 +103,8 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
         + tuple(note for s in shown.values() for note in s.notes)
         + tuple(f'"{name}" {why}' for name, why in blind.items())
     )
+    if question.student is not None:
+        return _by_student(question.student, agent, task, config, shown, notes)
     report = SelfReport.of(config) if agent.confidence == "self_reported" else None
     request = partial(_request, question, shown, report)
 
@@ -119,6 +137,24 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
         outcome, usage=heard.usage, latency_s=heard.latency_s, request_key=first.key, examples=first.examples
     )
     return (yield from relate(outcome, first, config, shown, agent))
+
+
+def _by_student(
+    student: Answering,
+    agent: Agent,
+    task: Task,
+    config: LabelingConfig,
+    shown: Mapping[str, Shown],
+    notes: tuple[str, ...],
+) -> Outcome:
+    """What a student answers; a task of which it can tell nothing counts as one that is not asked."""
+    fields = student.fields(task.id, config, shown)
+    if all(field.value is None for field in fields):
+        reasons = "; ".join(note for field in fields for note in field.notes)
+        return _unasked("nothing_to_show", f"Nothing to annotate: {reasons or 'no control is shown'}.", notes)
+    notes += tuple(note for field in fields if field.value is None for note in field.notes)
+    reply = Reply(text="", finish_reason=None, usage=Usage(), model=agent.model)
+    return replace(_outcome(config, fields, reply, notes), reply_text=None)
 
 
 def _request(

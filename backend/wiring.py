@@ -39,7 +39,7 @@ from backend.core.errors import (
 )
 from backend.core.values import JSON, Agent, Usage
 from backend.ports.embeddings import Embedder
-from backend.ports.governor import Governor, GovernorLevel
+from backend.ports.governor import Governor, GovernorLevel, Levels
 from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.ports.model import Capabilities, Model
 from backend.ports.store import BATCH, JobLimits, JobRow, ProjectRow
@@ -51,6 +51,7 @@ from backend.services.auditing import Auditing
 from backend.services.batch_lane import CACHE_IS_OFF, BatchLane, check_agent
 from backend.services.budgets import budgeted, check_limits
 from backend.services.cached_model import CachedModel
+from backend.services.calibrating import Calibrated, calibrate
 from backend.services.certifying import Certifying
 from backend.services.chunks import ChunkWorker
 from backend.services.comparing import Comparing
@@ -60,18 +61,22 @@ from backend.services.embedding import GovernedEmbedder, KeptEmbedder
 from backend.services.enlisting import Enlister
 from backend.services.estimate import Circumstances, Estimate
 from backend.services.estimating import Estimator
+from backend.services.golden_making import GoldenMaking
 from backend.services.governed_model import GovernedModel
 from backend.services.hand import GO_ON_S
 from backend.services.improving import Improving
 from backend.services.jobs import Jobs
 from backend.services.learning import Learning
+from backend.services.leaving_out import LeavingOut
 from backend.services.message_time import LONGEST_PROBE_S, longest_message_s
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
+from backend.services.no_model import NoModel
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
-from backend.services.projects import Projects
+from backend.services.projects import Projects, answerable
+from backend.services.remaining import Remainders
 from backend.services.report import Reports
-from backend.services.rescoring import Rescoring
+from backend.services.rescoring import Rescoring, known
 from backend.services.same_settings import SameSettings, fingerprints
 from backend.services.selection import Selection
 from backend.services.steering import Steering
@@ -217,6 +222,11 @@ class Parts:
     def learning(self) -> Learning:
         return Learning(store=self.store, queue=self.queue, clock=utc_now)
 
+    def calibrate(self, project_id: int) -> Calibrated:
+        """Register a project's agent with batch calibration. Raises `InputError` and `ConfigError` that say why not."""
+        row, version = known(self.store, project_id)
+        return calibrate(self.store, row, version, self.projects.made_by(row), answerable(row.label_config))
+
     @cached_property
     def rescoring(self) -> Rescoring:
         return Rescoring(
@@ -291,20 +301,35 @@ class Parts:
             store=self.store,
             queue=self.queue,
             limits=self.limits,
+            endpoint=self.endpoint(),
             requests_are_set=self.settings.requests_per_minute is not None,
             tokens_are_set=self.settings.tokens_per_minute is not None,
             logs_content=self.settings.log_content,
             clock=utc_now,
         )
 
-    def limits(self) -> dict[str, GovernorLevel]:
-        """Model -> where its limits stand: of the model that is set, and of those that were asked lately."""
+    def limits(self) -> Levels:
+        """Where the limits stand of the model that is set and of those that were asked lately, at the endpoint of the
+        settings and at those of agents."""
         counted = self.meters.totals()
         asked = {labels[0] for name, *labels in counted if name == LIMIT_WAIT_SECONDS.name}
+        agents = [one.version.agent for one in self.store.agents()]
+        with_own = [a for a in agents if (a.base_url or a.key_variable) and a.model in asked]
+        shared = {a.model for a in agents if not (a.base_url or a.key_variable)}
+        usual = asked - ({a.model for a in with_own} - shared)
 
-        async def look() -> dict[str, GovernorLevel]:
+        async def look() -> Levels:
+            found: dict[tuple[str, str], GovernorLevel] = {}
             async with self.governor(self.endpoint()) as governor:
-                return {model: await governor.level(model) for model in sorted(asked | {self.settings.model})}
+                for model in sorted(usual | {self.settings.model}):
+                    found[self.endpoint(), model] = await governor.level(model)
+            for agent in with_own:
+                place = (self.endpoint(agent), agent.model)
+                with suppress(SettingsError):  # its key is set for the workers only
+                    async with self.governor(place[0], agent) as governor:
+                        level = await governor.level(agent.model)
+                    found[place] = max(level, found.get(place, level), key=_busy)  # of several keys the busiest
+            return found
 
         return asyncio.run(look())
 
@@ -361,7 +386,13 @@ class Parts:
     @asynccontextmanager
     async def caller(self, agent: Agent | None = None, job: JobRow | None = None) -> AsyncIterator[Caller]:
         """Whatever an agent's questions need, for one event loop; without one those of the agent of the settings. A
-        job's budget and pace are kept."""
+        job's budget and pace are kept. A student asks nothing: no endpoint is opened for it, and no governor."""
+        if agent is not None and agent.is_student:
+            async with self.media(agent) as media:
+                yield Caller(
+                    model=NoModel(), media=media, sleep=asyncio.sleep, random=random.random, stopping=self.stopping
+                )
+            return
         async with self.model(agent=agent) as model, self._caller(model, agent, job) as caller:
             yield caller
 
@@ -535,6 +566,8 @@ class Parts:
 
     def check_limits(self, limits: JobLimits, agent: Agent) -> None:
         """Raises `InputError` where a limit cannot be kept."""
+        if agent.is_student:  # which keeps every one: it costs nothing
+            return
         endpoint = self.endpoint(agent)
         check_limits(limits, lambda: self.price(agent.model, 1_000, 1_000, endpoint=endpoint), agent.model)
 
@@ -549,7 +582,7 @@ class Parts:
         around = Circumstances(
             endpoint=endpoint,
             price=partial(self.price, endpoint=endpoint),
-            level=asyncio.run(self._level(question.agent)),
+            level=None if question.agent.is_student else asyncio.run(self._level(question.agent)),
             capabilities=self.store.capabilities(endpoint, model),
             limits=limits,
             concurrency=self.settings.concurrency,
@@ -581,8 +614,23 @@ class Parts:
         return Certifying(store=self.store, labels=self.labels)
 
     @cached_property
+    def golden_making(self) -> GoldenMaking:
+        self.need_key()
+        return GoldenMaking(store=self.store, labels=self.labels, queue=self.queue, clock=utc_now)
+
+    @cached_property
+    def leaving_out(self) -> LeavingOut:
+        return LeavingOut(store=self.store, queue=self.queue)
+
+    @cached_property
+    def remainders(self) -> Remainders:
+        return Remainders(store=self.store, labels=self.labels)
+
+    @cached_property
     def reports(self) -> Reports:
-        return Reports(store=self.store, cost=self._cost_of_version)
+        has_key = bool(self.settings.label_studio_api_key.get_secret_value())
+        labels = self.labels if has_key else None
+        return Reports(store=self.store, labels=labels, cost=self._cost_of_version, clock=utc_now)
 
     def _cost_of_version(self, project_id: int, version: str, usage: Usage) -> float | None:
         """None where it is not known which agent made it, or at what price."""
@@ -625,7 +673,6 @@ class Parts:
             queue=self.queue,
             meters=self.meters,
             limits=self.limits,
-            endpoint=self.endpoint(),
         )
 
     def _well(self, job: JobRow) -> PrelabelError | None:
@@ -633,6 +680,8 @@ class Parts:
 
         async def ask() -> None:
             agent = self.agent_of(self.store.project(job.project_id), job.agent)
+            if agent.is_student:
+                return
             async with self.model(LONGEST_PROBE_S, agent=agent) as model:
                 await model.answers(agent.model)
             await self._embeddings_size(agent)
@@ -661,6 +710,8 @@ class Parts:
             return None
 
     async def _unlisted(self, agent: Agent, timeout_s: float | None = None) -> str | None:
+        if agent.is_student:
+            return None
         async with self.model(timeout_s, agent=agent) as model:
             known = await model.models()
         if not known or agent.model in known:
@@ -673,6 +724,8 @@ class Parts:
 
     def describe_model(self, agent: Agent) -> JSON:
         """What an agent's endpoint can do, found out with a real call. Raises a `ModelError` or a `SettingsError`."""
+        if agent.is_student:
+            return {"model": "none: a student learns from verified labels"}
         return asyncio.run(self._describe_model(agent))
 
     async def _describe_model(self, agent: Agent) -> JSON:
@@ -699,6 +752,10 @@ class Parts:
         async with self._embeddings_at(agent, LONGEST_PROBE_S) as model:
             found = await OpenAIEmbeddings(model).embed(agent.embeddings_model, ["sky"])
         return len(found.vectors[0])
+
+
+def _busy(level: GovernorLevel) -> tuple[int, int]:
+    return level.requests_used, level.in_flight
 
 
 async def _answers(model: OpenAIModel, name: str) -> bool:

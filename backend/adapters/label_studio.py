@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from backend.adapters.label_studio_annotations import AnnotationReading
+from backend.adapters.label_studio_tasks import TaskWriting
 from backend.adapters.task_views import task_filter, unique, view_queries
 from backend.core.errors import (
     LabelStudioError,
@@ -28,10 +29,13 @@ from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPredicti
 
 PAGE_SIZE = 500  # 0.3 s a page on a project of 10,000 tasks; larger ones take as long for each task
 _NO_PROJECT = 2_000_000_000  # an id that no project has
+_OF_A_PROJECT = {"/api/tasks", "/api/ml", "/api/webhooks/", "/api/dm/views", "/api/dm/actions"}
+_SOON_S = 10.0  # for what is not needed
+_MOST_NAME_CHARS = 80
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
-class LabelStudioApi(AnnotationReading):
+class LabelStudioApi(AnnotationReading, TaskWriting):
     """`backend.ports.labels.Labels` over HTTP, with a legacy token or a personal access token."""
 
     def __init__(
@@ -56,6 +60,17 @@ class LabelStudioApi(AnnotationReading):
 
     def whoami(self) -> str:
         return str(self._get("/api/current-user/whoami").get("email", ""))
+
+    def people(self) -> Mapping[int, str]:
+        try:
+            answer = self._json(self._call("GET", "/api/users", timeout=_SOON_S))
+        except LabelStudioError as error:
+            if error.status in (403, 404):
+                return {}
+            raise
+        found = answer if isinstance(answer, list) else []
+        known = [raw for raw in found if isinstance(raw, dict) and isinstance(raw.get("id"), int)]
+        return {raw["id"]: name for raw in known if (name := _name_of(raw))}
 
     def key_kind(self) -> str:
         return self._kind
@@ -379,9 +394,9 @@ class LabelStudioApi(AnnotationReading):
             ) from error
         if response.is_success:
             return response
-        raise self._error(method, path, response)
+        raise self._error(method, path, response, _project_of(path, kwargs))
 
-    def _error(self, method: str, path: str, response: httpx.Response) -> LabelStudioError:
+    def _error(self, method: str, path: str, response: httpx.Response, project: str | None) -> LabelStudioError:
         status, detail = response.status_code, response.text[:4000]
         if status == 401:
             hint = (
@@ -396,6 +411,8 @@ class LabelStudioApi(AnnotationReading):
         if status == 404:
             message = (
                 f"Label Studio has no {path}, or the key's user may not see it: check the project's number and the key."
+                if project is None
+                else f"Label Studio has no project {project} (or the key may not see it): check --project."
             )
             return LabelStudioNotFound(message, status=status, detail=detail)
         if 300 <= status < 400:
@@ -460,6 +477,14 @@ def _is_jwt(key: str) -> bool:
         return False
 
 
+def _name_of(raw: Mapping[str, Any]) -> str:
+    """In one line, and short: people write it themselves."""
+    parts = [raw.get("first_name"), raw.get("last_name")]
+    named = " ".join(" ".join(part for part in parts if isinstance(part, str)).split())
+    told = named or next((raw[key] for key in ("email", "username") if isinstance(raw.get(key), str)), "")
+    return "".join(c for c in told if c.isprintable())[:_MOST_NAME_CHARS]
+
+
 def _lacking(version: str) -> dict[str, JSON]:
     return task_filter("predictions_model_versions", "not_contains", "List", [version])
 
@@ -476,6 +501,16 @@ def _backend(raw: Mapping[str, Any]) -> Backend:
 
 def _written(raw: Mapping[str, Any]) -> WrittenPrediction:
     return WrittenPrediction(id=raw["id"], task_id=raw["task"], model_version=raw.get("model_version"))
+
+
+def _project_of(path: str, asked: Mapping[str, Any]) -> str | None:
+    """The number of the project that a call is about as a whole; None where it is about one thing in it."""
+    if path in _OF_A_PROJECT:
+        sent = asked.get("params") or asked.get("json")
+        number = sent.get("project") if isinstance(sent, Mapping) else None
+        return None if number is None else str(number)
+    parts = path.strip("/").split("/")
+    return parts[2] if parts[:2] == ["api", "projects"] and len(parts) > 2 else None
 
 
 def _no_url(url: str) -> str:

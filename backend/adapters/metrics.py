@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from backend.core.errors import PrelabelError
 from backend.core.values import JobState, TaskState
-from backend.ports.governor import GovernorLevel
+from backend.ports.governor import Levels
 from backend.ports.meters import COUNTERS, HISTOGRAMS, SUM, Histogram, Meters, Totals
 from backend.ports.queue import Queue
 from backend.ports.store import Store
@@ -53,13 +53,12 @@ def metric_names() -> set[str]:
 
 @dataclass(kw_only=True)
 class Metrics:
-    """The metrics of one installation, told by the service. `limits`: model -> where its limits stand."""
+    """The metrics of one installation, told by the service."""
 
     store: Store
     queue: Queue
     meters: Meters
-    limits: Callable[[], Mapping[str, GovernorLevel]]
-    endpoint: str
+    limits: Callable[[], Levels]
     clock: Callable[[], float] = time.monotonic
     _tasks: Mapping[tuple[int, TaskState], int] = field(default_factory=dict)
     _tasks_until: float = float("-inf")
@@ -125,10 +124,10 @@ class Metrics:
         levels = self.limits()
         for name, field_name in fields.items():
             gauge = _gauge(name)
-            for model, level in levels.items():
+            for (endpoint, model), level in levels.items():
                 value = getattr(level, field_name)
                 if value is not None:
-                    gauge.add_metric([self.endpoint, model], value)
+                    gauge.add_metric([endpoint, model], value)
             yield gauge
 
 

@@ -19,6 +19,11 @@ Under `ALL` each score is one. Under `ACCEPTED`, where one early error would end
 scores at every tenth of the tasks, from the first at which the audit is expected to be large enough to pass without an
 error. Tasks of one score are accepted or left together.
 
+**An audit that was extended** is two draws: one from all tasks, and one from those that nobody had labelled by then.
+Labels that people give are right, so that the wrong labels of the end are all in what the second draw was from, and no
+larger a share of all tasks than of that: either draw finds a wrong prediction at least as often as their share of all
+tasks is, and both together are a sample to which the bound applies.
+
 **What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell) or
 whose people saw the prediction. Tasks that had different chances to be drawn: where a part of the project is audited
 more closely, only what the smallest share would have drawn there is the audit, and the rest is `checked`. Labels that
@@ -54,6 +59,7 @@ class Audited:
 
     score: float | None  # in [0, 1]; None: not known, and never accepted
     right: bool  # the prediction was what the person said
+    extension: bool = False  # drawn of what nobody had labelled by then, to extend the audit
     fitted: bool = False  # its label was used in fitting the scores: without cross-fitting it proves nothing
 
 
@@ -89,6 +95,7 @@ class Refusal:
     tasks: int
     audited: int
     errors: int  # wrong predictions among `audited`
+    waiting: int = 0  # tasks that the audit drew and nobody has labelled yet
     at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
     for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
 
@@ -116,6 +123,7 @@ def certify(
     *,
     waiting: Sequence[float | None] = (),
     checked: Sequence[float | None] = (),
+    left_open: Sequence[float | None] = (),
     max_error: float = 0.05,
     confidence: float = 0.95,
     error_of: ErrorOf = ErrorOf.ALL,
@@ -124,29 +132,30 @@ def certify(
     """Find the lowest threshold that can be certified.
 
     `audit` are the random draws with a label, `waiting` the scores of those that have none yet, and are left to people;
-    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `unseen` those
-    of all others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score
-    by a fit without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
+    `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `left_open`
+    those of tasks that somebody looked at without giving a label, and that people have to check; `unseen` those of all
+    others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit
+    without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
     """
     risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
     usable = [row for row in audit if cross_fitted or not row.fitted]
     left_out = [row.score for row in audit if row.fitted and not cross_fitted]
-    project = _Project(usable, [*unseen, *waiting, *checked, *left_out])
+    project = _Project(usable, [*unseen, *waiting, *checked, *left_open, *left_out])
     why = _unusable(project, left_out)
     if why is not None:
         at_least = None if project.labels else sample_size(0, max_error, goal.confidence)
-        return Refusal(why=why, **project.counts(), at_least=at_least)
+        return Refusal(why=why, **project.counts(), waiting=len(waiting), at_least=at_least)
     passed = _last_passed(project, goal)
     if passed is None:
-        return _refused(project, goal)
+        return _refused(project, goal, len(waiting))
     accepted = [score for score in unseen if score is not None and score >= passed.threshold]
     wrong = max_error * project.tasks * passed.share - passed.errors  # at most so many of the accepted, as promised
     return Certificate(
         threshold=passed.threshold,
         tasks=project.tasks,
         accepted=len(accepted),
-        to_check=len(unseen) + len(waiting) - len(accepted),
+        to_check=len(unseen) + len(waiting) + len(left_open) - len(accepted),
         audited=project.labels,
         audited_above=_from(project.audited, passed.threshold),
         errors=passed.errors,
@@ -166,7 +175,8 @@ class _Project:
         self.audited = _sorted(row.score for row in audit)
         self.wrong = _sorted(row.score for row in audit if not row.right)
         self.scores = sorted([*self.audited, *_sorted(others)])
-        self.random = can_be_random([row.score for row in audit], others)
+        first = [row.score for row in audit if not row.extension]  # as the scores of all, which the others need not be
+        self.random = can_be_random(first, [*others, *(row.score for row in audit if row.extension)])
 
     def counts(self) -> dict[str, int]:
         return {"tasks": self.tasks, "audited": self.labels, "errors": self.errors}
@@ -214,13 +224,14 @@ def _thresholds(project: _Project, goal: _Goal) -> Iterator[float]:
     yield from dict.fromkeys(scores[-size] for size in begun)
 
 
-def _refused(project: _Project, goal: _Goal) -> Refusal:
+def _refused(project: _Project, goal: _Goal, waiting: int) -> Refusal:
     few = project.labels < sample_size(0, goal.max_error, goal.confidence)
     first = project.seen(next(_thresholds(project, goal)), goal.error_of)
     at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
     return Refusal(
         why="too few labels" if few else "too many errors",
         **project.counts(),
+        waiting=waiting,
         at_least=at_least,
         for_half=_for_half(project, goal, at_least),
     )

@@ -9,8 +9,8 @@ label, agent or version, is the same in every process, and cannot be guessed by 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 _STEPS = 2**64
@@ -49,6 +49,7 @@ class AuditPlan:
     first_share: float
     later_share: float
     begun_at: datetime
+    begun_share: float | None = None  # the lowest one before the audit was extended; None: it never was
 
     def share_of(self, task_id: int) -> float:
         """The probability with which the task was drawn: what an estimate weights it by."""
@@ -57,10 +58,39 @@ class AuditPlan:
     def holds(self, task_id: int, share: float | None = None) -> bool:
         """Whether the task is drawn; or would be, if every task's share were `share`. Those that are drawn at a lower
         share are among those that are drawn at a higher one."""
-        digest = hashlib.sha256(f"{self.secret}:{task_id}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") < (self.share_of(task_id) if share is None else share) * _STEPS
+        return self._place(task_id) < (self.share_of(task_id) if share is None else share) * _STEPS
 
     def even_share(self, task_ids: Iterable[int]) -> float:
-        """The lowest share of these tasks: those that are drawn at it had the same chance each, as a promise about all
-        of them needs it, where batches were audited at different shares."""
+        """The lowest share of these tasks: those that are drawn at it had the same chance each, whatever anybody had
+        seen or labelled, so that they stand for all of them, where batches were audited at different shares."""
+        lowest = self.reached_share(task_ids)
+        return lowest if self.begun_share is None else min(lowest, self.begun_share)
+
+    def reached_share(self, task_ids: Iterable[int]) -> float:
+        """The same, with what extended the audit: of these tasks those had the same chance that nobody had labelled
+        when it was extended. A promise holds for all of them (`confidence/certificate.py`), an average does not."""
         return min((self.share_of(task_id) for task_id in task_ids), default=self.first_share)
+
+    def extended(self, free: Collection[int], further: int, *, highest: int) -> AuditPlan:
+        """The plan that draws exactly `further` more of the tasks `free`, which nobody has labelled and which this plan
+        does not hold: each with the same chance, up to the same share. `highest` is the project's highest task id.
+
+        Raises `ValueError` where there are fewer.
+        """
+        places = sorted(self._place(task_id) for task_id in free)
+        if not 0 < further <= len(places):
+            raise ValueError("an audit is extended by one task at least, and by as many as there are at most")
+        behind = places[further] if further < len(places) else _STEPS
+        share = (places[further - 1] + behind) / 2 / _STEPS
+        later = highest > self.up_to
+        shares = (self.first_share, self.begun_share, self.later_share if later else None)
+        begun = min(known for known in shares if known is not None)
+        if share < self.first_share:  # all that it draws was imported later
+            return replace(self, later_share=share, begun_share=begun)
+        up_to = highest if later and share >= self.later_share else self.up_to
+        return replace(self, first_share=share, begun_share=begun, up_to=up_to)
+
+    def _place(self, task_id: int) -> int:
+        """Where the task stands in the order in which tasks are drawn: by chance, from 0 to 2**64."""
+        digest = hashlib.sha256(f"{self.secret}:{task_id}".encode()).digest()
+        return int.from_bytes(digest[:8], "big")

@@ -107,6 +107,14 @@ class ProjectUnknown(PrelabelError):
     """Nothing is stored of this project."""
 
 
+def not_connected(project_id: int) -> str:
+    """What to say of a project of which nothing is stored: one sentence, whatever was asked."""
+    return (
+        f"Project {project_id} is not known here: check --project, or connect it with "
+        f"`prelabel connect --project {project_id} --backend-url URL`."
+    )
+
+
 class LimitFarOff(PrelabelError):
     """The model's limits leave no room for a call within `wait_s` seconds, and no worker waits so long."""
 

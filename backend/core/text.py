@@ -7,6 +7,7 @@ import re
 from backend.core.values import JSON
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MOST_DIGITS = 8
 
 
 def storable(value: JSON) -> JSON:
@@ -22,3 +23,12 @@ def storable(value: JSON) -> JSON:
     if isinstance(value, dict):
         return {storable(key): storable(inner) for key, inner in value.items()}
     return value
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in per cent; never rounded to all or nothing where it is neither: 299 of 300 are not 100 %."""
+    told = f"{share:.{digits}%}"
+    while 0 < share < 1 and told in (f"{0:.{digits}%}", f"{1:.{digits}%}") and digits < _MOST_DIGITS:
+        digits += 1
+        told = f"{share:.{digits}%}"
+    return told

@@ -260,6 +260,9 @@ class Example:
     answer: Mapping[str, JSON]  # control -> value, as a reply would have it
 
 
+STUDENT = "student"  # the provider of an agent that is trained on a project's verified labels, and asks no model
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agent:
     """A model configuration and a prompt template under a name."""
@@ -288,6 +291,13 @@ class Agent:
     embeddings_model: str | None = None  # whose vectors say what is similar; None with any other selector
     embeddings_url: str | None = None  # of its endpoint; None: that of the model
     guidance: str | None = None  # stands after the project's instructions in the prompt; None: nothing does
+    # {"of": the name of the agent that it calibrates, "means": {control: the mean probability of each label}}
+    calibrated: Mapping[str, JSON] | None = None
+    provider: str | None = None  # "student": trained on verified labels, and no model is asked; None: a model is
+
+    @property
+    def is_student(self) -> bool:
+        return self.provider == STUDENT
 
 
 def version_of(
@@ -308,6 +318,9 @@ def version_of(
     The same string stands in `/setup`, in every prediction, in the backend's title and in the project's
     `model_version`, because Label Studio compares these four.
     """
+    if agent.is_student:  # nothing else changes what it answers; what it has learnt is of no version, as examples are
+        student = {"provider": agent.provider, "seed": agent.seed, "config": config_fingerprint}
+        return f"{agent.name}@{canonical_hash(student)[:8]}"
     content = {
         "model": agent.model,
         "temperature": agent.temperature,
@@ -339,7 +352,7 @@ def _where_set(agent: Agent) -> dict[str, JSON]:
     """What counts for a version only where it is set."""
     content: dict[str, JSON] = {
         name: getattr(agent, name)
-        for name in ("base_url", "key_variable", "reasoning_effort", "guidance")
+        for name in ("base_url", "key_variable", "reasoning_effort", "guidance", "calibrated")
         if getattr(agent, name) is not None
     }
     if agent.examples:

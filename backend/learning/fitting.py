@@ -23,7 +23,7 @@ from backend.confidence.adoption import (
     probability,
     usable,
 )
-from backend.confidence.batch_calibration import batch_means, gain
+from backend.confidence.batch_calibration import BatchMeans, batch_means, gain
 from backend.confidence.cases import Verified, case_of
 from backend.confidence.draw_weights import draw_weights
 from backend.confidence.fused import Fused
@@ -146,8 +146,7 @@ def _students(rows: Sequence[Predicted]) -> list[Probabilities | None]:
 def batch_gain(rows: Sequence[Predicted], said: Mapping[int, Said]) -> dict[str, JSON] | None:
     """What dividing label probabilities by their mean would change, on the audit; None without label probabilities, or
     without an audit task that has some and one right label."""
-    known = [row for row in rows if row.label is not None and row.label in row.probabilities]
-    means = batch_means([row.probabilities for row in known])
+    known, means = _with_probabilities(rows), batch_of(rows)
     if means is None:
         return None
     judged = [
@@ -167,6 +166,15 @@ def batch_gain(rows: Sequence[Predicted], said: Mapping[int, Said]) -> dict[str,
         "spoiled": found.spoiled,
         "helps": found.helps,
     }
+
+
+def batch_of(rows: Sequence[Predicted]) -> BatchMeans | None:
+    """The mean probability of each label over a version's answers; None where too few tell the probabilities."""
+    return batch_means([row.probabilities for row in _with_probabilities(rows)])
+
+
+def _with_probabilities(rows: Sequence[Predicted]) -> list[Predicted]:
+    return [row for row in rows if row.label is not None and row.label in row.probabilities]
 
 
 def mean_change(rows: Sequence[tuple[float | None, float | None]]) -> float:

@@ -29,6 +29,11 @@ NO_AUDIT = (
     "confirm what they are shown."
 )
 
+LATE_AUDIT = (
+    "The blind audit was drawn of what nobody had annotated by then, so that it stands for these tasks alone: it "
+    "serves certificates, and the accuracy of all tasks is not known."
+)
+
 
 def version_figures(judgements: Sequence[Judgement], *, answered: int) -> dict[str, Any]:
     """Of one version: all judgements of it, and how many tasks it answered."""
@@ -171,6 +176,7 @@ def _control(
         "agreement": sum(agreements) / len(agreements) if agreements else None,
         "kappa": cohen_kappa([(p, f) for p, f in pairs if p is not None and f is not None]),
         "labels": _labels(decided),
+        "changed": _confusion(decided),  # only what was shown can be changed
         "confusion": _confusion([*decided, *blind]),
     }
 

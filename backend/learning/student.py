@@ -61,11 +61,7 @@ def train(texts: Sequence[str], labels: Sequence[str], *, seed: int) -> Student:
 
     Raises ValueError without any text.
     """
-    if not texts or len(texts) != len(labels):
-        raise ValueError("a student is trained on texts with one label each, and on one at least")
-    terms, matrix = _Terms.fit(texts)
-    strength = _chosen_strength(matrix, [same_text(text) for text in texts], labels, seed)
-    return Student(labels=tuple(sorted(set(labels))), _terms=terms, _model=_Model.fit(matrix, labels, strength))
+    return Lesson.of(texts, labels, seed=seed).student()
 
 
 def out_of_fold(texts: Sequence[str], labels: Sequence[str], *, seed: int) -> list[Probabilities | None]:
@@ -74,14 +70,38 @@ def out_of_fold(texts: Sequence[str], labels: Sequence[str], *, seed: int) -> li
     Equal texts, up to case and space, are held out together. Terms and their weights are counted, and the strength is
     chosen, once over all texts. A label that only held-out texts have gets 0. None where there is no other text.
     """
-    if len(texts) != len(labels):
-        raise ValueError("a student is trained on texts with one label each")
-    if not texts:
-        return []
-    groups = [same_text(text) for text in texts]
-    _, matrix = _Terms.fit(texts)
-    strength = _chosen_strength(matrix, groups, labels, seed)
-    return _held_out(matrix, labels, folds(groups, labels, most=FOLDS, seed=seed), strength)
+    return Lesson.of(texts, labels, seed=seed).out_of_fold() if texts or labels else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """Texts with their labels, read once for `train` and `out_of_fold` alike."""
+
+    labels: tuple[str, ...]
+    seed: int
+    _groups: list[str]
+    _terms: _Terms
+    _matrix: Any
+    _strength: float
+
+    @classmethod
+    def of(cls, texts: Sequence[str], labels: Sequence[str], *, seed: int, to_choose: int = TO_CHOOSE[1]) -> Lesson:
+        """The strength is chosen on `to_choose` texts at most. Raises ValueError without any text."""
+        if not texts or len(texts) != len(labels):
+            raise ValueError("a student is trained on texts with one label each")
+        groups = [same_text(text) for text in texts]
+        terms, matrix = _Terms.fit(texts)
+        strength = _chosen_strength(matrix, groups, labels, seed, most=to_choose)
+        return cls(labels=tuple(labels), seed=seed, _groups=groups, _terms=terms, _matrix=matrix, _strength=strength)
+
+    def student(self) -> Student:
+        model = _Model.fit(self._matrix, self.labels, self._strength)
+        return Student(labels=tuple(sorted(set(self.labels))), _terms=self._terms, _model=model)
+
+    def out_of_fold(self) -> list[Probabilities | None]:
+        """As the function of that name."""
+        fold = folds(self._groups, self.labels, most=FOLDS, seed=self.seed)
+        return _held_out(self._matrix, self.labels, fold, self._strength)
 
 
 def _held_out(matrix: Any, labels: Sequence[str], fold: Sequence[int], strength: float) -> list[Probabilities | None]:
@@ -97,9 +117,9 @@ def _held_out(matrix: Any, labels: Sequence[str], fold: Sequence[int], strength:
     return found
 
 
-def _chosen_strength(matrix: Any, groups: Sequence[str], labels: Sequence[str], seed: int) -> float:
+def _chosen_strength(matrix: Any, groups: Sequence[str], labels: Sequence[str], seed: int, *, most: int) -> float:
     """The strength with which held-out labels are foretold best, on a part of the texts where there are many."""
-    least, most = TO_CHOOSE
+    least = TO_CHOOSE[0]
     part = folds(groups, labels, most=-(-len(groups) // most), seed=seed)
     rows = [row for row, own in enumerate(part) if own == 0]
     own_labels = [labels[row] for row in rows]
@@ -172,8 +192,10 @@ class _Model:
 
     @classmethod
     def fit(cls, matrix: Any, labels: Sequence[str], strength: float) -> _Model:
+        import numpy as np
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         counts = Counter(labels)
         frequency = {label: count / len(labels) for label, count in counts.items()}
@@ -181,9 +203,14 @@ class _Model:
             return cls(frequency=frequency, regression=None)
         regression = LogisticRegression(C=strength, max_iter=MAX_STEPS, tol=1e-3)
         numbers = {label: number for number, label in enumerate(sorted(counts))}
-        with warnings.catch_warnings():
+        columns = matrix.getnnz(axis=0).nonzero()[0]  # a term that none of these texts has would get no weight
+        # Several threads are no faster here, and several times as slow where others keep the cores busy.
+        with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
             warnings.simplefilter("ignore", ConvergenceWarning)  # after `MAX_STEPS` it is good enough
-            regression.fit(matrix, [numbers[label] for label in labels])
+            regression.fit(matrix[:, columns], [numbers[label] for label in labels])
+        weights = np.zeros((regression.coef_.shape[0], matrix.shape[1]))
+        weights[:, columns] = regression.coef_
+        regression.coef_, regression.n_features_in_ = weights, matrix.shape[1]
         return cls(frequency=frequency, regression=regression)
 
     def probabilities(self, matrix: Any, labels: Sequence[str]) -> list[Probabilities]:

@@ -20,6 +20,11 @@ class Audits(Protocol):
         """The project's plan from now on: the one that is there already, where another process was first."""
         ...
 
+    def extend_audit(self, project_id: int, plan: AuditPlan, task_ids: Iterable[int]) -> None:
+        """`plan` takes the place of the project's one; what every version answered to these tasks, which it draws
+        besides, counts as not given to Label Studio, and is withheld."""
+        ...
+
     def end_audit(self, project_id: int) -> None:
         """No task is withheld any more; what is withheld is to be delivered."""
         ...

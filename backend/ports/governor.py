@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +41,9 @@ class GovernorLevel:
     in_flight: int
     window: int | None  # most calls in flight, where that bounds them
     paused_s: float  # nobody calls for so long; 0: now
+
+
+Levels = Mapping[tuple[str, str], GovernorLevel]  # (endpoint, model) -> where the limits stand
 
 
 class Governor(Protocol):

@@ -97,6 +97,16 @@ class AnnotatedTask:
     predictions: tuple[HeldPrediction, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewTask:
+    """A task that is imported together with a prediction: nobody sees the one without the other."""
+
+    data: Mapping[str, JSON]  # all columns
+    model_version: str
+    result: tuple[Mapping[str, JSON], ...]
+    score: float | None
+
+
 class Labels(Protocol):
     """Label Studio's API. Every method raises a `LabelStudioError` whose message names the next step."""
 
@@ -108,6 +118,10 @@ class Labels(Protocol):
 
     def key_kind(self) -> str:
         """ "legacy token" or "personal access token"."""
+        ...
+
+    def people(self) -> Mapping[int, str]:
+        """User -> name, or e-mail where there is no name; empty where the key's user may not see them."""
         ...
 
     def project(self, project_id: int) -> Project: ...
@@ -210,6 +224,22 @@ class Labels(Protocol):
         ...
 
     def delete_annotation(self, annotation_id: int) -> None: ...
+
+    def newest_task(self, project_id: int) -> int:
+        """The highest id of a task of the project; 0: it has none."""
+        ...
+
+    def import_tasks(self, project_id: int, tasks: Sequence[NewTask]) -> list[int]:
+        """Make tasks in one call; their ids, in the same order."""
+        ...
+
+    def set_overlap(self, task_id: int, annotators: int) -> None:
+        """So many people annotate the task before it counts as labelled."""
+        ...
+
+    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
+        """With their annotations and predictions. What is gone already is passed over."""
+        ...
 
     def fast_import(self, project_id: int) -> bool | None:
         """Whether the memory-efficient predictions import is on; None where it cannot be told. Writes nothing."""

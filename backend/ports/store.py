@@ -13,6 +13,7 @@ from backend.ports.agents import RegisteredAgents
 from backend.ports.audits import Audits
 from backend.ports.batches import Batches
 from backend.ports.embeddings import Vectors
+from backend.ports.golden import Golden
 from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
@@ -153,7 +154,18 @@ class Counts:
 
 
 class Store(
-    Replies, RegisteredAgents, Overview, Batches, Ledger, Upkeep, Audits, Vectors, Verifications, Scorings, Protocol
+    Replies,
+    RegisteredAgents,
+    Overview,
+    Batches,
+    Ledger,
+    Upkeep,
+    Audits,
+    Vectors,
+    Verifications,
+    Golden,
+    Scorings,
+    Protocol,
 ):
     """What may not be lost. Raises `StoreError`."""
 

@@ -32,7 +32,8 @@ class CaughtUp:
 
 
 class Verifications(Protocol):
-    """Part of the store. "Live" are those that are not deleted; stale ones are among them. Raises `StoreError`."""
+    """Part of the store. "Live" are those that are not deleted; stale ones are among them. "Counted" are the live ones
+    but for those of golden questions and of annotators who are left out (`ports/golden.py`). Raises `StoreError`."""
 
     def save_verifications(self, verifications: Sequence[Verification]) -> int:
         """Keep each under its annotation's id; how many changed anything. One that is older than what is stored, by
@@ -45,22 +46,23 @@ class Verifications(Protocol):
         ...
 
     def verifications(
-        self, project_id: int, *, after: int = 0, task_ids: Sequence[int] | None = None
+        self, project_id: int, *, after: int = 0, task_ids: Sequence[int] | None = None, everything: bool = False
     ) -> Iterator[Verification]:
-        """The live ones with an annotation id above `after`, ascending by that id, read in pages; of `task_ids` where
-        given. What is stored meanwhile with a higher id may be among them."""
+        """The counted ones with an annotation id above `after`, ascending by that id, read in pages; of `task_ids`
+        where given. What is stored meanwhile with a higher id may be among them. With `everything` all live ones, for
+        whoever compares with Label Studio or looks at golden questions."""
         ...
 
     def latest_verifications(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Verification]:
-        """Of each task the live one that was updated last, whatever its outcome."""
+        """Of each task the counted one that was updated last, whatever its outcome."""
         ...
 
     def verified_task_ids(self, project_id: int) -> list[int]:
-        """Tasks with a live verification that is not skipped or stale. Ascending."""
+        """Tasks that a person answered, in a counted annotation that is not stale. Ascending."""
         ...
 
     def verification_counts(self, project_id: int) -> Mapping[str, int]:
-        """Live ones by outcome; of them "stale" and "problem"; and "deleted"."""
+        """Counted ones by outcome; of them "stale" and "problem"; and "deleted", "golden" and "left_out"."""
         ...
 
     def annotations_known(self, project_id: int, task_ids: Sequence[int] | None = None) -> Mapping[int, int]:
@@ -84,8 +86,8 @@ class Verifications(Protocol):
         ...
 
     def newest_label_tasks(self, project_id: int, config_fingerprint: str, limit: int) -> list[int]:
-        """The tasks with a verification that is a label (`Verification.is_label`) under that labeling config, the one
-        that was annotated last first."""
+        """The tasks with a counted verification that is a label (`Verification.is_label`) under that labeling config,
+        the one that was annotated last first."""
         ...
 
     def shown_data(self, project_id: int, data_hashes: Mapping[int, str]) -> dict[int, Mapping[str, JSON]]:

@@ -14,6 +14,8 @@ from backend.labeling.parsing import parse_config
 from backend.prompting.render import shows_instructions
 from backend.prompting.template_check import check_template
 from backend.services.agent_trials import Measured, Trials, measure
+from backend.services.projects import answerable
+from backend.services.students import need_learnable
 
 MOST_MEASURED = 2_000  # tasks of a project
 _SAMPLE_TASKS = ("The delivery was quick, thank you!", "Ann Lee of Acme never called back.", "It costs 12 euros.")
@@ -56,6 +58,8 @@ class AgentChecks:
 
     def check(self, version: AgentVersion, project_id: int | None) -> Checked:
         """What costs nothing first. Raises a `PrelabelError` that says what to mend."""
+        if version.agent.is_student:
+            return self._student(version, project_id)
         check_template(version.template_source)
         check_guidance(version)
         if project_id is None:
@@ -72,6 +76,22 @@ class AgentChecks:
             of_tasks=of_tasks,
             measured=measured,
             examples_left_out={} if project_id is None else question.examples.left_out,
+            endpoint=self.describe_model(version.agent),
+        )
+
+    def _student(self, version: AgentVersion, project_id: int | None) -> Checked:
+        """It has no prompts; whether it can answer anything of a project's labeling config is all there is to check.
+        What it learns from may come later."""
+        of_tasks = 0
+        if project_id is not None:
+            project = self.trials().labels.project(project_id)
+            need_learnable(answerable(project.label_config), version.agent.name)
+            of_tasks = project.task_count
+        return Checked(
+            project_id=project_id,
+            of_tasks=of_tasks,
+            measured=Measured(tasks=0, too_long=(), not_asked=0, not_measured=0),
+            examples_left_out={},
             endpoint=self.describe_model(version.agent),
         )
 

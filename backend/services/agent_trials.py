@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from backend.core.agents import AgentVersion
-from backend.core.errors import LabelStudioNotFound, PrelabelError
+from backend.core.errors import InputError, LabelStudioNotFound, PrelabelError
 from backend.core.values import Agent, Media, Outcome, Reply, Request, Task
 from backend.dialogue import Question, annotate
 from backend.ports.labels import Labels
@@ -69,7 +69,11 @@ class Trials:
         return asyncio.run(once())
 
     def preview(self, question: Question, tasks: Sequence[Task]) -> list[tuple[Task, Request | Outcome]]:
-        """The first request of each task, images loaded and examples chosen; or the outcome where none is."""
+        """The first request of each task, images loaded and examples chosen; or the outcome where none is. Raises
+        `InputError` for a student."""
+        if question.student is not None:
+            name = question.agent.name
+            raise InputError(f"The student {name!r} sends no messages: see its answers with `agents test {name}`.")
 
         async def one(task: Task, caller: Caller) -> tuple[Task, Request | Outcome]:
             media = await load_media(question, task, caller)

@@ -255,12 +255,14 @@ async def annotate_task(
     """
     said = Said() if said is None else said
     try:
+        if question.calibration and not take and (known := question.calibration.reread(task)) is not None:
+            return known
         media = await load_media(question, task, caller)
         await embed_examples(question, task, media, caller.embed)
         outcome = await _converse(annotate(question, task, media), caller, said, take)
         if outcome.state is TaskState.INVALID:
             caller.forget([request.key for request in said.requests])
-        return outcome
+        return question.calibration.applied(task, outcome) if question.calibration else outcome
     except ModelError as error:
         if error.stops_job:
             raise
@@ -318,6 +320,8 @@ async def load_media(question: Question, task: Task, caller: Caller) -> Media:
 
     Raises `ModelTakesNoImages` where that is nothing, and `MediaUnreachable`.
     """
+    if question.student is not None:  # who reads text only
+        return {}
     sources, documents = question.config.media_sources(task.data), question.config.document_sources(task.data)
     if not sources and not documents:
         return {}

@@ -39,7 +39,15 @@ CACHE_IS_OFF = "The batch lane keeps its replies in the cache, which is off: set
 
 
 def check_agent(agent: Agent) -> None:
-    """Raises `InputError` for an agent whose prompts may be others when a batch comes back: no reply would fit."""
+    """Raises `InputError` for an agent whose prompts may be others when a batch comes back: no reply would fit; and for
+    those that read stored answers or none."""
+    if agent.is_student:
+        raise InputError(f"The agent {agent.name!r} is a student, which asks no endpoint: run it without --lane batch.")
+    if agent.calibrated:
+        raise InputError(
+            f"The agent {agent.name!r} reads again what was answered, and asks hardly anything: run it without "
+            "--lane batch."
+        )
     if agent.retrieved:
         raise InputError(
             f"The agent {agent.name!r} shows verified tasks as examples, which change while a batch is away: run it "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from backend.core.values import Usage
@@ -10,8 +11,11 @@ from backend.ports.batches import BatchState
 from backend.ports.store import BATCH, JobRow, Store
 
 
-def batch_numbers(store: Store, job: JobRow) -> dict[str, Any] | None:
-    """For JSON; None for a job that does not go through batches. Tokens are those of all batches that were read."""
+def batch_numbers(
+    store: Store, job: JobRow, cost: Callable[[Usage], float | None] = lambda usage: None
+) -> dict[str, Any] | None:
+    """For JSON; None for a job that does not go through batches. Tokens are those of all batches that were read;
+    `cost` is that of live calls, in US dollars: what a provider takes off for batches is not known here."""
     if job.lane != BATCH:
         return None
     rows = store.batches(job.id)
@@ -25,6 +29,7 @@ def batch_numbers(store: Store, job: JobRow) -> dict[str, Any] | None:
         "answered": sum(row.answered for row in rows),
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
+        "usd_at_live_price": cost(replace(usage, calls=usage.calls or sum(row.answered for row in rows))),
         "waiting": {
             "submitted_at": submitted.isoformat(),
             "done": sum(min(row.done, row.requests) for row in out),

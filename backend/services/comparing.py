@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from backend.confidence.intervals import Comparison, Interval, clopper_pearson, compare_paired
 from backend.core.agents import AgentVersion
-from backend.core.errors import ConfigError, InputError
+from backend.core.errors import ConfigError, InputError, not_connected
 from backend.core.values import Agent, Outcome, Task, TaskState, Usage
 from backend.core.verifications import Verification
 from backend.dialogue import Question
@@ -126,7 +126,7 @@ class Comparing:
         """The labeling config as it is, and all tasks that are verified under it. Raises as `held_out` does."""
         row = self.store.project(project_id)
         if row is None:
-            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+            raise ConfigError(not_connected(project_id))
         config = answerable(row.label_config)
         found = self._labelled(project_id, config)
         if not found:

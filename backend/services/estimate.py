@@ -15,8 +15,27 @@ Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a run may come to."""
+
+    calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    cost_usd: float | None  # None: the price is not known
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "calls": round(self.calls),
+            "prompt_tokens": round(self.prompt_tokens),
+            "completion_tokens": round(self.completion_tokens),
+            "tokens": round(self.prompt_tokens + self.completion_tokens),
+            "cost_usd": self.cost_usd,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Numbers of a whole run; ranges as (least, most)."""
+    """Numbers of a whole run; ranges as (low, high): what it comes to lies between them, but for what is rare."""
 
     tasks: int  # selected
     rendered: int  # of them, to find out the rest; fewer than `tasks`: by chance, and the numbers are extrapolated
@@ -27,6 +46,8 @@ class Estimate:
     calls: Range
     prompt_tokens: Range
     completion_tokens: Range
+    likely: Spent
+    at_most: Spent  # every reply asked again, every answer as long as it may be
     calibrated: bool  # by what the version really used before
     cost_usd: Range | None  # None: the price is not known
     seconds: Range | None  # None: nothing is known that bounds it
@@ -45,6 +66,8 @@ class Estimate:
             "calls": _whole(self.calls),
             "prompt_tokens": _whole(self.prompt_tokens),
             "completion_tokens": _whole(self.completion_tokens),
+            "likely": self.likely.as_json(),
+            "at_most": self.at_most.as_json(),
             "tokens_are": "estimated, set right by earlier calls" if self.calibrated else "estimated",
             "cost_usd": None if self.cost_usd is None else list(self.cost_usd),
             "seconds": None if self.seconds is None else _whole(self.seconds),

@@ -14,12 +14,21 @@ from dataclasses import dataclass, field, replace
 from backend.core.values import Document, DocumentPage, Media, Picture, Request, Task, TaskState
 from backend.dialogue import Question, annotate
 from backend.ports.labels import Labels
-from backend.ports.model import Capabilities
 from backend.ports.store import ProjectRow, Record, Store
-from backend.prompting.render import least_tokens
+from backend.prompting.answer_size import NO_TOKENS, Size, answer_tokens
 from backend.prompting.tokens import estimated_tokens
 from backend.services.cached_model import reply_key
-from backend.services.estimate import Circumstances, Estimate, Range
+from backend.services.estimate import Circumstances, Estimate, Range, Spent
+from backend.services.estimated_usage import (
+    PROMPT_SHARES,
+    Experience,
+    answer_sizes,
+    calls_a_task,
+    has_logprobs,
+    likely_calls,
+    prompt_shares,
+    samples_unknown,
+)
 from backend.services.selection import Selection, selected_ids
 
 SAMPLE = 200  # prompts that are rendered; of more tasks these stand for all
@@ -38,20 +47,16 @@ class _Sums:
     kept: int = 0
     cached: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    least: int = 0  # prompt tokens of first calls that must be paid
-    estimated: int = 0
+    estimated: int = 0  # prompt tokens of first calls that must be paid
+    answers: list[Size] = field(default_factory=list)  # likewise
     paid: int = 0  # first calls that must be paid
     documents: int = 0
     keys: set[str] = field(default_factory=set)
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Experience:
-    """What calls of the version used before, on average."""
-
-    prompt_share: float  # real tokens of a prompt as a share of the estimate
-    answer: float  # tokens of an answer
-    latency_s: float  # of a call
+    @property
+    def answer_size(self) -> Size:
+        n = max(1, len(self.answers))
+        return sum(self.answers, NO_TOKENS).times(1 / n, 1 / n, 1 / n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,10 @@ class Estimator:
         if answered and not anew:
             sums.kept += 1
             return
+        if question.student is not None or (question.calibration and not anew and question.calibration.reread(task)):
+            sums.asked += 1  # and nothing is paid for
+            sums.cached += question.student is None
+            return
         first = first_request(question, task)
         if isinstance(first, str):
             sums.skipped[first] += 1
@@ -91,14 +100,14 @@ class Estimator:
             return
         sums.keys.add(first.key)
         sums.paid += 1
-        sums.least += least_tokens(first.messages)
         sums.estimated += estimated_tokens(first.messages)
+        sums.answers.append(answer_tokens(first.schema, first.max_tokens))
 
     def _key(self, request: Request) -> str:
         known = self.around.capabilities
-        return reply_key(self.around.endpoint, request.key, logprobs=request.logprobs and _has_logprobs(known))
+        return reply_key(self.around.endpoint, request.key, logprobs=request.logprobs and has_logprobs(known))
 
-    def _experience(self, row: ProjectRow, question: Question) -> _Experience | None:
+    def _experience(self, row: ProjectRow, question: Question) -> Experience | None:
         """From tasks that the version answered; None where there are too few to tell."""
         real = estimated = answers = calls = 0
         latency_s = 0.0
@@ -111,23 +120,22 @@ class Estimator:
                 calls, latency_s = calls + usage.calls, latency_s + seconds
         if len(paid) < _FEWEST or not estimated or not real:
             return None
-        return _Experience(prompt_share=real / estimated, answer=answers / calls, latency_s=latency_s / calls)
+        return Experience(
+            calls=calls / len(paid),
+            prompt_share=real / estimated,
+            answer=answers / calls,
+            latency_s=latency_s / calls,
+        )
 
-    def _whole(self, sums: _Sums, count: int, rendered: int, question: Question, real: _Experience | None) -> Estimate:
+    def _whole(self, sums: _Sums, count: int, rendered: int, question: Question, real: Experience | None) -> Estimate:
         """The run's numbers from those of the rendered tasks."""
         scale = count / rendered if rendered else 0.0
-        fewest, most = calls_a_task(question, self.around.capabilities)
-        followed = sums.asked - sums.paid  # of a first reply that is stored nothing is known of the further calls
-        calls = (sums.paid * fewest * scale, (sums.paid * most + followed * (most - 1)) * scale)
-        one = sums.estimated / sums.paid if sums.paid else 0.0
-        growth = question.agent.max_tokens  # a question that is asked again holds the reply and what was wrong with it
-        prompts = (sums.least * fewest * scale, calls[1] * (one + (growth if most > fewest else 0)))
-        answers = (calls[0], calls[1] * question.agent.max_tokens)
-        if real is not None:
-            share = real.prompt_share
-            prompts = (0.8 * share * sums.estimated * fewest * scale, prompts[1] * min(1.0, 1.25 * share))
-            answers = (0.5 * real.answer * calls[0], min(answers[1], 2 * real.answer * calls[1]))
-        seconds, bound_by = self._time(calls, prompts, answers, real)
+        calls = likely_calls(question, self.around.capabilities, real)
+        low, likely, high = (
+            self._spent(sums, n, share, answer, scale, question)
+            for n, share, answer in zip(calls, prompt_shares(real), answer_sizes(sums.answer_size, real), strict=True)
+        )
+        seconds, bound_by = self._time(low, high, real)
         return Estimate(
             tasks=count,
             rendered=rendered,
@@ -135,37 +143,62 @@ class Estimator:
             kept=round(sums.kept * scale),
             skipped=Counter({name: round(n * scale) for name, n in sums.skipped.items()}),
             cached=round(sums.cached * scale),
-            calls=calls,
-            prompt_tokens=prompts,
-            completion_tokens=answers,
+            calls=(low.calls, high.calls),
+            prompt_tokens=(low.prompt_tokens, high.prompt_tokens),
+            completion_tokens=(low.completion_tokens, high.completion_tokens),
+            likely=likely,
+            at_most=self._at_most(sums, scale, question, high),
             calibrated=real is not None,
-            cost_usd=self._cost(calls, prompts, answers, question),
+            cost_usd=None if low.cost_usd is None or high.cost_usd is None else (low.cost_usd, high.cost_usd),
             seconds=seconds,
             bound_by=bound_by,
             notes=tuple(self._notes(sums, count, rendered, question)),
         )
 
-    def _cost(self, calls: Range, prompts: Range, answers: Range, question: Question) -> Range | None:
-        """By the price of an average call: some prices depend on how long a prompt is."""
-        found = []
-        for n, prompt, answer in zip(calls, prompts, answers, strict=True):
-            price = self.around.price(question.agent.model, round(prompt / max(n, 1)), round(answer / max(n, 1)))
-            if price is None:
-                return None
-            found.append(price * n)
-        return found[0], found[1]
+    def _spent(
+        self, sums: _Sums, calls: float, prompt_share: float, answer: float, scale: float, question: Question
+    ) -> Spent:
+        """By `calls` a task, the share of the estimate that a prompt really has, and the tokens of an answer. Where a
+        task's first reply is stored, only the further calls are paid."""
+        one = sums.estimated / sums.paid if sums.paid else 0.0
+        paid = (sums.paid * calls + (sums.asked - sums.paid) * (calls - 1)) * scale
+        prompts, answers = paid * prompt_share * one, paid * answer
+        return Spent(
+            calls=paid,
+            prompt_tokens=prompts,
+            completion_tokens=answers,
+            cost_usd=self._cost(paid, prompts, answers, question),
+        )
 
-    def _time(
-        self, calls: Range, prompts: Range, answers: Range, real: _Experience | None
-    ) -> tuple[Range | None, str | None]:
+    def _at_most(self, sums: _Sums, scale: float, question: Question, high: Spent) -> Spent:
+        fewest, most = calls_a_task(question, self.around.capabilities)
+        longest = question.agent.max_tokens
+        one = sums.estimated / sums.paid if sums.paid else 0.0
+        calls = (sums.paid * most + (sums.asked - sums.paid) * (most - 1)) * scale
+        # A question that is asked again holds the reply and what was wrong with it.
+        prompts = max(high.prompt_tokens, calls * (PROMPT_SHARES[2] * one + (longest if most > fewest else 0)))
+        answers = max(high.completion_tokens, calls * longest)
+        cost = self._cost(calls, prompts, answers, question)
+        return Spent(calls=calls, prompt_tokens=prompts, completion_tokens=answers, cost_usd=cost)
+
+    def _cost(self, calls: float, prompts: float, answers: float, question: Question) -> float | None:
+        """By the price of an average call: some prices depend on how long a prompt is."""
+        if question.agent.is_student:
+            return 0.0
+        n = max(calls, 1)
+        price = self.around.price(question.agent.model, round(prompts / n), round(answers / n))
+        return None if price is None else price * calls
+
+    def _time(self, low: Spent, high: Spent, real: Experience | None) -> tuple[Range | None, str | None]:
         """At the limits as they are now; the one that takes longest bounds it."""
         level, found = self.around.level, []
+        calls = (low.calls, high.calls)
         if self.around.limits.per_minute is not None:
             found.append((_scaled(calls, 60 / self.around.limits.per_minute), "--max-per-minute"))
         if level is not None and level.requests_per_minute:
             found.append((_scaled(calls, 60 / level.requests_per_minute), "requests a minute"))
         if level is not None and level.tokens_per_minute:
-            tokens = (prompts[0] + answers[0], prompts[1] + answers[1])
+            tokens = (low.prompt_tokens + low.completion_tokens, high.prompt_tokens + high.completion_tokens)
             found.append((_scaled(tokens, 60 / level.tokens_per_minute), "tokens a minute"))
         if real is not None:
             parallel = self.around.concurrency * max(1, self.around.workers)
@@ -183,8 +216,13 @@ class Estimator:
             yield f"From {rendered:,} of {count:,} tasks, taken by chance and rendered; the rest is extrapolated."
         if sums.documents:
             yield "Documents were not opened: what their pages add is not counted."
-        if question.agent.confidence == "auto" and _has_logprobs(self.around.capabilities):
+        if question.agent.confidence == "auto" and has_logprobs(self.around.capabilities):
             yield f"Where an answer's tokens give no score, up to {question.agent.samples - 1} more calls are made."
+        if samples_unknown(question, self.around.capabilities):
+            yield (
+                "The endpoint has not been asked yet whether it gives token probabilities: likely is with them, and "
+                f"without them each task takes {question.agent.samples} calls."
+            )
         if not self.around.workers:
             yield "No bulk worker is running: the time is that of one."
 
@@ -201,23 +239,6 @@ def first_request(question: Question, task: Task) -> Request | str:
         return next(dialogue)
     except StopIteration as stop:
         return str(stop.value.error_class)
-
-
-def calls_a_task(question: Question, known: Capabilities | None) -> Range:
-    """Fewest and most calls for a task that is asked: samples for a score, questions asked again, relations. An
-    endpoint that is known to give the probabilities of tokens is taken to give them for every answer."""
-    agent = question.agent
-    scored = any(control.has_confidence for control in question.config.controls)
-    more = agent.samples - 1 if scored else 0
-    sampled = agent.confidence in ("agreement", "prompt_variants")
-    sampled |= agent.confidence == "auto" and not _has_logprobs(known)
-    most = 1 + agent.reasks + (more if sampled else 0)
-    most += 1 if agent.relations and question.config.relations is not None else 0
-    return 1, most
-
-
-def _has_logprobs(known: Capabilities | None) -> bool:
-    return known is not None and known.logprobs > 0
 
 
 def _drawn(ids: Iterator[tuple[int, bool]], most: int) -> tuple[int, list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from backend.core.judgements import Judgement
 from backend.core.scorings import ScoredAnswer
@@ -13,6 +13,7 @@ from backend.labeling.controls import Control
 from backend.learning.fitting import Predicted, Said
 from backend.learning.report import labels_of
 from backend.prompting.shortlist import compared_text
+from backend.recalibrating import by_value
 
 
 def predicted(config: LabelingConfig, answers: Iterable[ScoredAnswer]) -> dict[str, list[Predicted]]:
@@ -34,7 +35,7 @@ def predicted(config: LabelingConfig, answers: Iterable[ScoredAnswer]) -> dict[s
                     text=compared_text(control, shown),
                     data_hash=answer.data_hash,
                     score=answer.score,
-                    probabilities=_by_value(control, told.probabilities),
+                    probabilities=by_value(control, told.probabilities),
                 )
             )
     return dict(found)
@@ -71,10 +72,3 @@ def _most(golds: Iterable[str | None]) -> str | None:
     counts = Counter(golds)
     gold, n = counts.most_common(1)[0]
     return gold if 2 * n > counts.total() else None
-
-
-def _by_value(control: Control, probabilities: Mapping[str, float]) -> dict[str, float]:
-    """The model names options, the regions hold their values. Rounding may have brought the sum above 1."""
-    values = {option.name: option.value for option in control.options}
-    total = max(1.0, sum(probabilities.values()))
-    return {values.get(name, name): share / total for name, share in probabilities.items()} if probabilities else {}

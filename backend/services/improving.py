@@ -19,7 +19,8 @@ from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_checks import check_guidance
 from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, drawn_from, is_right
-from backend.services.estimating import calls_a_task, first_request
+from backend.services.estimated_usage import calls_a_task
+from backend.services.estimating import first_request
 from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
 
 MOST_MISTAKES = 20  # that the writer is shown

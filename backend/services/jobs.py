@@ -52,6 +52,8 @@ class Jobs:
         self.queue.ping()
         row = self.projects.sync(self.labels, project_id)
         variables = answerable(row.label_config).variables
+        if self.projects.made_by(row, agent).agent.is_student:
+            self.projects.question(row, agent)  # whether it has learnt enough is told before anything is queued
         version, agent = self._version(row, agent)
         if lane == BATCH and limits is not None:
             raise InputError("The batch lane keeps no budget and no pace: leave out --lane batch or the limit.")

@@ -44,11 +44,15 @@ class Learning:
             self.queue.enqueue_refit(project_id)
 
     def due(self, project_id: int) -> bool:
-        """Whether enough was submitted, or taken back, since the last fit of the current version."""
+        """Whether enough was submitted, or taken back, since the last fit of the current version; or an annotator was
+        left out, or counts again."""
         row = self.store.project(project_id)
         if row is None or row.version is None:
             return False
         last = next(iter(self.store.scorings(project_id, row.version)), None)
+        changed = self.store.left_out_changed_at(project_id) if last else None
+        if last is not None and changed is not None and changed > last.created_at:
+            return True
         return abs(self._annotations(project_id) - (last.annotations if last else 0)) >= EVERY
 
     def find(self, row: ProjectRow, version: str) -> Found:

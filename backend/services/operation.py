@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.core.errors import PrelabelError, QueueError
 from backend.ports.clock import Clock
-from backend.ports.governor import GovernorLevel
+from backend.ports.governor import GovernorLevel, Levels
 from backend.ports.overview import Disk, PausedJob
 from backend.ports.queue import Queue, QueueLevel
 from backend.ports.store import Store
@@ -25,11 +25,12 @@ _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "gluste
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """The parts to be looked at. `limits`: model -> where its limits stand; raises `QueueError`."""
+    """The parts to be looked at. `limits` raises `QueueError`; `endpoint` is that of the settings."""
 
     store: Store
     queue: Queue
-    limits: Callable[[], Mapping[str, GovernorLevel]]
+    limits: Callable[[], Levels]
+    endpoint: str
     requests_are_set: bool
     tokens_are_set: bool
     logs_content: bool
@@ -50,13 +51,20 @@ class Operation:
     def for_status(self) -> dict[str, Any]:
         """Limits and queues as JSON; where Redis is away, what it would tell is empty and `problem` says so."""
         try:
-            limits, queues, problem = self.limits(), self.queue.levels(), None
+            limits, queues, problem = self._by_name(), self.queue.levels(), None
         except QueueError as error:
             limits, queues, problem = {}, {}, str(error)
         return {
             "model_limits": {m: {**asdict(level), "in_words": self._words(level)} for m, level in limits.items()},
             "queues": {name: asdict(level) for name, level in queues.items()},
             "problem": problem,
+        }
+
+    def _by_name(self) -> Mapping[str, GovernorLevel]:
+        """By the model, and the endpoint where it is not that of the settings."""
+        return {
+            model if endpoint == self.endpoint else f"{model} at {endpoint}": level
+            for (endpoint, model), level in self.limits().items()
         }
 
     def _words(self, level: GovernorLevel) -> str:
@@ -88,7 +96,7 @@ class Operation:
         yield Check(name="failed messages", status="note", detail=detail)
 
     def _limits(self) -> Iterator[Check]:
-        for model, level in self.limits().items():
+        for model, level in self._by_name().items():
             told = self._words(level)
             if level.paused_s:
                 detail = f"{model}: {told}; the endpoint asked for the pause, and the work goes on after it by itself."

@@ -20,6 +20,8 @@ from backend.labeling.parsing import parse_config
 from backend.ports.labels import Backend, Labels
 from backend.ports.store import JobRow, ProjectRow, Store
 from backend.services.agents import Agents
+from backend.services.rereading import recalibration
+from backend.services.students import Students, need_learnable
 from backend.services.verified_examples import VerifiedExamples
 from backend.version import version_for
 
@@ -47,12 +49,22 @@ class Projects:
         return self.asking(row, self.made_by(row, agent))
 
     def asking(self, row: ProjectRow, made_by: AgentVersion) -> Question:
-        """What an agent asks of each task, with verified ones as examples. Raises `ConfigError`."""
-        return self.verified_examples.beside(row.id, question_for(row, made_by))
+        """What an agent asks of each task, with verified ones as examples, or what a student answers that learnt from
+        them. Raises `ConfigError`."""
+        question = question_for(row, made_by)
+        if made_by.agent.is_student:
+            return self.students.beside(row.id, question)
+        if made_by.agent.calibrated:
+            question = replace(question, calibration=recalibration(self.store, row.id, question, row.instructions))
+        return self.verified_examples.beside(row.id, question)
+
+    @cached_property
+    def students(self) -> Students:
+        return Students(store=self.store)
 
     @cached_property
     def verified_examples(self) -> VerifiedExamples:
-        return VerifiedExamples(store=self.store)
+        return VerifiedExamples(store=self.store, excluded=self.store.golden_set_apart)
 
     def remember(
         self, project_id: int, label_config: str, instructions: str | None = None, *, extra_params: JSON = _NOT_SAID
@@ -76,10 +88,13 @@ class Projects:
         return self._look(project_id, label_config, instructions)[0]
 
     def choose(self, labels: Labels, project_id: int, text: str) -> ProjectRow:
-        """Make an agent (NAME or NAME@HASH) the project's, everywhere. Raises `AgentUnknown`."""
+        """Make an agent (NAME or NAME@HASH) the project's, everywhere. Raises `AgentUnknown`, and `ConfigError` for a
+        student that cannot answer anything now."""
         chosen = self.agents.find(text)
         project = labels.project(project_id)
         row = self.look(project_id, project.label_config, project.instructions)
+        if chosen.agent.is_student:
+            self.asking(row, chosen)
         row = self._described(replace(row, agent=None if chosen == self.agents.default else chosen.reference))
         self.store.save_project(row)  # agent and version in one step: workers compare them
         return self.sync(labels, project_id)
@@ -182,13 +197,20 @@ class Projects:
         except ConfigError as error:
             return replace(row, version=None, refusals=(str(error),))
         row = replace(row, version=None, refusals=tuple(str(refusal) for refusal in config.refusals))
-        return replace(row, version=question_for(row, self.agents.of(row)).version) if config.controls else row
+        if not config.controls:
+            return row
+        try:
+            return replace(row, version=question_for(row, self.agents.of(row)).version)
+        except ConfigError as error:  # the agent is a student that answers none of these controls
+            return replace(row, refusals=(*row.refusals, str(error)))
 
 
 def question_for(row: ProjectRow, made_by: AgentVersion) -> Question:
     """What an agent asks of each task, but for examples. Raises `ConfigError` when nothing in the config can be
     answered."""
     config = answerable(row.label_config)
+    if made_by.agent.is_student:
+        need_learnable(config, made_by.agent.name)
     return Question(
         config=config,
         agent=made_by.agent,

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.core.audit import AuditPlan
-from backend.core.errors import ConfigError
+from backend.core.errors import ConfigError, LabelStudioError, not_connected
 from backend.core.judgements import Judgement
 from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
-from backend.learning.report import costs, people_figures, version_figures
+from backend.learning.report import LATE_AUDIT, costs, people_figures, version_figures
+from backend.ports.clock import Clock
+from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
+from backend.services.beside_students import beside_students
+from backend.services.golden_panel import panel, told, told_left_out
 from backend.services.projects import answerable
 from backend.services.scorings import told_of
+from backend.services.students import Students, is_by_student
 
+_log = logging.getLogger(__name__)
 _AT_ONCE = 500  # tasks that are compared at a time
 _ANSWERED = (TaskState.DONE, TaskState.EMPTY, TaskState.INVALID)
 
@@ -79,32 +87,60 @@ class Reports:
     """The reports of an installation."""
 
     store: Store
+    labels: Labels | None  # for names only; None: there is no key
     cost: Cost
+    clock: Clock
+
+    @cached_property
+    def students(self) -> Students:
+        return Students(store=self.store)
 
     def report(self, project_id: int, *, agents: Sequence[str] = ()) -> dict[str, Any]:
         """Everything in numbers, as a JSON object: of the current version, or of all versions of these agents (NAME or
         NAME@HASH), side by side. Raises `ConfigError` for a project that is not known here."""
         row = self.store.project(project_id)
         if row is None or row.version is None:
-            raise ConfigError(
-                f"Project {project_id} is not known here: run `prelabel connect` or `prelabel run` first."
-            )
+            raise ConfigError(not_connected(project_id))
         verified = list(self.store.verifications(project_id))
+        config = answerable(row.label_config)
+        pupils = self.students.pupils(project_id, config, 0)
         versions = self._versions(row, row.version, agents)
         seen: list[Judgement] = []
-        told = []
+        figures = []
         for version in versions:
             found = list(judgements(self.store, row, version, verified))
             seen += found
-            told.append({"version": version, "current": version == row.version, **self._figures(row, version, found)})
-        plan = self.store.audit_plan(project_id)
+            by_student = is_by_student(self.store, project_id, version)
+            student = {} if by_student else beside_students(pupils, config, found)
+            told_of_version = {**self._figures(row, version, found), "student": student}
+            figures.append({"version": version, "current": version == row.version, **told_of_version})
+        plan, golden = self.store.audit_plan(project_id), panel(self.store, row)
+        if plan is not None and plan.begun_share == 0:
+            figures = [{**figure, "warning": LATE_AUDIT} for figure in figures]
+        title, names = self._names(project_id)
         return {
             "project": project_id,
+            "title": title,
+            "made_at": self.clock().isoformat(timespec="seconds"),
             "annotations": dict(self.store.verification_counts(project_id)),
             "audit": None if plan is None else _audit(plan, verified),
-            "versions": told,
-            "people": people_figures(seen),
+            "versions": figures,
+            "people": _named(people_figures(seen), names),
+            "golden": told(golden),
+            "left_out": told_left_out(golden.left_out),
         }
+
+    def _names(self, project_id: int) -> tuple[str | None, Mapping[int, str]]:
+        """The project's title, and its annotators' names. A key that may not see them, or a Label Studio that is
+        away, leaves the numbers: the report is of what is stored here."""
+        if self.labels is None:
+            return None, {}
+        try:
+            names = self.labels.people()
+            return self.labels.project(project_id).title or None, names
+        except LabelStudioError as error:
+            _log.info("the report has no names", extra={"project": project_id, "reason": error.for_log})
+            return None, {}
 
     def _versions(self, row: ProjectRow, current: str, agents: Sequence[str]) -> list[str]:
         """The newest first; a name stands for all versions of that agent."""
@@ -126,6 +162,11 @@ class Reports:
         tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens
         scores = told_of(self.store, row.id, version)
         return {**figures, "scores": scores, "cost": costs(self.cost(row.id, version, counts.usage), tokens, figures)}
+
+
+def _named(people: Mapping[str, Any], names: Mapping[int, str]) -> Mapping[str, Any]:
+    annotators = [{**person, "name": names.get(person["annotator"])} for person in people["annotators"]]
+    return {**people, "annotators": annotators}
 
 
 def _audit(plan: AuditPlan, verified: Sequence[Verification]) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from backend.core.errors import ConfigError
+from backend.core.errors import ConfigError, not_connected
 from backend.core.scorings import Scoring, ScoringState, content_version, shown_version
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
@@ -136,5 +136,5 @@ def known(store: Store, project_id: int) -> tuple[ProjectRow, str]:
     """The project and its current version. Raises `ConfigError`."""
     row = store.project(project_id)
     if row is None or row.version is None:
-        raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+        raise ConfigError(not_connected(project_id))
     return row, row.version

@@ -44,7 +44,7 @@ def summary(store: Store, job: JobRow, cost: Cost = unknown_cost) -> dict[str, A
         "seconds": round((job.finished_at - job.created_at).total_seconds(), 2) if job.finished_at else None,
         **_limits(store, job),
         **in_words(counts),
-        "batch": batch_numbers(store, job),
+        "batch": batch_numbers(store, job, cost),
         "skipped_because": dict(counts.classes.get("skipped", {})),
         "failed_because": dict(counts.classes.get("failed", {})),
         "cost_usd": cost(counts.usage),

@@ -13,6 +13,7 @@ from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import HALTED, JobRow, ProjectRow, Record, Store
+from backend.services.golden_copies import GoldenCopies
 from backend.services.jobs import Jobs, enqueue_tasks, start_created
 from backend.services.projects import answerable
 from backend.services.scorings import in_use, to_write
@@ -42,6 +43,7 @@ class Truth:
         recent = [job for job in self.store.jobs_since(began - _RECENT) if job.project_id == row.id]
         scorings = self.store.scorings(row.id, row.version)
         if to_write(scorings) == in_use(scorings):  # else all predictions are being written anew, under another name
+            self._golden_lost(row, row.version)
             self._lost(row, row.version)
             self._doubled(row, row.version)
         self._outdated(row, row.version, recent)
@@ -55,7 +57,7 @@ class Truth:
         """
         before, shown = self.clock() - _UNSEEN, self.store.shown_version(row.id, version)
         given = self.store.delivered(row.id, version, before=before)
-        there = self.labels.version_counts(row.id).get(shown, 0) if given else 0
+        there = self._there(row, shown) if given else 0
         if there >= given:
             return
         known = self.store.delivered_task_ids(row.id, version, before=before)
@@ -68,6 +70,18 @@ class Truth:
             gone = sorted(known - self.labels.existing_tasks(row.id, sorted(known)))
             self.store.set_tasks_deleted(row.id, version, gone)
 
+    @property
+    def _golden(self) -> GoldenCopies:
+        return GoldenCopies(store=self.store, labels=self.labels)
+
+    def _golden_lost(self, row: ProjectRow, version: str) -> None:
+        if self._golden.check(row, self.store.shown_version(row.id, version), self.clock):
+            self.queue.enqueue_write_back(row.id, at_once=True)
+
+    def _there(self, row: ProjectRow, shown: str) -> int:
+        """How many predictions of ordinary tasks Label Studio holds."""
+        return self.labels.version_counts(row.id).get(shown, 0) - self._golden.written(row.id, shown)
+
     def _doubled(self, row: ProjectRow, version: str) -> None:
         """Predictions that Label Studio stored of a dead writer's last call after all, beside those that were written
         in their place: one is left of each. Where there are not more than were given, none is looked at."""
@@ -76,7 +90,7 @@ class Truth:
             return
         given = self.store.delivered(row.id, version, before=self.clock())  # before what is there is counted
         shown = self.store.shown_version(row.id, version)
-        if self.labels.version_counts(row.id).get(shown, 0) <= given:
+        if self._there(row, shown) <= given:
             self.store.end_doubt(row.id, version, doubted)
             return
         _log.warning("predictions may be there twice", extra={"project": row.id, "tasks": len(doubted)})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 
-from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown
+from backend.core.errors import ConfigError, LabelStudioError, ProjectUnknown, not_connected
 from backend.core.scorings import content_version
 from backend.core.values import JSON
 from backend.core.verifications import Verification, VerificationOutcome
@@ -76,7 +76,7 @@ class Verifier:
         """
         asked = self._asked(project_id)
         if asked is None:
-            raise ProjectUnknown(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+            raise ProjectUnknown(not_connected(project_id))
         row, config = asked
         began, before = self.clock(), self.store.caught_up(project_id)
         known = self.store.annotations_known(project_id)
@@ -126,7 +126,7 @@ class Verifier:
 
     def _page(self, row: ProjectRow, config: LabelingConfig, ids: Sequence[int]) -> Read:
         # Before Label Studio is asked: what somebody stores meanwhile is not taken for deleted.
-        known = {v.annotation_id: v for v in self.store.verifications(row.id, task_ids=ids)}
+        known = {v.annotation_id: v for v in self.store.verifications(row.id, task_ids=ids, everything=True)}
         answers = self.store.answers_of(row.id, ids)
         judged: list[Verification] = []
         for found in self.labels.annotated_tasks(row.id, ids):
@@ -167,5 +167,7 @@ def in_numbers(store: Store, project_id: int) -> dict[str, JSON]:
         "stale": counts.get("stale", 0),
         "unfit": counts.get("problem", 0),
         "deleted": counts.get("deleted", 0),
+        "golden": counts.get("golden", 0),
+        "left_out": counts.get("left_out", 0),
         "read_at": caught_up.since.isoformat() if caught_up else None,
     }

@@ -13,6 +13,7 @@ from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Record, Store
 from backend.services.current_scores import CurrentScores
+from backend.services.golden_copies import GoldenCopies
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class Writer:
                 if keep is not None:
                     self.store.unclaim_deliveries(project_id)
                     written += self._drain(project_id, keep, until)
+                    written += self._write_golden(project_id, keep)
             row = self.store.project(project_id)
             if row is None or row.version is None:
                 return written
@@ -113,6 +115,12 @@ class Writer:
                 pace = pace.after(len(plain), took_s)
                 self.pause(min(took_s * _BREATH, _LONGEST_BREATH_S))
         return written
+
+    def _write_golden(self, project_id: int, keep: Callable[[], None]) -> int:
+        """Golden questions have no records, and are to look as all other tasks do."""
+        row = self.store.project(project_id)
+        keep()
+        return 0 if row is None else GoldenCopies(store=self.store, labels=self.labels).write(row)
 
     def _keep_or_doubt(self, keep: Callable[[], None], records: Sequence[Record]) -> None:
         """Where the lock was lost meanwhile, another writer may have written the same: all are looked at again."""

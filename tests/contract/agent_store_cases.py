@@ -44,6 +44,15 @@ class AgentStoreCases:
         assert store.agent("careful", "00000000") is None
         assert store.agent("other") is None
 
+    def test_students_and_calibrated_agents_are_kept_as_they_were(self, store: SqlStore) -> None:
+        means = {"sentiment": {"kind": "batch", "tasks": 12, "means": {"é": 0.25, "b": 0.75}}}
+        for one in (version(provider="student"), version(calibrated={"of": "careful", "means": means})):
+            assert one.hash != version().hash
+            store.add_agent(one)
+            found = store.agent("careful", one.hash)
+            assert found is not None
+            assert found.version == one
+
     def test_of_a_name_the_version_that_was_added_last_is_the_newest(self, store: SqlStore, clock: HandClock) -> None:
         one, two = version(), version(temperature=1.0)
         for added, is_new in ((one, True), (two, True), (one, False)):

@@ -96,6 +96,14 @@ class AuditStoreCases:
         assert store.release_withheld(PROJECT, [1, 3, 99]) == 0
         assert store.release_withheld(2, [2]) == 0
 
+    def test_what_is_not_answered_yet_does_not_count_as_withheld(self, store: SqlStore) -> None:
+        store.save_audit_plan(PROJECT, ALL)
+        answer(store, 1)
+        job_id = store.create_job(PROJECT, VERSION, "run")
+        store.enlist(job_id, tasks(2, 3), absent=True)
+        assert store.counts(PROJECT, version=VERSION).deliveries == {WITHHELD: 1, "none": 2}
+        assert store.progress(job_id).deliveries == {"none": 2}
+
     def test_what_was_shown_or_annotated_before_is_not_withheld(self, store: SqlStore) -> None:
         answer(store, 1)
         store.set_delivery([r.id for r in store.claim_deliveries(PROJECT, VERSION, 10)], "written")
@@ -103,6 +111,19 @@ class AuditStoreCases:
         store.save_audit_plan(PROJECT, ALL)
         answer(store, 1, 2, 3, 4, version=OTHER)
         assert deliveries(store, OTHER) == {1: "pending", 2: "pending", 3: WITHHELD, 4: WITHHELD}
+
+    def test_an_extended_audit_withholds_what_was_shown(self, store: SqlStore) -> None:
+        plan = AuditPlan(**{**vars(ALL), "up_to": 1, "later_share": 0.0})
+        store.save_audit_plan(PROJECT, plan)
+        answer(store, 1, 2, 3)
+        store.set_delivery([r.id for r in store.claim_deliveries(PROJECT, VERSION, 10)], "written")
+        longer = AuditPlan(**{**vars(plan), "up_to": 2, "begun_share": 0.5})
+        store.extend_audit(PROJECT, longer, [2])
+        assert store.audit_plan(PROJECT) == longer
+        assert deliveries(store) == {1: WITHHELD, 2: WITHHELD, 3: "written"}
+        assert store.records(PROJECT, VERSION, [2])[2].delivered_at is None
+        assert store.release_withheld(PROJECT, [2]) == 1
+        assert store.audit_plan(2) is None
 
     def test_an_ended_audit_withholds_nothing(self, store: SqlStore) -> None:
         store.save_audit_plan(PROJECT, ALL)

@@ -29,6 +29,7 @@ from backend.ports.store import JobLimits, ProjectRow, Record
 from tests.contract.agent_store_cases import AgentStoreCases
 from tests.contract.audit_store_cases import AuditStoreCases
 from tests.contract.example_store_cases import ExampleStoreCases
+from tests.contract.golden_store_cases import GoldenStoreCases
 from tests.contract.scoring_store_cases import ScoringStoreCases
 from tests.contract.vector_store_cases import VectorStoreCases
 from tests.contract.verification_store_cases import VerificationStoreCases
@@ -57,7 +58,13 @@ def done(**changes: Any) -> Outcome:
 
 
 class StoreCases(
-    AgentStoreCases, AuditStoreCases, ExampleStoreCases, VectorStoreCases, VerificationStoreCases, ScoringStoreCases
+    AgentStoreCases,
+    AuditStoreCases,
+    ExampleStoreCases,
+    GoldenStoreCases,
+    VectorStoreCases,
+    VerificationStoreCases,
+    ScoringStoreCases,
 ):
     """The contract. `url` is a fixture of the subclass: an empty database."""
 

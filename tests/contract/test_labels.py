@@ -18,7 +18,7 @@ from backend.core.errors import (
     LabelStudioUnreachable,
 )
 from backend.core.values import Prediction
-from backend.ports.labels import Labels
+from backend.ports.labels import Labels, NewTask
 from tests.fakes.installation import CONFIG
 from tests.fakes.label_studio import KEY, application
 from tests.fakes.memory_annotations import EARLY
@@ -54,6 +54,11 @@ def project(behind: MemoryLabels, tasks: int = 3) -> tuple[int, list[int]]:
         CONFIG, [{"text": f"text {n}", "other": n} for n in range(tasks)], instructions="<p>x</p>"
     )
     return number, sorted(behind.projects[number].tasks)
+
+
+def test_people_have_names(labels: Labels, behind: MemoryLabels) -> None:
+    behind.names = {1: "Ann Lee", 2: "bob"}
+    assert labels.people() == {1: "Ann Lee", 2: "bob"}
 
 
 def test_a_project_as_it_is(labels: Labels, behind: MemoryLabels) -> None:
@@ -422,3 +427,38 @@ class TestAnnotations:
             list(labels.annotation_counts(99))
         with pytest.raises(LabelStudioNotFound):
             list(labels.annotated_tasks(99, [1]))
+
+
+def test_tasks_are_imported_with_their_predictions(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    region = prediction(1).result[0]
+    new = [
+        NewTask(data={"text": f"new {n}", "other": n}, model_version="v@1", result=(region,), score=s)
+        for n, s in enumerate((0.25, None))
+    ]
+    assert labels.newest_task(number) == ids[-1]
+    made = labels.import_tasks(number, new)
+    assert [behind.projects[number].tasks[task_id] for task_id in made] == [task.data for task in new]
+    assert [behind.written(number, task_id)[0].score for task_id in made] == [0.25, None]
+    assert [behind.written(number, task_id)[0].model_version for task_id in made] == ["v@1", "v@1"]
+    assert labels.newest_task(number) == max(made)
+
+
+def test_several_people_are_to_annotate_a_task(labels: Labels, behind: MemoryLabels) -> None:
+    _, ids = project(behind)
+    labels.set_overlap(ids[1], 3)
+    assert behind.overlaps == {ids[1]: 3}
+    with pytest.raises(LabelStudioNotFound):
+        labels.set_overlap(9999, 3)
+
+
+def test_tasks_are_deleted(labels: Labels, behind: MemoryLabels) -> None:
+    number, ids = project(behind)
+    labels.delete_tasks(number, [])
+    assert set(behind.projects[number].tasks) == set(ids)
+    labels.delete_tasks(number, [ids[0], 9999])
+    assert set(behind.projects[number].tasks) == set(ids[1:])
+
+
+def test_a_project_without_tasks_has_no_newest(labels: Labels, behind: MemoryLabels) -> None:
+    assert labels.newest_task(project(behind, 0)[0]) == 0

@@ -133,7 +133,7 @@ class VerificationStoreCases:
         store.save_verifications([first, second, other])
         assert store.latest_verifications(1, [5, 6, 7]) == {5: first, 6: other}
 
-    def test_tasks_count_as_verified_unless_all_is_skipped_or_stale(self, store: SqlStore) -> None:
+    def test_tasks_count_as_verified_where_a_person_answered_and_nothing_is_stale(self, store: SqlStore) -> None:
         skipped = {"outcome": VerificationOutcome.SKIPPED}
         store.save_verifications(
             [
@@ -142,9 +142,12 @@ class VerificationStoreCases:
                 verification(3, task_id=4, stale=True),
                 verification(4, task_id=2, **skipped),
                 verification(5, task_id=2, outcome=VerificationOutcome.BLIND),
+                verification(6, task_id=5, outcome=VerificationOutcome.ACCEPTED),
+                verification(7, task_id=6, outcome=VerificationOutcome.ACCEPTED),
+                verification(8, task_id=6),
             ]
         )
-        assert store.verified_task_ids(1) == [2, 9]
+        assert store.verified_task_ids(1) == [2, 6, 9]
 
     def test_they_are_counted(self, store: SqlStore) -> None:
         store.save_verifications(

@@ -80,9 +80,19 @@ def test_what_is_certified_is_accepted_and_taken_back(stack: Stack) -> None:
     version = stack.run(project)["version"]
     refused = stack.prelabel("certify", "--project", project.id)
     assert refused.code == 1
-    assert "there is no random audit" in refused.out
+    assert "tasks of the random audit is annotated yet" in refused.out
 
     shown = project.of_version(version)
+    before = stack.answer("audit", "show", "--project", project.id)
+    assert before["drawn"] == before["withheld"] == before["to_annotate"] == 80 - len(shown)
+    longer = stack.answer("audit", "begin", "--project", project.id, "-n", 5)
+    assert (longer["drawn"], longer["withheld"]) == (before["drawn"] + 5, before["withheld"] + 5)
+    left = project.of_version(version)
+    assert (len(left), set(left) < set(shown)) == (len(shown) - 5, True)
+    stack.run(project)
+    assert set(project.of_version(version)) == set(left)
+
+    shown = left
     blind = {row["id"]: row["data"]["text"] for row in project.rows() if row["id"] not in shown}
     for task_id, text in blind.items():
         annotate(project, task_id, labels[text]["sentiment"], labels[text]["topic"])
@@ -96,5 +106,23 @@ def test_what_is_certified_is_accepted_and_taken_back(stack: Stack) -> None:
     assert (accepted, len(annotated)) == (told["accepted"], len(blind) + accepted)
     counted = stack.answer("verifications", "--project", project.id)["outcomes"]
     assert counted == {"accepted": accepted, "blind": len(blind)}
+    again = stack.prelabel("certify", "--project", project.id, "--max-error", 0.25, "--accept")
+    assert f"Nothing new to accept: all {accepted} that may be accepted are annotations already" in again.out
     assert stack.answer("certify", "--project", project.id, "--undo")["undone"] == accepted
     assert {row["id"] for row in project.rows() if row["total_annotations"]} == set(blind)
+
+
+def test_a_project_that_is_not_there_is_told_in_one_sentence(stack: Stack) -> None:
+    for command in (
+        ("run",),
+        ("run", "--dry-run"),
+        ("connect", "--backend-url", stack.product.url),
+        ("audit", "begin"),
+    ):
+        told = stack.prelabel(command[0], *command[1:], "--project", 999_999)
+        assert told.code == 1
+        assert "Label Studio has no project 999999 (or the key may not see it): check --project." in told.err, command
+    for command in (("report",), ("status",), ("certify",), ("scores",), ("verifications",)):
+        told = stack.prelabel(*command, "--project", 999_999)
+        assert told.code == 1
+        assert "Project 999999 is not known here: check --project, or connect it" in told.err, command

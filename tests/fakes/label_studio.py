@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 
 from backend.core.errors import LabelStudioError, LabelStudioUnauthorized, LabelStudioUnreachable
 from backend.core.values import Prediction
-from backend.ports.labels import Annotation
+from backend.ports.labels import Annotation, NewTask
 from tests.fakes.memory_labels import MemoryLabels
 
 KEY = "a-legacy-token"
@@ -36,6 +36,8 @@ def application(labels: MemoryLabels) -> Flask:
         return jsonify(status_code=401, detail="Invalid token."), 401
 
     _installation(app, labels)
+    _projects(app, labels)
+    _tasks(app, labels)
     _predictions(app, labels)
     _backends(app, labels)
     _webhooks(app, labels)
@@ -52,6 +54,12 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
     def whoami() -> ResponseReturnValue:
         return {"email": labels.whoami()}
 
+    @app.get("/api/users")
+    def users() -> ResponseReturnValue:
+        return jsonify([{"id": user, "first_name": name, "email": "x"} for user, name in labels.people().items()])
+
+
+def _projects(app: Flask, labels: MemoryLabels) -> None:
     @app.get("/api/projects/<int:number>")
     def project(number: int) -> ResponseReturnValue:
         found = labels.project(number)
@@ -85,9 +93,42 @@ def _installation(app: Flask, labels: MemoryLabels) -> None:
         else:
             found = list(labels.task_ids(number, **_wanted(query)))
         labels.project(number)
+        if query.get("ordering") == ["-tasks:id"]:
+            found.reverse()
         all_data = labels.projects[number].tasks
         page = [{"id": task_id, "data": all_data[task_id]} for task_id in found]
         return {"tasks": page[: int(request.args["page_size"])], "total": len(page)}
+
+
+def _tasks(app: Flask, labels: MemoryLabels) -> None:
+    @app.post("/api/projects/<int:number>/import")
+    def import_tasks(number: int) -> ResponseReturnValue:
+        found = [
+            NewTask(
+                data=item["data"],
+                model_version=prediction["model_version"],
+                result=tuple(prediction["result"]),
+                score=prediction.get("score"),
+            )
+            for item in request.get_json()
+            for prediction in item["predictions"]
+        ]
+        ids = labels.import_tasks(number, found)
+        return {"task_count": len(ids)} | ({"task_ids": ids} if "return_task_ids" in request.args else {}), 201
+
+    @app.post("/api/dm/actions")
+    def delete_tasks() -> ResponseReturnValue:
+        assert request.args["id"] == "delete_tasks"
+        selected = request.get_json()["selectedItems"]
+        assert selected["included"]
+        assert selected["all"] is False
+        labels.delete_tasks(int(request.args["project"]), selected["included"])
+        return {"processed_items": len(selected["included"])}
+
+    @app.patch("/api/tasks/<int:task_id>/")
+    def change_task(task_id: int) -> ResponseReturnValue:
+        labels.set_overlap(task_id, request.get_json()["overlap"])
+        return {"id": task_id}
 
 
 def _skipped(labels: MemoryLabels, number: int) -> int:

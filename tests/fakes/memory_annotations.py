@@ -30,6 +30,7 @@ class MemoryAnnotations(MemoryProjects):
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
         self.made_at: dict[int, datetime] = {}  # prediction -> when it was made
         self.annotations: dict[int, Submitted] = {}
+        self.names: dict[int, str] = {}  # of users
 
     # --- what people do -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from backend.core.errors import LabelStudioError
 from backend.core.values import JSON, Prediction, Task
 from backend.labeling.parsing import parse_config
-from backend.ports.labels import Backend, Project, Tab, Webhook, WrittenPrediction
+from backend.ports.labels import Backend, NewTask, Project, Tab, Webhook, WrittenPrediction
 from tests.fakes.memory_annotations import MemoryAnnotations
 from tests.fakes.memory_projects import MemoryProject
 from tests.fakes.memory_views import shown
@@ -28,6 +28,10 @@ class MemoryLabels(MemoryAnnotations):
     def whoami(self) -> str:
         self._check()
         return "somebody@example.com"
+
+    def people(self) -> Mapping[int, str]:
+        self._check()
+        return self.names
 
     def key_kind(self) -> str:
         return "legacy token"
@@ -152,6 +156,24 @@ class MemoryLabels(MemoryAnnotations):
         for number, prediction in found.predictions.items():
             if prediction.task_id in task_ids and prediction.model_version == version and number not in parents:
                 self.annotate(prediction.task_id, list(prediction.result), parent=number, action=True)
+
+    def newest_task(self, project_id: int) -> int:
+        return max(self._get(project_id).tasks, default=0)
+
+    def import_tasks(self, project_id: int, tasks: Sequence[NewTask]) -> list[int]:
+        found = self._get(project_id)
+        self._wrote("import_tasks", len(tasks))
+        ids = self.add_tasks(project_id, [task.data for task in tasks])
+        for task_id, task in zip(ids, tasks, strict=True):
+            found.predictions[self._next_id()] = Prediction(
+                task_id=task_id, model_version=task.model_version, result=task.result, score=task.score
+            )
+        return ids
+
+    def set_overlap(self, task_id: int, annotators: int) -> None:
+        self._having("tasks", task_id)
+        self._wrote("set_overlap")
+        self.overlaps[task_id] = annotators
 
     def fast_import(self, project_id: int) -> bool | None:
         self._get(project_id)

@@ -39,6 +39,7 @@ class MemoryProjects:
         self.backend_answers = True  # whether Label Studio reaches the backends
         self.refused_tasks: set[int] = set()  # a prediction for one of these is refused with 400
         self.changed: set[int] = set()  # tasks that somebody changed lately
+        self.overlaps: dict[int, int] = {}  # task -> how many are to annotate it, where that was set
         self.calls: list[tuple[str, int]] = []  # (method, how many items) of every writing call
         self._last_id = 0
         self._lock = threading.RLock()

@@ -66,6 +66,17 @@ def test_retrieved_examples_are_off_without_their_number() -> None:
     assert "retrieved: " in refusal(LEAST + "retrieved: 101")
 
 
+def test_a_student_has_a_name_and_a_seed_only() -> None:
+    student = read_agent("name: pupil\nprovider: student\nseed: 3\n").to_agent()
+    assert (student.provider, student.seed, student.is_student) == ("student", 3, True)
+    assert not read_agent(LEAST).to_agent().is_student
+    told = refusal("name: pupil\nprovider: student\nmodel: m\ntemperature: 1\n")
+    assert 'a student asks no model, and has no "model", "temperature": keep name, provider and seed' in told
+    assert "provider: " in refusal(LEAST + "provider: teacher\n")
+    assert "provider: " in refusal(LEAST + "provider: [student]\n")
+    assert 'the key "name" is missing' in refusal("provider: student\n")
+
+
 def test_everything_can_be_written() -> None:
     fields = read_agent(
         LEAST + "base_url: http://localhost:11434/v1/\nkey_variable: OTHER_KEY\ntemperature: 1\nseed: null\n"
@@ -120,6 +131,42 @@ def test_all_faults_are_in_one_message() -> None:
     ):
         assert words in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("temperature: hot", "temperature: must be a number"),
+        ("temperature: 3", "temperature: must be 2.0 or less"),
+        ("max_tokens: many", "max_tokens: must be a whole number"),
+        ("max_tokens: 2000000", "max_tokens: must be 1,000,000 or less"),
+        ("seed: -1", "seed: must be 0 or more"),
+        ("sample_temperature: 0", "sample_temperature: must be more than 0.0"),
+        ("relations: maybe", "relations: must be true or false"),
+        ("examples: 3", "examples: must be a list"),
+        ("examples: [3]", "examples.0: must hold keys and values"),
+        ("examples: [{data: {}, answer: {a: 1}}]", "examples.0.data: must have 1 entry or more"),
+        (
+            "confidence: magic",
+            'confidence: must be "auto", "logprob", "agreement", "prompt_variants" or "self_reported"',
+        ),
+        ("template: ../x", "template: must be letters, digits, dots, hyphens and underscores, a letter or digit first"),
+        ("template_source: 5", "template_source: must be text"),
+    ],
+)
+def test_faults_are_told_in_plain_words(line: str, told: str) -> None:
+    assert refusal(LEAST + line).endswith(f"is not right: {told}.")
+
+
+def test_a_template_that_is_not_there_is_one_of_all_faults() -> None:
+    def fault(name: str) -> str | None:
+        return f"There is no prompt template {name!r}." if name == "nothing" else None
+
+    with pytest.raises(InputError, match=r"seed: must be a whole number; template: There is no .* 'nothing'\.$"):
+        read_agent(LEAST + "seed: x\ntemplate: nothing", template_fault=fault)
+    with pytest.raises(InputError, match=r"is not right: template: There is no prompt template 'nothing'\.$"):
+        read_agent(LEAST + "template: nothing", template_fault=fault)
+    assert read_agent(LEAST + "template: default.v1", template_fault=fault).template == "default.v1"
 
 
 def test_a_key_in_the_place_of_its_variable_is_not_shown() -> None:

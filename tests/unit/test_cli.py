@@ -202,7 +202,9 @@ def test_the_status_of_an_unknown_project_is_an_error(prelabel: Command, options
     code, out, err = prelabel("status", "--project", 99, *options)
     sentence = json.loads(out)["error"] if options else err
     assert code == 1
-    assert "Project 99 is not known here yet: connect it with `prelabel connect --project 99" in sentence
+    assert (
+        "Project 99 is not known here: check --project, or connect it with `prelabel connect --project 99" in sentence
+    )
 
 
 def test_a_model_that_is_not_listed_is_a_warning_and_no_failure(installation: Installation, prelabel: Command) -> None:

@@ -32,4 +32,4 @@ def test_what_people_did_is_read_and_counted(installation: Installation, prelabe
 def test_a_project_that_is_not_known(prelabel: Command) -> None:  # noqa: F811
     code, _, err = prelabel("verifications", "--project", 99)
     assert code == 1
-    assert err.strip().endswith("run `prelabel connect` for it first.")
+    assert "check --project, or connect it with `prelabel connect" in err

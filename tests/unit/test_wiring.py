@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from backend.adapters.sql.records import LEASE
 from backend.core.agents import AgentVersion
 from backend.core.errors import SettingsError, TemplateError
 from backend.core.retry import MAX_ATTEMPTS
-from backend.core.values import Agent
+from backend.core.values import Agent, Example
+from backend.ports.governor import GovernorLevel
+from backend.ports.meters import LIMIT_WAIT_SECONDS
 from backend.services.keeping import LONGEST_S as LONGEST_KEEPING_S
 from backend.services.message_time import LONGEST_CHUNK_S
 from backend.settings import Settings
@@ -69,6 +73,48 @@ def test_calls_with_another_key_have_limits_of_their_own(monkeypatch: pytest.Mon
     usual, own = asyncio.run(names(None)), asyncio.run(names(agent(key_variable="OWN_KEY")))
     assert asyncio.run(names(agent())) == usual
     assert set(usual) & set(own) == set()
+
+
+def test_limits_are_told_of_agents_with_an_endpoint_of_their_own_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN_KEY", "own-key")
+    installation = Installation()
+    parts = installation.parts(**OWN)
+    del vars(parts)["limits"]
+    for name, model, more in (
+        ("own", "own-model", {"base_url": "http://own/v1"}),
+        ("keyed", "own-model", {"base_url": "http://own/v1", "key_variable": "OWN_KEY"}),
+        ("idle", "never-asked", {"base_url": "http://idle/v1"}),
+        ("keyless", "own-model", {"base_url": "http://keyless/v1", "key_variable": "ABSENT_KEY"}),
+    ):
+        one = replace(AGENT, name=name, model=model, examples=(Example(data={"a": 1}, answer={"b": 2}),), **more)
+        installation.store.add_agent(AgentVersion.of(one, parts.projects.template_source))
+    installation.meters.add(LIMIT_WAIT_SECONDS, "own-model")
+    installation.meters.add(LIMIT_WAIT_SECONDS, "other-model")
+
+    class Told:
+        def __init__(self, used: int) -> None:
+            self.used = used
+
+        async def level(self, model: str) -> GovernorLevel:
+            return GovernorLevel(
+                requests_per_minute=None,
+                tokens_per_minute=None,
+                requests_used=self.used,
+                tokens_used=0,
+                in_flight=0,
+                window=None,
+                paused_s=0.0,
+            )
+
+    @asynccontextmanager
+    async def governor(endpoint: str, agent: Agent | None = None) -> AsyncIterator[Told]:
+        parts.settings.endpoint_key(agent.key_variable if agent else None)
+        yield Told(7 if agent is not None and agent.key_variable else 1)
+
+    vars(parts)["governor"] = governor
+    found = {place: level.requests_used for place, level in parts.limits().items()}
+    usual = "http://usual/v1"
+    assert found == {(usual, "gpt-4o-mini"): 1, (usual, "other-model"): 1, ("http://own/v1", "own-model"): 7}
 
 
 def test_a_template_of_the_settings_is_checked_too(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class SqlAudits(Database):
             "first_share": plan.first_share,
             "later_share": plan.later_share,
             "begun_at": plan.begun_at,
+            "begun_share": plan.begun_share,
         }
         with self.begin() as connection:
             insert = self._insert(audit_plans).values(values)
@@ -38,6 +39,15 @@ class SqlAudits(Database):
             found = plan_of(connection, project_id)
             assert found is not None  # it was written in this transaction, or before
             return found
+
+    def extend_audit(self, project_id: int, plan: AuditPlan, task_ids: Iterable[int]) -> None:
+        values = {name: getattr(plan, name) for name in ("up_to", "first_share", "later_share", "begun_share")}
+        withheld = {"delivery": WITHHELD, "delivered_at": None, "rewrite": False, "updated_at": self._clock()}
+        with self.begin() as connection:
+            connection.execute(sa.update(audit_plans).where(audit_plans.c.project_id == project_id).values(values))
+            for ids in batches(task_ids):
+                drawn = (records.c.project_id == project_id, records.c.task_id.in_(ids))
+                connection.execute(sa.update(records).where(*drawn).values(withheld))
 
     def end_audit(self, project_id: int) -> None:
         with self.begin() as connection:
@@ -80,6 +90,7 @@ def plan_of(connection: Connection, project_id: int) -> AuditPlan | None:
         first_share=row.first_share,
         later_share=row.later_share,
         begun_at=utc(row.begun_at),
+        begun_share=row.begun_share,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from backend.adapters.sql.audits import blind_of
 from backend.adapters.sql.database import Database, batches, utc
 from backend.adapters.sql.deliveries import DELIVERED
+from backend.adapters.sql.golden import without_golden
 from backend.adapters.sql.records import select_records
 from backend.adapters.sql.schema import jobs, records
 from backend.core.values import JobState, Task, TaskState
@@ -33,9 +34,11 @@ class SqlEnlisting(Database):
         read_since = utc(job.created_at) - _MAY_BE_UNSEEN
         for batch in batches(tasks):
             now = self._clock()
-            rows = [_new_row(task, job.version, job_id=job_id, hold_until=hold_until, now=now) for task in batch]
             with self.begin() as connection:
-                self._enlist(connection, rows, absent=absent, read_since=read_since, anew=anew)
+                asked = without_golden(connection, batch, now=now)
+                rows = [_new_row(task, job.version, job_id=job_id, hold_until=hold_until, now=now) for task in asked]
+                if rows:
+                    self._enlist(connection, rows, absent=absent, read_since=read_since, anew=anew)
         mine = sa.select(sa.func.count()).select_from(records).where(records.c.job_id == job_id).scalar_subquery()
         with self.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(total=mine))

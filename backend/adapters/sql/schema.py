@@ -296,6 +296,7 @@ audit_plans = Table(
     Column("first_share", Float, nullable=False),
     Column("later_share", Float, nullable=False),
     Column("begun_at", DateTime(timezone=True), nullable=False),
+    Column("begun_share", Float),  # the lowest one before the audit was extended
 )
 
 scorings = Table(
@@ -310,4 +311,33 @@ scorings = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("shown_at", DateTime(timezone=True)),
     Column("cleared", Boolean, nullable=False, server_default=false()),
+)
+
+golden_tasks = Table(
+    "golden_tasks",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("project_id", Integer, nullable=False),
+    Column("source_task_id", BigInteger, nullable=False),
+    Column("task_id", BigInteger),  # null: being imported just now
+    Column("above", BigInteger, nullable=False),  # the highest task id before it was imported
+    Column("data_hash", String(64), nullable=False),
+    Column("control", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("score", Float),
+    Column("written_as", String(200)),  # the version of its prediction in Label Studio; null: it lacks it
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("ended_at", DateTime(timezone=True)),  # its task is deleted
+    Index(None, "project_id", "task_id"),
+)
+
+left_out = Table(
+    "left_out",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("annotator_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("on", Boolean, nullable=False),  # false: counted again
+    Column("changed_at", DateTime(timezone=True), nullable=False),
 )

@@ -16,6 +16,7 @@ from backend.adapters.sql.capabilities import SqlCapabilities
 from backend.adapters.sql.deliveries import SqlDeliveries
 from backend.adapters.sql.enlisting import SqlEnlisting
 from backend.adapters.sql.events import SqlEvents
+from backend.adapters.sql.golden import SqlGolden
 from backend.adapters.sql.jobs import SqlJobs
 from backend.adapters.sql.ledger import SqlLedger
 from backend.adapters.sql.overview import SqlOverview
@@ -27,7 +28,6 @@ from backend.adapters.sql.scorings import SqlScorings
 from backend.adapters.sql.sums import SqlSums
 from backend.adapters.sql.upkeep import SqlUpkeep
 from backend.adapters.sql.vectors import SqlVectors
-from backend.adapters.sql.verifications import SqlVerifications
 from backend.core.errors import StoreError
 
 
@@ -48,8 +48,8 @@ class SqlStore(
     SqlScorings,
     SqlUpkeep,
     SqlAudits,
+    SqlGolden,
     SqlVectors,
-    SqlVerifications,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 

@@ -16,10 +16,13 @@ from backend.adapters.sql.deliveries import WAITING
 from backend.adapters.sql.schema import jobs, records
 from backend.core.quantiles import Durations
 from backend.core.values import TaskState, Usage
+from backend.ports.audits import WITHHELD
 from backend.ports.store import Counts
 
 _BINS = 10
 _SCORED = (TaskState.DONE.value, TaskState.EMPTY.value)  # of the others 0 is no probability
+
+_ANSWERED = [state.value for state in TaskState if state.finished and state is not TaskState.DELETED]
 
 
 class SqlSums(Database):
@@ -52,7 +55,7 @@ class SqlSums(Database):
         with self.begin(read_only=True) as connection:
             for state, delivery, n in connection.execute(query):
                 states[state] += n
-                deliveries[delivery] += n
+                deliveries[_told(state, delivery)] += n
         return Counts(states=states, deliveries=self._with_outdated(deliveries, job_id=job_id))
 
     def _with_outdated(
@@ -95,7 +98,7 @@ class _Tally:
 
     def add(self, row: RowMapping) -> None:
         self._states[row["state"]] += 1
-        self._deliveries[row["delivery"]] += 1
+        self._deliveries[_told(row["state"], row["delivery"])] += 1
         if row["error_class"]:
             self._errors[row["error_class"]] += 1
             self._classes.setdefault(row["state"], Counter())[row["error_class"]] += 1
@@ -140,6 +143,11 @@ class _Tally:
     def _quantiles(self) -> dict[str, float]:
         found = {f"p{share}": self._latency.quantile(share / 100) for share in (50, 90, 99)}
         return {name: seconds for name, seconds in found.items() if seconds is not None}
+
+
+def _told(state: str, delivery: str) -> str:
+    """The delivery that counts: of what is not answered yet nothing is withheld."""
+    return "none" if delivery == WITHHELD and state not in _ANSWERED else delivery
 
 
 def _labels_of(region: Mapping[str, Any]) -> list[str]:

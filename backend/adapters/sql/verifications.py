@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from backend.adapters.sql.counted import counted, is_golden, is_left_out, live
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.schema import caught_up, projects, records, verification_changes, verifications
 from backend.core.text import storable
@@ -24,7 +25,6 @@ _FINISHED = [state.value for state in TaskState if state.finished and state != T
 _LOOKED_AT = [
     o.value for o in VerificationOutcome if o not in (VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED)
 ]
-_LABELLED = [o.value for o in VerificationOutcome if o != VerificationOutcome.SKIPPED]
 
 
 class SqlVerifications(Database):
@@ -66,7 +66,7 @@ class SqlVerifications(Database):
     def newest_label_tasks(self, project_id: int, config_fingerprint: str, limit: int) -> list[int]:
         said = sa.func.max(_table.c.updated_at)
         query = sa.select(_table.c.task_id).group_by(_table.c.task_id).order_by(said.desc(), _table.c.task_id.desc())
-        query = query.where(*_live(project_id), *_label(), _table.c.config_fingerprint == config_fingerprint)
+        query = query.where(*counted(project_id), *_label(), _table.c.config_fingerprint == config_fingerprint)
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query.limit(limit)).scalars())
 
@@ -92,22 +92,23 @@ class SqlVerifications(Database):
     def delete_verifications(self, project_id: int, annotation_ids: Collection[int]) -> int:
         deleted = 0
         for ids in batches(sorted(annotation_ids)):
-            query = sa.update(_table).where(*_live(project_id), _table.c.annotation_id.in_(ids))
+            query = sa.update(_table).where(*live(project_id), _table.c.annotation_id.in_(ids))
             with self.begin() as connection:
                 gone = {"deleted_at": self._clock(), "change": self._next_change(connection, project_id)}
                 deleted += connection.execute(query.values(gone)).rowcount
         return deleted
 
     def verifications(
-        self, project_id: int, *, after: int = 0, task_ids: Sequence[int] | None = None
+        self, project_id: int, *, after: int = 0, task_ids: Sequence[int] | None = None, everything: bool = False
     ) -> Iterator[Verification]:
+        wanted = live(project_id) if everything else counted(project_id)
         if task_ids is None:
-            yield from self._verification_pages(after, _live(project_id))
+            yield from self._verification_pages(after, wanted)
             return
         found = [
             v
             for ids in batches(dict.fromkeys(task_ids))
-            for v in self._verification_pages(after, (*_live(project_id), _table.c.task_id.in_(ids)))
+            for v in self._verification_pages(after, (*wanted, _table.c.task_id.in_(ids)))
         ]
         yield from sorted(found, key=lambda v: v.annotation_id)
 
@@ -129,26 +130,30 @@ class SqlVerifications(Database):
 
     def verified_task_ids(self, project_id: int) -> list[int]:
         query = sa.select(_table.c.task_id).distinct().order_by(_table.c.task_id)
-        query = query.where(*_live(project_id), _table.c.outcome.in_(_LABELLED), _table.c.stale.is_(False))
+        query = query.where(*counted(project_id), _table.c.outcome.in_(_LOOKED_AT), _table.c.stale.is_(False))
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
     def verification_counts(self, project_id: int) -> Mapping[str, int]:
         t = _table
-        gone, broken = t.c.deleted_at.is_not(None), t.c.problem.is_not(None)
-        query = sa.select(t.c.outcome, t.c.stale, broken, gone, sa.func.count()).where(t.c.project_id == project_id)
+        aside = sa.case(
+            (t.c.deleted_at.is_not(None), "deleted"),
+            (is_golden(project_id), "golden"),
+            (is_left_out(project_id), "left_out"),
+        ).label("aside")
+        each = sa.select(t.c.outcome, t.c.stale, t.c.problem.is_not(None).label("broken"), aside)
+        rows = each.where(t.c.project_id == project_id).subquery()
+        query = sa.select(rows.c.outcome, rows.c.stale, rows.c.broken, rows.c.aside, sa.func.count()).group_by(*rows.c)
         counts: dict[str, int] = {}
         with self.begin(read_only=True) as connection:
-            for outcome, stale, has_problem, deleted, n in connection.execute(
-                query.group_by(t.c.outcome, t.c.stale, broken, gone)
-            ):
-                told = {"deleted": deleted} if deleted else {outcome: True, "stale": stale, "problem": has_problem}
+            for outcome, stale, has_problem, name, n in connection.execute(query):
+                told = {name: True} if name else {outcome: True, "stale": stale, "problem": has_problem}
                 for name in (name for name, holds in told.items() if holds):
                     counts[name] = counts.get(name, 0) + n
         return counts
 
     def annotations_known(self, project_id: int, task_ids: Sequence[int] | None = None) -> Mapping[int, int]:
-        query = sa.select(_table.c.task_id, sa.func.count()).where(*_live(project_id)).group_by(_table.c.task_id)
+        query = sa.select(_table.c.task_id, sa.func.count()).where(*live(project_id)).group_by(_table.c.task_id)
         queries = [query] if task_ids is None else [query.where(_table.c.task_id.in_(ids)) for ids in batches(task_ids)]
         with self.begin(read_only=True) as connection:
             return {task_id: n for each in queries for task_id, n in connection.execute(each)}
@@ -187,10 +192,6 @@ class SqlVerifications(Database):
         query = sa.select(projects.c.id).where(projects.c.version.is_not(None), sa.or_(given, known))
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query.order_by(projects.c.id)).scalars())
-
-
-def _live(project_id: int) -> tuple[sa.ColumnElement[bool], ...]:
-    return (_table.c.project_id == project_id, _table.c.deleted_at.is_(None))
 
 
 def _label() -> tuple[sa.ColumnElement[bool], ...]:

@@ -49,7 +49,7 @@ class TestErrors:
             (
                 answering(404, json={"status_code": 404, "detail": "No Project matches."}),
                 LabelStudioNotFound,
-                "project's number",
+                "no project 5 (or the key may not see it): check --project.",
             ),
             (answering(404, text="<html>not found</html>"), LabelStudioError, "LABEL_STUDIO_URL"),
             (answering(404, json={"detail": "Not Found"}), LabelStudioError, "LABEL_STUDIO_URL"),
@@ -82,6 +82,24 @@ class TestErrors:
         assert "\n" not in str(raised.value)
         assert LEGACY not in str(raised.value)
 
+    def test_a_project_that_is_not_there_is_told_alike_whatever_is_asked(self) -> None:
+        gone = api(answering(404, json={"status_code": 404}))
+        for ask in (
+            lambda: gone.project(5),
+            lambda: gone.untouched(5),
+            lambda: list(gone.task_ids(5)),
+            lambda: gone.backends(5),
+            lambda: gone.tabs(5),
+            lambda: gone.version_counts(5),
+            lambda: gone.accept_predictions(5, "v", [1]),
+        ):
+            with pytest.raises(
+                LabelStudioNotFound, match=r"^Label Studio has no project 5 \(or the key may not see it"
+            ):
+                ask()
+        with pytest.raises(LabelStudioNotFound, match="/api/annotations/7"):
+            gone.delete_annotation(7)
+
     @pytest.mark.parametrize("body", [{"a": 1}, "text", None])
     def test_a_list_is_wanted_and_something_else_came(self, body: object) -> None:
         with pytest.raises(LabelStudioError, match="LABEL_STUDIO_URL"):
@@ -101,6 +119,26 @@ class TestErrors:
     def test_another_server_has_no_label_studio_version(self) -> None:
         with pytest.raises(LabelStudioError, match="check that LABEL_STUDIO_URL is its address"):
             api(answering(404, json={"status_code": 404})).version()
+
+
+class TestPeople:
+    def test_a_name_else_the_e_mail_in_one_line(self) -> None:
+        users = [
+            {"id": 1, "first_name": "Ann", "last_name": "Lee\n", "email": "ann@x"},
+            {"id": 2, "first_name": "", "last_name": None, "email": "bob@x"},
+            {"id": 3, "first_name": "x" * 500, "last_name": ""},
+            {"id": 4, "username": "d\x1b[31m"},
+            {"id": 5},
+            {"id": "6", "email": "e"},
+            "none",
+        ]
+        found = api(answering(200, json=users)).people()
+        assert found == {1: "Ann Lee", 2: "bob@x", 3: "x" * 80, 4: "d[31m"}
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_whoever_may_not_see_them_has_none(self, status: int) -> None:
+        assert api(answering(status, json={"status_code": status})).people() == {}
+        assert api(answering(200, json={"results": []})).people() == {}
 
 
 class TestLegacyToken:

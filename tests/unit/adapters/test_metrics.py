@@ -41,8 +41,7 @@ def metrics(**changes: Any) -> Metrics:
         "store": memory_store(HandClock()),
         "queue": MemoryQueue(),
         "meters": MemoryMeters(),
-        "limits": lambda: {"a-model": LEVEL},
-        "endpoint": "http://model/v1",
+        "limits": lambda: {("http://model/v1", "a-model"): LEVEL},
     }
     return Metrics(**{**parts, **changes})
 
@@ -63,7 +62,7 @@ def everything() -> Metrics:
     for histogram in HISTOGRAMS:
         meters.observe(histogram, 0.3, *("x" for _ in histogram.labels))
     level = GovernorLevel(**{**vars(LEVEL), "tokens_per_minute": 90_000, "window": 8})
-    found = metrics(meters=meters, limits=lambda: {"a-model": level})
+    found = metrics(meters=meters, limits=lambda: {("http://model/v1", "a-model"): level})
     found.store.task_totals = lambda: {(1, TaskState.DONE): 3}  # type: ignore[method-assign]
     return found
 
@@ -83,7 +82,9 @@ def test_every_metric_says_what_it_is() -> None:
 
 
 def test_where_the_limits_stand() -> None:
-    found = read(metrics())
+    other = GovernorLevel(**{**vars(LEVEL), "in_flight": 3})
+    found = read(metrics(limits=lambda: {("http://model/v1", "a-model"): LEVEL, ("http://own/v1", "a-model"): other}))
+    assert found["prelabel_model_calls_in_flight", frozenset({"http://own/v1", "a-model"})] == 3
     labels = frozenset({"http://model/v1", "a-model"})
     assert found["prelabel_limit_requests_per_minute", labels] == 600
     assert found["prelabel_model_calls_in_flight", labels] == 12

@@ -247,3 +247,35 @@ def test_trying_many_thresholds_costs_nothing(error_of: ErrorOf) -> None:
             errors = sum(not right[place] for place in above if place not in drawn)
             broken += errors / (1000 if error_of is ErrorOf.ALL else len(above)) > 0.1
     assert broken <= 17  # 5 % of 200 and what chance may add, at 2 %
+
+
+def test_what_extended_the_audit_need_not_be_spread_like_all() -> None:
+    first = [Audited(score=place / 100, right=True) for place in range(0, 100, 2)]
+    checked = [place / 1000 for place in range(500)]
+    upper = [0.5 + place / 1000 for place in range(500)]
+    further = [Audited(score=score, right=True, extension=True) for score in upper[::8]]
+    unseen = [score for place, score in enumerate(upper) if place % 8]
+    found = certify([*first, *further], unseen, checked=checked)
+    assert isinstance(found, Certificate)
+    assert (found.audited, found.accepted) == (len(first) + len(further), len(unseen))
+    plain = [Audited(score=row.score, right=True) for row in (*first, *further)]
+    refused = certify(plain, unseen, checked=checked)
+    assert isinstance(refused, Refusal)
+    assert refused.why == "not random"
+
+
+def test_how_often_a_certificate_from_an_extended_audit_is_wrong() -> None:
+    """Audits of 60, extended by 60 once people have checked the 200 lowest scores of 600."""
+    chance, wrong_ones, runs = random.Random(1), 0, 400
+    for _ in range(runs):
+        tasks = [(score := place / 600, chance.random() < 0.08 + 0.3 * (1 - score)) for place in range(600)]
+        chance.shuffle(tasks)
+        first, rest = tasks[:60], sorted(tasks[60:])
+        checked, left = rest[:200], rest[200:]
+        chance.shuffle(left)
+        audit = [Audited(score=score, right=not bad) for score, bad in first]
+        audit += [Audited(score=score, right=not bad, extension=True) for score, bad in left[:60]]
+        found = certify(audit, [score for score, _ in left[60:]], checked=[s for s, _ in checked], max_error=0.08)
+        if isinstance(found, Certificate):
+            wrong_ones += sum(bad for score, bad in left[60:] if score >= found.threshold) > 0.08 * 600
+    assert wrong_ones <= 0.05 * runs

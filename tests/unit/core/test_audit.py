@@ -66,3 +66,44 @@ def test_those_of_a_lower_share_are_among_those_of_a_higher_one() -> None:
     assert abs(first - later) < 200  # as many of either batch, though the later one is audited twice as much
     assert PLAN.even_share(range(1, 100)) == 0.05
     assert PLAN.even_share(range(20_001, 20_100)) == 0.10
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "up_to", "further"),
+    [
+        (0.05, 0.10, 400, 30),
+        (0.05, 0.10, 400, 5),  # fewer than it takes to reach the later share
+        (0.30, 0.10, 100, 10),  # all of what was imported later
+        (0.30, 0.10, 100, 150),
+        (0.05, 0.10, 1_000, 800),
+        (0.05, 0.10, 400, "all"),
+    ],
+)
+def test_an_extended_audit_draws_as_many_as_asked_and_keeps_the_others(
+    first: float, later: float, up_to: int, further: int | str
+) -> None:
+    plan = AuditPlan(secret="s", up_to=up_to, first_share=first, later_share=later, begun_at=NOW)
+    before = set(held(plan, 1, 1_000))
+    free = [number for number in range(1, 1_001) if number not in before and number % 7]  # a seventh is labelled
+    count = len(free) if further == "all" else int(further)
+    longer = plan.extended(free, count, highest=1_000)
+    after = set(held(longer, 1, 1_000))
+    assert before <= after
+    assert len(after & set(free)) == count
+    assert longer.even_share(range(1, 1_001)) == plan.even_share(range(1, 1_001))
+    assert longer.reached_share([1]) >= plan.share_of(1)
+    reached = longer.reached_share(range(1, 1_001))
+    assert reached >= plan.even_share(range(1, 1_001))
+    at_even_chance = [number for number in free if longer.holds(number, reached)]
+    assert set(at_even_chance) <= after
+
+
+def test_an_audit_can_be_extended_again_and_remembers_where_it_began() -> None:
+    longer = PLAN
+    for _ in range(2):
+        free = [number for number in range(1, 1_001) if not longer.holds(number)]
+        longer = longer.extended(free, 100, highest=1_000)
+    assert longer.even_share(range(1, 1_001)) == PLAN.first_share
+    assert len(held(longer, 1, 1_000)) == len(held(PLAN, 1, 1_000)) + 200
+    with pytest.raises(ValueError, match="as many as there are"):
+        PLAN.extended([1, 2], 3, highest=2)

@@ -85,8 +85,12 @@ def test_a_job_goes_through_one_batch_and_calls_nothing_live() -> None:
         "answered": 5,
         "prompt_tokens": 50,
         "completion_tokens": 15,
+        "usd_at_live_price": None,
         "waiting": None,
     }
+    job = job_of(installation, job_id)
+    priced = summary(installation.store, job, lambda usage: usage.prompt_tokens * 0.01 if usage.calls else 0.0)
+    assert (priced["cost_usd"], priced["batch"]["usd_at_live_price"]) == (0.0, 0.5)
     assert installation.model.requests == []
     assert len(installation.batch_endpoint.answered) == 5
     assert installation.batch_endpoint.files == {}

@@ -70,6 +70,34 @@ def test_what_may_be_accepted_is_accepted_and_taken_back() -> None:
     assert len(store.verified_task_ids(site.project_id)) == len(site.blind) + 5
 
 
+def test_what_somebody_skipped_is_left_to_people() -> None:
+    site = scored()
+    site.annotate(site.blind)
+    before = verdict(site)
+    assert isinstance(before.found, Certificate)
+    skipped = list(before.accepted[:2])
+    for task_id in skipped:
+        site.installation.labels.annotate(task_id, [], skipped=True, by=1)
+    site.installation.verifier.catch_up(site.project_id)
+    found = verdict(site)
+    assert isinstance(found.found, Certificate)
+    assert not set(found.accepted) & set(skipped)
+    assert found.found.tasks == len(site.task_ids)
+    assert found.found.accepted == before.found.accepted - 2
+    assert found.found.to_check == before.found.to_check + 2
+
+
+def test_audit_tasks_that_wait_are_told_with_their_number() -> None:
+    site = scored()
+    refused = verdict(site).found
+    assert isinstance(refused, Refusal)
+    assert (refused.why, refused.waiting) == ("no audit", len(site.blind))
+    site.annotate(site.blind[:2])
+    refused = verdict(site).found
+    assert isinstance(refused, Refusal)
+    assert (refused.why, refused.waiting) == ("too few labels", len(site.blind) - 2)
+
+
 def test_too_many_errors_refuse() -> None:
     site = scored()
     site.annotate(site.blind, wrong=len(site.blind) // 2)
@@ -101,3 +129,36 @@ def test_where_batches_have_other_shares_only_as_many_of_each_count() -> None:
     assert len(drawn) > len(even)
     assert isinstance(found, Certificate)
     assert found.audited <= len(even)
+
+
+def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_draw() -> None:
+    site = scored(first=12)
+    site.annotate(site.blind)
+    first = site.blind
+    before = verdict(site, max_error=0.1)
+    assert isinstance(before.found, Refusal)
+    others = [task_id for task_id in site.task_ids if task_id not in first]
+    site.annotate(others[:8])  # with a prediction in sight
+    site.installation.auditing.draw(site.project_id, 30)
+    further = [task_id for task_id in site.blind if task_id not in first and task_id not in others[:8]]
+    assert len(further) == 30
+    site.annotate(further)
+    found = verdict(site, max_error=0.1).found
+    assert isinstance(found, Certificate)
+    assert (found.audited, found.tasks) == (len(first) + 30, len(site.task_ids))
+    (figures,) = site.report()["versions"]
+    assert figures["accuracy"]["n"] == len(first)
+
+
+def test_an_audit_that_is_drawn_after_people_began_serves_certificates_and_no_accuracy() -> None:
+    site = scored(on=False)
+    site.annotate(site.task_ids[:10])
+    site.installation.auditing.draw(site.project_id, 40)
+    drawn = [task_id for task_id in site.blind if task_id not in site.task_ids[:10]]
+    site.annotate(drawn)
+    found = verdict(site, max_error=0.1).found
+    assert isinstance(found, Certificate)
+    assert found.audited == 40
+    (figures,) = site.report()["versions"]
+    assert figures["accuracy"] is None
+    assert "serves certificates" in figures["warning"]

@@ -13,7 +13,8 @@ from backend.ports.model import Capabilities
 from backend.ports.store import JobLimits
 from backend.prompting.tokens import estimated_tokens
 from backend.services.estimate import Circumstances, Estimate
-from backend.services.estimating import Estimator, calls_a_task
+from backend.services.estimated_usage import calls_a_task
+from backend.services.estimating import Estimator
 from backend.services.selection import Selection
 from tests.fakes.installation import AGENT, Installation, by_mood
 
@@ -73,6 +74,10 @@ def test_it_holds_what_the_run_then_uses_and_is_narrow_once_there_is_experience(
     installation.run(project_id, tasks[:10])
     before = used_by(installation, project_id)
     holds(told, before)
+    assert told.prompt_tokens[1] < 2.5 * told.prompt_tokens[0] * told.calls[1] / told.calls[0]
+    assert told.likely.prompt_tokens == pytest.approx(before.prompt_tokens, rel=0.1)
+    assert told.likely.completion_tokens == pytest.approx(before.completion_tokens, rel=0.25)
+    assert told.at_most.completion_tokens == told.at_most.calls * AGENT.max_tokens > told.completion_tokens[1]
     told = estimate(installation, project_id, price=lambda _, p, a: (p + a) / 1e6, capabilities=WITH_LOGPROBS)
     assert (told.tasks, told.to_ask, told.calibrated) == (20, 20, True)
     assert told.prompt_tokens[1] < 2 * told.prompt_tokens[0]
@@ -147,6 +152,19 @@ def test_how_many_calls_a_task_may_take(confidence: str, known: Capabilities | N
     project_id, _ = installation.project("good")
     row = installation.projects.sync(installation.labels, project_id)
     assert calls_a_task(installation.projects.question(row), known) == (1, most)
+
+
+def test_whether_samples_are_needed_is_not_known_before_the_endpoint_was_asked() -> None:
+    installation = Installation(counting, agent=replace(AGENT, confidence="auto", reasks=1))
+    project_id, _ = installation.project(*(f"good {n}" for n in range(10)))
+    told = estimate(installation, project_id)
+    assert (told.calls[0], told.likely.calls, told.calls[1]) == pytest.approx((10, 10.5, 51.5))
+    assert told.at_most.calls == 60
+    assert any("without them each task takes 5 calls" in note for note in told.notes)
+    known = estimate(installation, project_id, capabilities=WITH_LOGPROBS)
+    assert known.calls == pytest.approx((10, 11.5))
+    without = estimate(installation, project_id, capabilities=replace(WITH_LOGPROBS, logprobs=0))
+    assert without.calls == pytest.approx((50, 51.5))
 
 
 def test_nothing_to_do() -> None:

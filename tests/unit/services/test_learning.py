@@ -35,7 +35,12 @@ class Learner(Site):
         texts = [f"{('good', 'bad')[n % 2]} number {n} {('plain', 'odd')[n % 2]}" for n in range(tasks)]
         self.project_id, self.task_ids = self.installation.project(*texts)
         self.installation.run(self.project_id)
-        self.reports = Reports(store=self.installation.store, cost=lambda project, version, usage: None)
+        self.reports = Reports(
+            store=self.installation.store,
+            labels=self.installation.labels,
+            clock=self.installation.clock,
+            cost=lambda project, version, usage: None,
+        )
         self.score()
         chance = random.Random(0)
         self.wrong = {task_id for task_id in self.task_ids if chance.random() > truth(task_id)}

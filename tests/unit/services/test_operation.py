@@ -33,7 +33,8 @@ def operation(installation: Installation, **changes: Any) -> Operation:
     given: dict[str, Any] = {
         "store": installation.store,
         "queue": installation.queue,
-        "limits": lambda: {"a-model": IDLE},
+        "limits": lambda: {("http://model/v1", "a-model"): IDLE},
+        "endpoint": "http://model/v1",
         "requests_are_set": False,
         "tokens_are_set": False,
         "logs_content": False,
@@ -120,7 +121,7 @@ def test_one_thing(harm: Callable[[Installation], None], name: str, status: str,
 
 def test_a_pause_that_the_endpoint_asked_for() -> None:
     level = replace(IDLE, requests_per_minute=600, in_flight=12, window=None, paused_s=20.0)
-    found = seen(Installation(), limits=lambda: {"a-model": level})["model limit"]
+    found = seen(Installation(), limits=lambda: {("http://model/v1", "a-model"): level})["model limit"]
     assert (found.status, "600 requests a minute learnt" in found.detail) == ("note", True)
     assert "12 in flight, paused for 20 s" in found.detail
 
@@ -174,6 +175,9 @@ def test_status_has_limits_and_queues() -> None:
     told = operation(installation).for_status()
     assert told["queues"]["bulk"]["oldest_s"] == 3.0
     assert told["model_limits"]["a-model"]["in_words"] == "no limit a minute is known, 0 of at most 8 in flight"
+    both = {(f"http://{host}/v1", "a-model"): IDLE for host in ("model", "other")}
+    told = operation(installation, limits=lambda: both).for_status()
+    assert list(told["model_limits"]) == ["a-model", "a-model at http://other/v1"]
 
 
 @pytest.mark.parametrize(

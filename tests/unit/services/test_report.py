@@ -8,6 +8,7 @@ import pytest
 
 from backend.core.audit import AuditRule
 from backend.core.errors import ConfigError
+from backend.core.text import percent
 from backend.report_page import page
 from backend.services.report import Reports
 from tests.fakes.installation import Installation
@@ -27,7 +28,12 @@ class Site:
         self.installation = Installation(audit=AuditRule(**{"first": 20, "fewest_tasks": 20, **rule}))
         self.project_id, self.task_ids = self.installation.project(*TEXTS)
         self.installation.run(self.project_id)
-        self.reports = Reports(store=self.installation.store, cost=lambda project, version, usage: 0.006)
+        self.reports = Reports(
+            store=self.installation.store,
+            labels=self.installation.labels,
+            clock=self.installation.clock,
+            cost=lambda project, version, usage: 0.006,
+        )
 
     @property
     def blind(self) -> list[int]:
@@ -131,3 +137,52 @@ def test_the_page_escapes_what_comes_from_outside() -> None:
     report["versions"][0]["version"] = "<script>alert(1)</script>"
     assert "<script>" not in page(report)
     assert "&lt;script&gt;" in page(report)
+
+
+def test_only_what_was_shown_counts_as_changed() -> None:
+    site = Site()
+    others = [task_id for task_id in site.task_ids if task_id not in site.blind]
+    site.annotate(site.blind, wrong=3)
+    site.annotate(others[:10], wrong=2)
+    (sentiment,) = site.report()["versions"][0]["controls"].values()
+    assert sum(one["n"] for one in sentiment["changed"]) == 2
+    assert sum(one["n"] for one in sentiment["confusion"]) == 5
+
+
+def test_people_have_names_where_label_studio_tells_them_and_the_report_a_title_and_a_date() -> None:
+    site = Site()
+    site.annotate(site.task_ids[:3], by=1)
+    site.annotate(site.task_ids[3:5], by=2)
+    site.installation.labels.names = {1: "Ann <Lee>"}
+    report = site.report()
+    assert [(one["annotator"], one["name"]) for one in report["people"]["annotators"]] == [(1, "Ann <Lee>"), (2, None)]
+    assert report["made_at"].startswith(site.installation.clock().date().isoformat())
+    told = page({**report, "title": "Mails & more"})
+    assert "Ann &lt;Lee&gt;" in told
+    assert "user 2" in told
+    assert "<title>Mails &amp; more: what the labels are worth</title>" in told
+    assert report["made_at"][:10] in told
+    site.installation.labels.reachable = False
+    report = site.report()
+    assert (report["title"], report["people"]["annotators"][0]["name"]) == (None, None)
+    assert f"<title>Project {site.project_id}: what" in page(report)
+
+
+def test_the_curve_has_its_axes_named() -> None:
+    site = Site()
+    site.annotate(site.blind, wrong=1)
+    report = site.report()
+    curve = [{"coverage": 0.5, "risk": 0.0}, {"coverage": 1.0, "risk": 0.05}]
+    report["versions"][0]["calibration"] = {"n": 20, "ece": 0.1, "auroc": None, "risk_coverage": curve}
+    told = page(report)
+    assert 'd="M265.0 170.0 L460.0 95.0 "' in told  # up to 10 %
+    assert "share of the tasks accepted, highest score first" in told
+    assert "wrong among these" in told
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "told"),
+    [(1.0, 1, "100.0%"), (0.0, 0, "0%"), (299 / 300, 0, "99.7%"), (0.99999, 1, "99.999%"), (1e-4, 1, "0.01%")],
+)
+def test_a_share_is_not_rounded_to_all_or_nothing(share: float, digits: int, told: str) -> None:
+    assert percent(share, digits) == told

@@ -328,7 +328,7 @@ class TestCatchingUp:
         assert [record.levelname for record in caplog.records if "were not read" in record.message] == ["WARNING"] * 2
 
     def test_a_project_that_is_not_known(self, here: Installation) -> None:
-        with pytest.raises(ProjectUnknown, match=r"run `prelabel connect` for it first"):
+        with pytest.raises(ProjectUnknown, match=r"check --project, or connect it with `prelabel connect"):
             here.verifier.catch_up(99)
         assert here.verifier.look(99, [1]) == Read()
         project_id, ids = here.project("x", config='<View><Text name="t" value="$t"/></View>')

@@ -1,0 +1,73 @@
+"""Why nothing may be accepted unseen, and what to do next: the words of a refusal."""
+
+from __future__ import annotations
+
+from backend.confidence.certificate import Refusal
+
+
+def reason(refusal: Refusal, project: int | None = None) -> str:
+    """Why, and what to do next: a sentence or two. `project`: else the rows are those of a file."""
+    if refusal.why == "no audit":
+        return _no_audit(refusal, project)
+    if refusal.why == "labels used in fitting":
+        return (
+            "the confidences were fitted on the audit's own labels, which makes them look better than they are. Have "
+            f"{refusal.at_least:,} more tasks or more, drawn at random, labelled and not used in fitting, or say that "
+            "each was left out of its own fit (cross-fitted)."
+        )
+    if refusal.why == "no scores":
+        return "no prediction has a confidence, so that nothing says which to accept. Have the tasks scored first."
+    if refusal.why == "not random":
+        return (
+            f"the {refusal.audited:,} labelled tasks cannot be a random audit, for their confidences are not spread "
+            "like those of the others. Have all that was drawn at random labelled, and tell it apart from what people "
+            "verified otherwise."
+        )
+    return _too_little(refusal, project)
+
+
+def _no_audit(refusal: Refusal, project: int | None) -> str:
+    if refusal.waiting:
+        none = "the one task" if refusal.waiting == 1 else f"none of the {refusal.waiting:,} tasks"
+        not_yet = "is not annotated yet" if refusal.waiting == 1 else "is annotated yet"
+        return (
+            f"{none} of the random audit {not_yet}, and it takes {refusal.at_least:,} that are."
+            f"{_who_waits(refusal, project)}"
+        )
+    told = (
+        "there is no random audit, and what people verified in another order says nothing about the tasks that nobody "
+        f"looked at. Have {refusal.at_least:,} tasks or more, drawn at random, labelled by people who do not see the "
+        "prediction"
+    )
+    if project is None:
+        return f"{told}."
+    return f"{told}: `prelabel audit begin --project {project} -n {refusal.at_least}` draws them."
+
+
+def _who_waits(refusal: Refusal, project: int | None) -> str:
+    """What to do about audit labels that are missing, where some tasks wait for one; begins with a space."""
+    waiting, missing = refusal.waiting, refusal.at_least or 0
+    if project is None:
+        return f" {waiting:,} rows of the audit have no gold yet: have them labelled." if waiting else ""
+    annotate = f"Annotate the {waiting:,} that wait (`prelabel audit show --project {project}` tells how far they are)"
+    draw = f"`prelabel audit begin --project {project} -n {missing - waiting}`"
+    if waiting >= missing:
+        return f" {annotate}."
+    return f" {annotate}, and draw {missing - waiting:,} more: {draw}." if waiting else f" Draw them: {draw}."
+
+
+def _too_little(refusal: Refusal, project: int | None) -> str:
+    labels = f"{refusal.audited:,} label{'' if refusal.audited == 1 else 's'}"
+    what = "too few" if refusal.why == "too few labels" else "too few for so many errors"
+    told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction, are {what}. "
+    left = refusal.tasks - refusal.audited
+    if left and (refusal.at_least or 0) > left:
+        return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."
+    told += (
+        f"It takes {refusal.at_least:,} more at least, drawn at random, with no further error among the most confident"
+    )
+    if refusal.for_half is None:
+        told += "; with errors as so far half of the tasks cannot be accepted, however many are labelled."
+    else:
+        told += f"; with errors as so far about {refusal.for_half:,} more to accept half of the tasks."
+    return told + _who_waits(refusal, project)

@@ -1,0 +1,95 @@
+"""`prelabel certify --project` as it is typed."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from backend import cli_certify
+from backend.cli_certify_reason import reason
+from backend.confidence.certificate import Refusal
+from backend.services.certifying import Certifying
+from tests.unit.conftest import Run
+from tests.unit.services.test_certifying import scored
+from tests.unit.services.test_report import Site
+
+LOOSE = ("--max-error", "0.25")
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    site = scored()
+    installation = site.installation
+    parts = SimpleNamespace(
+        need_key=lambda: None,
+        verifier=installation.verifier,
+        certifying=Certifying(store=installation.store, labels=installation.labels),
+    )
+    monkeypatch.setattr(cli_certify, "open_parts", lambda: parts)
+    return site
+
+
+def test_an_audit_that_waits_is_told_with_its_numbers(prelabel: Run, site: Site) -> None:
+    code, out, _ = prelabel("certify", "-p", str(site.project_id))
+    waiting = len(site.blind)
+    assert code == 1
+    assert f"none of the {waiting} tasks of the random audit is annotated yet, and it takes 59 that are." in out
+    assert f"Annotate the {waiting} that wait (`prelabel audit show --project {site.project_id}`" in out
+    assert f"draw {59 - waiting} more: `prelabel audit begin --project {site.project_id} -n {59 - waiting}`." in out
+
+
+def test_to_accept_twice_is_told_clearly(prelabel: Run, site: Site) -> None:
+    project = str(site.project_id)
+    site.annotate(site.blind)
+    code, out, _ = prelabel("certify", "-p", project, *LOOSE)
+    assert code == 0
+    assert f"`prelabel certify --project {project} --accept` makes annotations of" in out
+    _, out, _ = prelabel("certify", "-p", project, *LOOSE, "--accept")
+    accepted = int(out.splitlines()[-1].split()[0])
+    assert accepted > 0
+    assert f"{accepted} predictions are annotations now; `prelabel certify --project {project} --undo`" in out
+    code, out, _ = prelabel("certify", "-p", project, *LOOSE, "--accept")
+    assert code == 0
+    assert out.splitlines()[-1].startswith(
+        f"Nothing new to accept: all {accepted} that may be accepted are annotations already;"
+    )
+    code, out, err = prelabel("certify", "-p", project, "--undo", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["undone"] == accepted
+
+
+def test_what_is_undone_is_told_on_the_way_and_goes_on_where_it_was(site: Site) -> None:
+    site.annotate(site.blind)
+    certifying = cli_certify.open_parts().certifying
+    found = certifying.verdict(site.project_id, max_error=0.25, confidence=0.95, error_of=cli_certify.ErrorOf.ALL)
+    certifying.accept(site.project_id, found)
+    site.installation.verifier.catch_up(site.project_id)
+    told: list[tuple[int, int]] = []
+
+    def stop(done: int, of: int) -> None:
+        told.append((done, of))
+        if done:
+            raise KeyboardInterrupt
+
+    count = len(found.accepted)
+    assert count > 20
+    with pytest.raises(KeyboardInterrupt):
+        certifying.undo(site.project_id, done=stop)
+    assert told == [(0, count), (20, count)]
+    assert certifying.undo(site.project_id) == count - 20
+
+
+def test_what_is_missing_and_nobody_waits_for_is_to_be_drawn() -> None:
+    refusal = Refusal(why="too few labels", tasks=500, audited=50, errors=0, at_least=9, for_half=9)
+    assert reason(refusal, 7).endswith(" Draw them: `prelabel audit begin --project 7 -n 9`.")
+    assert "prelabel audit" not in reason(refusal)
+    none = Refusal(why="no audit", tasks=500, audited=0, errors=0, at_least=59)
+    assert "`prelabel audit begin --project 7 -n 59` draws them." in reason(none, 7)
+
+
+def test_a_share_in_per_cent_is_told_as_it_must_be_given(prelabel: Run) -> None:
+    code, _, err = prelabel("certify", "-p", "1", "--confidence", "95")
+    assert code == 2
+    assert "'95' is not a number between 0 and 1: for 95 % give 0.95" in err
