@@ -129,6 +129,12 @@ class Auditing:
         Should that end halfway, a prediction that is left in Label Studio has its annotation count as not blind.
         `later_share`: `plan` draws nothing yet, and this is the share of what will be imported later.
         """
+        if accepted := self.store.verification_counts(project_id).get(VerificationOutcome.ACCEPTED.value, 0):
+            # Nobody has looked at them, and they can no longer be drawn: what is drawn would not stand for them.
+            raise InputError(
+                f"{accepted} predictions of project {project_id} were accepted unseen: take that back first, with "
+                f"`prelabel certify --project {project_id} --undo`, then draw."
+            )
         task_ids = list(self.labels.task_ids(project_id))
         annotated = {task_id for task_id, _ in self.labels.annotation_counts(project_id)}
         free = [task_id for task_id in task_ids if task_id not in annotated and not plan.holds(task_id)]
