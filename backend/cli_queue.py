@@ -105,7 +105,11 @@ def _show(remaining: Remaining) -> None:
         rows.append(("conflicts", len(remaining.conflicts), "of these, where the two differ"))
     rows += [
         ("audit to annotate", n["audit"], f"blind; {remaining.withheld:,} predictions are made and withheld"),
-        ("repeats", n["repeat"], f"held back: near duplicates, {remaining.of_verified:,} of them of verified tasks"),
+        (
+            "repeats",
+            n["repeat"],
+            f"held back (--cap 0: not): near duplicates, {remaining.of_verified:,} of verified tasks",
+        ),
         ("waiting", n["waiting"], "for a prediction"),
         (
             "done",
