@@ -80,7 +80,9 @@ class Site:
         return panel(self.store, row)
 
     def report(self) -> dict[str, Any]:
-        return Reports(store=self.store, cost=lambda project, version, usage: None).report(self.project_id)
+        clock = self.here.clock
+        reports = Reports(store=self.store, labels=None, cost=lambda project, version, usage: None, clock=clock)
+        return reports.report(self.project_id)
 
 
 def both_answer(site: Site) -> list[int]:
