@@ -214,8 +214,8 @@ class Estimator:
             yield f"Where an answer's tokens give no score, up to {question.agent.samples - 1} more calls are made."
         if samples_unknown(question, self.around.capabilities):
             yield (
-                "The endpoint has not been asked yet whether it gives token probabilities: likely is with them. Without "
-                f"them each task takes {question.agent.samples} calls, and all together likely "
+                "The endpoint has not been asked yet whether it gives token probabilities; likely is with them. "
+                f"Without them each task takes {question.agent.samples} calls, and all together likely "
                 f"{question.agent.samples * (likely.prompt_tokens + likely.completion_tokens):,.0f} tokens."
             )
         if not self.around.workers:
