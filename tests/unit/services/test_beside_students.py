@@ -37,7 +37,12 @@ class Site:
         for number, task_id in list(enumerate(self.ids))[:annotated]:
             self.here.labels.annotate(task_id, said(right(number)))
         self.here.verifier.catch_up(self.project_id)
-        self.reports = Reports(store=self.here.store, cost=lambda project, version, usage: None)
+        self.reports = Reports(
+            store=self.here.store,
+            labels=self.here.labels,
+            clock=self.here.clock,
+            cost=lambda project, version, usage: None,
+        )
 
     @staticmethod
     def data(number: int) -> dict[str, str]:
