@@ -60,7 +60,7 @@ class Projects:
 
     @cached_property
     def students(self) -> Students:
-        return Students(store=self.store)
+        return Students(store=self.store, excluded=self.store.golden_set_apart)
 
     @cached_property
     def verified_examples(self) -> VerifiedExamples:

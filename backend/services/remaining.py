@@ -36,7 +36,8 @@ class Remaining:
     version: str
     places: Mapping[int, Place]
     scores: Mapping[int, float | None]  # of the tasks that are to be verified, and of repeats
-    unusable: int  # of the done ones, those whose annotations are of no use: the text or the config changed since
+    unusable: int  # of the done ones, those whose annotations are of no use: the text or the config changed since, or
+    # the annotator is left out
     withheld: int  # of the audit, those whose prediction is made
     unread: int  # of those to verify, those of which no answer could be read: people label them from nothing
     of_verified: int  # of the repeats, those of which people have verified enough
@@ -75,7 +76,9 @@ class Remainders:
         """From the annotations as they were read last. `cap` 0: near duplicates are not looked for. `differ`: two
         versions with stored answers."""
         row, version = self._known(project_id)
-        looked_at = _looked_at(self.store.verifications(project_id))
+        # Whoever is left out has annotated all the same: Label Studio does not give these tasks to anybody again.
+        looked_at = _looked_at(self.store.verifications(project_id, everything=True))
+        useful = {v.task_id for v in self.store.verifications(project_id) if v.is_label}
         found, texts = self._placed(row, version, looked_at)
         done, wanted = found.ids("done"), found.ids("verify")
         repeats, of_verified = _repeats(wanted, done, texts, self.clusters, cap) if cap else (set(), 0)
@@ -86,7 +89,7 @@ class Remainders:
         return replace(
             found,
             places={**found.places, **dict.fromkeys(repeats, "repeat")},
-            unusable=sum(not any(v.is_label for v in looked_at[task_id]) for task_id in done),
+            unusable=len(set(done) - useful),
             of_verified=of_verified,
             conflicts=kept,
         )

@@ -93,7 +93,7 @@ class Reports:
 
     @cached_property
     def students(self) -> Students:
-        return Students(store=self.store)
+        return Students(store=self.store, excluded=self.store.golden_set_apart)
 
     def report(self, project_id: int, *, agents: Sequence[str] = ()) -> dict[str, Any]:
         """Everything in numbers, as a JSON object: of the current version, or of all versions of these agents (NAME or

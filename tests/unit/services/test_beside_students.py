@@ -38,7 +38,10 @@ class Site:
             self.here.labels.annotate(task_id, said(right(number)))
         self.here.verifier.catch_up(self.project_id)
         self.reports = Reports(
-            store=self.here.store, labels=None, cost=lambda project, version, usage: None, clock=self.here.clock
+            store=self.here.store,
+            labels=self.here.labels,
+            clock=self.here.clock,
+            cost=lambda project, version, usage: None,
         )
 
     @staticmethod

@@ -12,11 +12,12 @@ from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import ConfigError, InputError
 from backend.core.values import Agent, Outcome, Reply, Request, TaskState
-from backend.ports.store import BATCH, Record
+from backend.ports.store import Record
 from backend.services.agent_checks import AgentChecks
 from backend.services.agent_trials import Trials
 from backend.services.batch_lane import check_agent
 from backend.services.comparing import Comparing
+from backend.services.improving import Improving
 from backend.services.students import MOST_TASKS, Students, is_by_student
 from tests.fakes.installation import AGENT, Installation, replying
 
@@ -243,7 +244,22 @@ class TestWhatItCannotAnswer:
             site.trials.preview(question, site.trials.tasks(site.project_id, question, most=1))
         with pytest.raises(InputError, match="asks no endpoint: run it without --lane batch"):
             check_agent(PUPIL)
-        assert BATCH == "batch"
+
+    def test_an_instruction_that_could_be_improved(self) -> None:
+        site = Site()
+        comparing = Comparing(store=site.here.store, trials=site.trials, cost=lambda model, usage, agent: None)
+        improving = Improving(comparing=comparing, capabilities=lambda _: None)
+        for agent, writer in (("pupil", None), ("tests", "pupil")):
+            with pytest.raises(InputError, match="'pupil' is a student: name an agent with a model"):
+                improving.plan(site.project_id, agent, writer=writer)
+
+    def test_golden_questions_teach_nothing(self) -> None:
+        site = Site(verified=34)
+        question = site.trials.question(site.project_id, "pupil")
+        site.here.store.golden_set_apart = lambda _: set(site.ids[:10])  # type: ignore[method-assign]
+        vars(site.here.projects).pop("students")
+        with pytest.raises(ConfigError, match="has 24 verified labels"):
+            site.here.projects.students.beside(site.project_id, question)
 
 
 def test_it_is_measured_against_the_model_on_what_it_has_not_seen() -> None:
