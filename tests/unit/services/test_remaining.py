@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from backend.services.queue_tabs import (
     AUDIT,
     CONFLICTS,
     MOST_RANGES,
+    VERIFY,
     SavedTab,
     hiding,
     save_tabs,
@@ -173,11 +175,21 @@ class TestTabs:
         assert saved.tab.data["ordering"] == ["tasks:predictions_score"]
         items = {i["filter"].rpartition(":")[2]: i["value"] for i in saved.tab.data["filters"]["items"]}
         assert items["predictions_model_versions"] == [installation.version(project_id)]
-        assert (items["total_annotations"], items["cancelled_annotations"]) == (0, 0)
+        assert (items["completed_at"], items["cancelled_annotations"]) == ("True", 0)
         assert (saved.tasks, saved.beyond) == (5, 0)
         before = repr(installation.labels.projects[project_id].tabs)
         tabs(installation, found)
         assert repr(installation.labels.projects[project_id].tabs) == before
+
+    def test_golden_questions_are_met_among_the_others_and_in_no_other_tab(self) -> None:
+        installation = Installation()
+        project_id, ids = repeated(installation)
+        found = look(installation, project_id)
+        places = {task_id: place for task_id, place in found.places.items() if task_id != ids[1]}
+        found = replace(found, places=places, golden=frozenset({ids[1]}), conflicts=(ids[3],))
+        saved = tabs(installation, found)
+        assert shown(saved[VERIFY], ids) == [ids[1], *ids[3:]]
+        assert shown(saved[CONFLICTS], ids) == [ids[3]]
 
     def test_a_tab_keeps_what_its_users_arranged(self) -> None:
         installation = Installation()
