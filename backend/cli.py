@@ -17,6 +17,7 @@ from backend.cli_common import JsonOption, ProjectOption, number, open_parts, wa
 from backend.cli_config import config_command
 from backend.cli_golden import golden_app
 from backend.cli_jobs import jobs_app
+from backend.cli_queue import queue_command
 from backend.cli_read import read_command
 from backend.cli_report import report_command
 from backend.cli_run import run_command, status_command
@@ -48,6 +49,7 @@ app.add_typer(audit_app, name="audit", short_help="The blind audit of a project.
 app.command("certify", short_help="What may be accepted unseen.")(certify_command)
 app.command("config", short_help="What of a labeling config would be answered.")(config_command)
 app.add_typer(golden_app, name="golden", short_help="Tasks with a known answer, for annotators.")
+app.command("queue", short_help="What remains to be verified; the tabs for it.")(queue_command)
 app.command("read", short_help="Read recorded replies as the service does.")(read_command)
 app.command("score", short_help="How well scores tell right from wrong.")(score_command)
 app.command("run", short_help="Pre-annotate tasks.")(run_command)

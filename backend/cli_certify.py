@@ -20,7 +20,7 @@ from backend.core.errors import InputError
 from backend.services.certifying import Certifying
 
 
-def _share(text: str) -> float:
+def share_given(text: str) -> float:
     try:
         share = float(text)
     except ValueError:
@@ -56,10 +56,10 @@ def certify_command(
         ),
     ] = None,
     max_error: Annotated[
-        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=_share)
+        float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=share_given)
     ] = 0.05,
     confidence: Annotated[
-        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=_share)
+        float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=share_given)
     ] = 0.95,
     error_of: Annotated[
         ErrorOf, typer.Option(help="Wrong labels as a share of all tasks, or of those from the threshold on.")
@@ -110,7 +110,7 @@ def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool)
         print_json({"project": project, "version": verdict.version, **told, "accepted_now": accepted})
     else:
         show_verdict(verdict.found, asked, project)
-        if isinstance(verdict.found, Certificate):
+        if isinstance(verdict.found, Certificate) and verdict.found.accepted:
             line(_accepting(project, verdict.found, new=len(verdict.accepted), accept=accept))
     if isinstance(verdict.found, Refusal):
         raise typer.Exit(1)
@@ -190,12 +190,10 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | No
 def _accepting(project: int, found: Certificate, *, new: int, accept: bool) -> str:
     """What became of the predictions that may be accepted, or how to accept them."""
     undo = f"`prelabel certify --project {project} --undo` takes it back."
-    if not new and found.accepted:
+    if not new:
         already = f"all {found.accepted:,} that may be accepted are annotations already"
         already = already if found.accepted > 1 else "the one that may be accepted is an annotation already"
         return f"Nothing new to accept: {already}; {undo}"
-    if not new:
-        return "Nothing to accept."
     if accept:
         return f"{new:,} prediction{' is an annotation' if new == 1 else 's are annotations'} now; {undo}"
     others = "" if new == found.accepted else f"; the other {found.accepted - new:,} are already"

@@ -74,6 +74,7 @@ from backend.services.no_model import NoModel
 from backend.services.operation import Operation
 from backend.services.predict import Predictor
 from backend.services.projects import Projects, answerable
+from backend.services.remaining import Remainders
 from backend.services.report import Reports
 from backend.services.rescoring import Rescoring, known
 from backend.services.same_settings import SameSettings, fingerprints
@@ -620,6 +621,10 @@ class Parts:
     @cached_property
     def leaving_out(self) -> LeavingOut:
         return LeavingOut(store=self.store, queue=self.queue)
+
+    @cached_property
+    def remainders(self) -> Remainders:
+        return Remainders(store=self.store, labels=self.labels)
 
     @cached_property
     def reports(self) -> Reports:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.core.audit import AuditPlan, AuditRule
-from backend.core.errors import InputError, LabelStudioNotFound
+from backend.core.errors import InputError, LabelStudioNotFound, PrelabelError
 from backend.core.scorings import content_version
 from backend.core.verifications import VerificationOutcome
 from backend.ports.clock import Clock
@@ -57,17 +57,21 @@ class Auditing:
         return self._begin(project_id, self.rule)
 
     def draw(self, project_id: int, about: int) -> AuditPlan:
-        """A plan that somebody asks for, of about so many tasks; a plan that is there is extended by exactly so many.
+        """A plan that somebody asks for, of about so many tasks; a plan that is there is extended by exactly so many,
+        and where predictions were shown already exactly so many are drawn of what nobody has annotated.
         Raises `InputError` where too few tasks are left for that."""
         known = self.store.audit_plan(project_id)
         if known is not None:
             return self._extend(project_id, known, about)
-        plan = self._begin(project_id, replace(self.rule, on=True, first=about, first_share=0.0, fewest_tasks=about))
+        count = self.labels.project(project_id).task_count
+        if about > count:
+            raise InputError(f"Project {project_id} has {count} tasks: ask for no more.")
+        if self.labels.untouched(project_id)[0] < count:
+            return self._begin_late(project_id, about)
+        rule = replace(self.rule, on=True, first=about, first_share=0.0, fewest_tasks=about)
+        plan = self._begin(project_id, rule)
         if plan is None:
-            raise InputError(
-                f"Fewer than {about} tasks of project {project_id} are without annotation and prediction, and what was "
-                "shown cannot be audited blind: ask for fewer, or import more tasks."
-            )
+            raise InputError(f"The tasks of project {project_id} changed meanwhile: try again.")
         return plan
 
     def progress(self, project_id: int, plan: AuditPlan) -> AuditProgress:
@@ -91,6 +95,7 @@ class Auditing:
 
     def none_because(self, project_id: int) -> str:
         """Why a project has no audit, and what to do next: one sentence."""
+        self.labels.project(project_id)  # that there is none is told first
         draw = f"draw one of as many as you can have annotated with `prelabel audit begin --project {project_id} -n N`"
         if not self.rule.on:
             return f"No blind audit begins by itself, because PRELABEL_AUDIT is false: {draw}."
@@ -105,12 +110,31 @@ class Auditing:
         plan = rule.begin(tasks=tasks, up_to=up_to, secret=self.secret(), now=self.clock())
         return None if plan is None else self.store.save_audit_plan(project_id, plan)
 
-    def _extend(self, project_id: int, plan: AuditPlan, further: int) -> AuditPlan:
+    def _begin_late(self, project_id: int, count: int) -> AuditPlan:
+        """Where predictions were shown before, or tasks annotated: an audit of none, extended."""
+        none = AuditPlan(secret=self.secret(), up_to=0, first_share=0.0, later_share=0.0, begun_at=self.clock())
+        if self.store.save_audit_plan(project_id, none) != none:
+            raise InputError(f"An audit of project {project_id} was begun meanwhile: look at it, then try again.")
+        try:
+            return self._extend(project_id, none, count, later_share=self.rule.later_share)
+        except PrelabelError:
+            if self.store.audit_plan(project_id) == none:
+                self.store.end_audit(project_id)
+            raise
+
+    def _extend(self, project_id: int, plan: AuditPlan, further: int, *, later_share: float | None = None) -> AuditPlan:
         """Draw of the tasks that nobody has annotated or skipped, whether they have a prediction or not: those of this
         backend are taken out of Label Studio, and withheld from then on.
 
         Should that end halfway, a prediction that is left in Label Studio has its annotation count as not blind.
+        `later_share`: `plan` draws nothing yet, and this is the share of what will be imported later.
         """
+        if accepted := self.store.verification_counts(project_id).get(VerificationOutcome.ACCEPTED.value, 0):
+            # Nobody has looked at them, and they can no longer be drawn: what is drawn would not stand for them.
+            raise InputError(
+                f"{accepted} predictions of project {project_id} were accepted unseen: take that back first, with "
+                f"`prelabel certify --project {project_id} --undo`, then draw."
+            )
         task_ids = list(self.labels.task_ids(project_id))
         annotated = {task_id for task_id, _ in self.labels.annotation_counts(project_id)}
         free = [task_id for task_id in task_ids if task_id not in annotated and not plan.holds(task_id)]
@@ -119,6 +143,9 @@ class Auditing:
                 f"{len(free)} tasks of project {project_id} are neither annotated nor in the audit: ask for no more."
             )
         longer = plan.extended(free, further, highest=max(task_ids))
+        if later_share is not None:  # where nothing was annotated, what is drawn stands for all tasks
+            begun = 0.0 if annotated else None
+            longer = replace(longer, later_share=later_share, begun_share=begun)
         drawn = [task_id for task_id in free if longer.holds(task_id)]
         self.store.extend_audit(project_id, longer, drawn)
         ours = set(self.store.answered_versions(project_id))

@@ -28,6 +28,12 @@ _HIDDEN_COLUMNS = (
 )
 
 
+# Not by the number of annotations: golden questions are there until everybody has answered them.
+NOT_LABELLED: tuple[Mapping[str, JSON], ...] = (
+    {"filter": "filter:tasks:completed_at", "operator": "empty", "type": "Datetime", "value": "True"},
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Connection:
     """What `connect` left behind."""
@@ -208,21 +214,19 @@ def _save_tab(labels: Labels, project_id: int, variables: Sequence[str]) -> Tab:
 
     Which columns are shown, and how wide, stays as the users have arranged it.
     """
-    # Not by the number of annotations: golden questions are there until everybody has answered them.
-    unlabelled = {"filter": "filter:tasks:completed_at", "operator": "empty", "type": "Datetime", "value": "True"}
     order: dict[str, JSON] = {
         "title": TAB_TITLE,
         "type": "list",
         "target": "tasks",
         "ordering": ["tasks:predictions_score"],
-        "filters": {"conjunction": "and", "items": [unlabelled]},
+        "filters": {"conjunction": "and", "items": list(NOT_LABELLED)},
     }
     known = [t for t in labels.tabs(project_id) if t.title == TAB_TITLE]
-    data = {**_tab_layout(variables), **(known[0].data if known else {}), **order}
+    data = {**tab_layout(variables), **(known[0].data if known else {}), **order}
     return labels.save_tab(project_id, known[0].id if known else None, data)
 
 
-def _tab_layout(variables: Sequence[str]) -> dict[str, JSON]:
+def tab_layout(variables: Sequence[str]) -> dict[str, JSON]:
     """Column widths at which a row of a wide screen shows the score, two predicted labels and the data."""
     hidden = [f"tasks:{name}" for name in _HIDDEN_COLUMNS]
     aside = ["tasks:total_annotations", "tasks:predictions_results"]  # the list beside an opened task is narrow

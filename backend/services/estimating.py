@@ -152,7 +152,7 @@ class Estimator:
             cost_usd=None if low.cost_usd is None or high.cost_usd is None else (low.cost_usd, high.cost_usd),
             seconds=seconds,
             bound_by=bound_by,
-            notes=tuple(self._notes(sums, count, rendered, question)),
+            notes=tuple(self._notes(sums, count, rendered, question, likely)),
         )
 
     def _spent(
@@ -211,7 +211,7 @@ class Estimator:
         paused_s = level.paused_s if level is not None else 0.0
         return (longest[0] + paused_s, longest[1] + paused_s), why
 
-    def _notes(self, sums: _Sums, count: int, rendered: int, question: Question) -> Iterator[str]:
+    def _notes(self, sums: _Sums, count: int, rendered: int, question: Question, likely: Spent) -> Iterator[str]:
         if rendered < count:
             yield f"From {rendered:,} of {count:,} tasks, taken by chance and rendered; the rest is extrapolated."
         if sums.documents:
@@ -220,8 +220,9 @@ class Estimator:
             yield f"Where an answer's tokens give no score, up to {question.agent.samples - 1} more calls are made."
         if samples_unknown(question, self.around.capabilities):
             yield (
-                "The endpoint has not been asked yet whether it gives token probabilities: likely is with them, and "
-                f"without them each task takes {question.agent.samples} calls."
+                "The endpoint has not been asked yet whether it gives token probabilities; likely is with them. "
+                f"Without them each task takes {question.agent.samples} calls, and all together likely "
+                f"{question.agent.samples * (likely.prompt_tokens + likely.completion_tokens):,.0f} tokens."
             )
         if not self.around.workers:
             yield "No bulk worker is running: the time is that of one."

@@ -88,9 +88,12 @@ class Improving:
                 )
         named = name or (f"{old.agent.name[:31]}-improved" if old == agents.default else old.agent.name)
         agents.need_free(named)
+        writing = agents.find(writer).agent if writer is not None else old.agent
+        for one in (old.agent, writing):
+            if one.is_student:
+                raise InputError(f"The student {one.name!r} reads no instructions and writes none: name another agent.")
         check_template(old.template_source)
         check_guidance(replace(old, agent=replace(old.agent, guidance="any")))
-        writing = agents.find(writer).agent if writer is not None else old.agent
         corrected, rest = split(self.comparing, project_id)
         need_enough(project_id, len(corrected), len(rest))
         drawn = drawn_from(rest, count=max(count, FEWEST))
@@ -113,7 +116,9 @@ class Improving:
         question = trials.question(plan.project_id, plan.old)
         mistakes = self._mistakes(plan, question)
         guidance, shown, usage = self._written(plan, question, mistakes)
-        new = AgentVersion.of(replace(plan.old.agent, name=plan.name, guidance=guidance), plan.old.template_source)
+        # Means of label probabilities are those of answers to the old prompt.
+        agent = replace(plan.old.agent, name=plan.name, guidance=guidance, calibrated=None)
+        new = AgentVersion.of(agent, plan.old.template_source)
         compared = None
         if guidance != plan.old.agent.guidance:
             compared = self.comparing.measure(plan.project_id, (plan.old, new), plan.held_out)

@@ -15,7 +15,7 @@ from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
-from backend.learning.report import costs, people_figures, version_figures
+from backend.learning.report import LATE_AUDIT, costs, people_figures, version_figures
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
@@ -115,6 +115,8 @@ class Reports:
             told_of_version = {**self._figures(row, version, found), "student": student}
             figures.append({"version": version, "current": version == row.version, **told_of_version})
         plan, golden = self.store.audit_plan(project_id), panel(self.store, row)
+        if plan is not None and plan.begun_share == 0:
+            figures = [{**figure, "warning": LATE_AUDIT} for figure in figures]
         title, names = self._names(project_id)
         return {
             "project": project_id,

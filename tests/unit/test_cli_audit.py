@@ -62,8 +62,9 @@ def test_begin_in_a_small_project_says_why_not_and_what_to_do(prelabel: Run, mon
         f"`prelabel audit begin --project {project_id} -n N`" in err
     )
     installation = Installation(audit=AuditRule(on=False))
+    project_id, _ = installation.project("one")
     serve(monkeypatch, installation)
-    code, _, err = prelabel("audit", "begin", "-p", "1")
+    code, _, err = prelabel("audit", "begin", "-p", str(project_id))
     assert code == 1
     assert "PRELABEL_AUDIT is false" in err
 

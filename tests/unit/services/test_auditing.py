@@ -71,19 +71,29 @@ def test_a_small_project_has_one_only_where_somebody_draws_it() -> None:
     installation = Installation(audit=AuditRule())
     project_id, task_ids = installation.project(*TEXTS)
     assert installation.auditing.begin(project_id) is None
-    with pytest.raises(InputError, match="Fewer than 41 tasks"):
+    with pytest.raises(InputError, match="has 40 tasks: ask for no more"):
         installation.auditing.draw(project_id, 41)
     plan = installation.auditing.draw(project_id, 20)
     assert (plan.first_share, plan.up_to) == (0.5, max(task_ids))
     assert installation.auditing.begin(project_id) == plan
 
 
-def test_what_is_shown_already_is_not_counted() -> None:
+@pytest.mark.parametrize("annotated", [0, 5])
+def test_where_all_is_shown_already_it_is_taken_back(annotated: int) -> None:
     installation = Installation(audit=AuditRule(on=False))
-    project_id, _ = installation.project(*TEXTS)
+    project_id, task_ids = installation.project(*TEXTS)
     installation.run(project_id)
-    with pytest.raises(InputError, match="Fewer than 5 tasks"):
-        installation.auditing.draw(project_id, 5)
+    for task_id in task_ids[:annotated]:
+        installation.labels.annotate(task_id, [], by=1)
+    with pytest.raises(InputError, match="ask for no more"):
+        installation.auditing.draw(project_id, 41 - min(annotated, 1))
+    assert installation.store.audit_plan(project_id) is None
+    plan = installation.auditing.draw(project_id, 10)
+    drawn = set(held(installation, project_id, task_ids)) - set(task_ids[:annotated])
+    assert len(drawn) == 10
+    assert shown(installation, project_id) == set(task_ids) - drawn
+    assert plan.later_share == AuditRule().later_share
+    assert (plan.begun_share, plan.even_share(task_ids) > 0) == ((0.0, False) if annotated else (None, True))
 
 
 def test_an_audit_is_extended_by_tasks_that_nobody_has_annotated() -> None:

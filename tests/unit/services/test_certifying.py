@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from backend.confidence.certificate import Certificate, ErrorOf, Refusal
-from backend.core.errors import ConfigError
+from backend.core.errors import ConfigError, InputError
 from backend.core.values import Outcome, TaskState
 from backend.core.verifications import VerificationOutcome
 from backend.services.certifying import Certifying, Verdict
@@ -148,3 +148,31 @@ def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_d
     assert (found.audited, found.tasks) == (len(first) + 30, len(site.task_ids))
     (figures,) = site.report()["versions"]
     assert figures["accuracy"]["n"] == len(first)
+
+
+def test_an_audit_that_is_drawn_after_people_began_serves_certificates_and_no_accuracy() -> None:
+    site = scored(on=False)
+    site.annotate(site.task_ids[:10])
+    site.installation.auditing.draw(site.project_id, 40)
+    drawn = [task_id for task_id in site.blind if task_id not in site.task_ids[:10]]
+    site.annotate(drawn)
+    found = verdict(site, max_error=0.1).found
+    assert isinstance(found, Certificate)
+    assert found.audited == 40
+    (figures,) = site.report()["versions"]
+    assert figures["accuracy"] is None
+    assert "serves certificates" in figures["warning"]
+
+
+def test_an_audit_is_not_extended_past_what_was_accepted_unseen() -> None:
+    site = scored()
+    site.annotate(site.blind)
+    certifying(site).accept(site.project_id, verdict(site))
+    site.installation.verifier.catch_up(site.project_id)
+    before = site.blind
+    with pytest.raises(InputError, match=r"were accepted unseen: take that back first, with .* --undo`"):
+        site.installation.auditing.draw(site.project_id, 5)
+    assert site.blind == before
+    certifying(site).undo(site.project_id)
+    site.installation.auditing.draw(site.project_id, 5)
+    assert len(site.blind) == len(before) + 5

@@ -129,7 +129,7 @@ def test_what_there_is_nothing_to_compare_for() -> None:
     site = Site(labelled=0)
     with pytest.raises(InputError, match="No task of project 1 has a label to compare with: annotate some"):
         site.comparing.compare(site.project_id, "tests", "better", count=100)
-    with pytest.raises(ConfigError, match="Nothing is known of project 99"):
+    with pytest.raises(ConfigError, match="Project 99 is not known here"):
         site.comparing.compare(99, "tests", "better", count=100)
     with pytest.raises(InputError, match="are the same agent"):
         site.comparing.compare(site.project_id, "tests", "tests", count=100)

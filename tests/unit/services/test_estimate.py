@@ -160,7 +160,7 @@ def test_whether_samples_are_needed_is_not_known_before_the_endpoint_was_asked()
     told = estimate(installation, project_id)
     assert (told.calls[0], told.likely.calls, told.calls[1]) == pytest.approx((10, 10.5, 51.5))
     assert told.at_most.calls == 60
-    assert any("without them each task takes 5 calls" in note for note in told.notes)
+    assert any("Without them each task takes 5 calls, and all together" in note for note in told.notes)
     known = estimate(installation, project_id, capabilities=WITH_LOGPROBS)
     assert known.calls == pytest.approx((10, 11.5))
     without = estimate(installation, project_id, capabilities=replace(WITH_LOGPROBS, logprobs=0))

@@ -80,7 +80,9 @@ class Site:
         return panel(self.store, row)
 
     def report(self) -> dict[str, Any]:
-        return Reports(store=self.store, cost=lambda project, version, usage: None).report(self.project_id)
+        clock = self.here.clock
+        reports = Reports(store=self.store, labels=None, cost=lambda project, version, usage: None, clock=clock)
+        return reports.report(self.project_id)
 
 
 def both_answer(site: Site) -> list[int]:
@@ -501,3 +503,18 @@ def test_a_task_that_was_imported_long_ago_with_the_same_data_is_asked(monkeypat
     assert records[task_id].state is TaskState.DONE
     assert isinstance(records[task_id].task, Task)
     assert len(LABELS) == 2
+
+
+def test_copies_follow_to_another_version_and_back() -> None:
+    site = Site()
+    site.make()
+    old = site.version
+    for instructions, version in (("<p>Be strict.</p>", None), ("", old)):
+        site.here.labels.edit_project(site.project_id, instructions=instructions)
+        site.here.run(site.project_id)
+        assert (site.version == old) is (version == old)
+        assert {one.written_as for one in site.copies} == {site.version}
+        for one in site.copies:
+            assert one.task_id is not None
+            (prediction,) = site.here.labels.written(site.project_id, one.task_id, site.version)
+            assert prediction.result == one.result

@@ -12,7 +12,7 @@ import pytest
 from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import AgentUnknown, InputError, ModelError, ModelUnauthorized, TemplateError
-from backend.core.values import Reply, Request, Usage
+from backend.core.values import STUDENT, Reply, Request, Usage
 from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Comparing
 from backend.services.improving import MOST_MISTAKES, Improving
@@ -250,6 +250,25 @@ def test_a_template_without_instructions_cannot_be_improved() -> None:
     site.here.store.add_agent(AgentVersion.of(replace(PLAIN, name="bare"), source))
     with pytest.raises(TemplateError, match="does not show instructions"):
         site.improving.plan(site.project_id, "bare")
+
+
+def test_a_student_neither_reads_nor_writes_instructions() -> None:
+    site = Site(writing(RULE))
+    student = replace(PLAIN, name="pupil", provider=STUDENT)
+    site.here.store.add_agent(AgentVersion.of(student, "(none)"))
+    for agent, writer in (("pupil", None), ("tests", "pupil")):
+        with pytest.raises(InputError, match="The student 'pupil' reads no instructions and writes none"):
+            site.improving.plan(site.project_id, agent, writer=writer)
+
+
+def test_what_was_calibrated_for_the_old_prompt_is_left_behind() -> None:
+    site = Site(writing(RULE))
+    batch = {"kind": "batch", "tasks": 90, "means": {"positive": 0.5, "negative": 0.5}}
+    means = {"of": "tests", "means": {"sentiment": batch}}
+    calibrated = replace(PLAIN, name="calibrated", calibrated=means)
+    site.here.store.add_agent(AgentVersion.of(calibrated, site.here.projects.template_source))
+    found = site.improving.improve(site.improving.plan(site.project_id, "calibrated"))
+    assert (found.registered, found.new.agent.calibrated) == (True, None)
 
 
 def test_a_refused_key_is_told() -> None:
