@@ -33,7 +33,13 @@ OTHER: dict[str, Any] = {
     "examples": (EXAMPLE,),
     "retrieved": 5,
     "selector": "random",
+    "guidance": "Mind the irony.",
+    "embeddings_model": "small",
+    "embeddings_url": "http://e/v1",
+    "calibrated": {"of": "b", "means": {}},
+    "provider": "student",
 }
+LATER = ("guidance", "calibrated", "provider")
 
 
 def test_every_parameter_makes_another_version() -> None:
@@ -76,7 +82,7 @@ def test_versions_of_before_agents_could_be_registered_stay() -> None:
     assert told(AGENT) == "a@e7d16dba"
 
 
-@pytest.mark.parametrize("name", ["base_url", "key_variable", "reasoning_effort", "examples", "retrieved"])
+@pytest.mark.parametrize("name", ["base_url", "key_variable", "reasoning_effort", "examples", "retrieved", *LATER])
 def test_what_is_new_counts_where_it_is_set(name: str) -> None:
     assert told(replace(AGENT, **{name: OTHER[name]})) != told(AGENT)
 
