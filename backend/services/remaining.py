@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Literal, get_args
 
 from backend.core.audit import AuditPlan
-from backend.core.errors import ConfigError
+from backend.core.errors import ConfigError, not_connected
 from backend.core.values import TaskState
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.learning.near_duplicates import clusters
@@ -102,7 +102,7 @@ class Remainders:
     def _known(self, project_id: int) -> tuple[ProjectRow, str]:
         row = self.store.project(project_id)
         if row is None or row.version is None:
-            raise ConfigError(f"Nothing is known of project {project_id}: run `prelabel connect` for it first.")
+            raise ConfigError(not_connected(project_id))
         return row, row.version
 
     def _placed(

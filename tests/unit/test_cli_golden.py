@@ -109,7 +109,7 @@ def test_a_project_that_is_not_known(prelabel: Command, command: str) -> None:  
     more = ("--annotator", 1) if command == "exclude" else ()
     code, _, err = prelabel("golden", command, "--project", 99, *more)
     assert code == 1
-    assert "Nothing is known of project 99: run `prelabel connect` for it first." in err
+    assert "Project 99 is not known here: check --project" in err
 
 
 def test_verifications_tell_what_they_do_not_count(site: Site, prelabel: Command) -> None:  # noqa: F811
