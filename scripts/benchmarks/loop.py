@@ -1,8 +1,9 @@
 """What 200 verifications do in a real Label Studio: truer scores, a better order, a certificate that holds.
 
 A scripted model that is fooled by irony and by what is told without an opinion word, so that it is wrong more often the
-more positive it is; a scripted annotator who knows the truth and works through the tab, lowest score first, through
-Label Studio's own API. What is measured is held against the truth of all tasks, which the product never sees.
+more positive it is; a scripted annotator who knows the truth and works through the tabs "Audit" and "Verify next" by
+Label Studio's own API. What is measured is held against the truth of all tasks, which the product never sees. The
+texts are of a few kinds: near duplicates are not held back.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from backend.adapters.sql.store import SqlStore
 from backend.confidence.metrics import Judged, errors_caught, expected_calibration_error
 from backend.core.values import TaskState
 from scripts.benchmarks.report import BenchError, Figure, Report
-from scripts.demo_project import Prediction, Project, Tab, create_project
+from scripts.demo_project import Prediction, Project, create_project
 from scripts.product import CommandError, Product, settings
 from scripts.services import start_label_studio, start_redis
 from tests.fakes.scripted_model import ScriptedModel
@@ -66,6 +67,7 @@ def texts(count: int, seed: int) -> list[Text]:
 class Annotator:
     """Somebody who is always right, in Label Studio."""
 
+    product: Product
     project: Project
     truth: Mapping[int, str]
     drawn: Callable[[int], bool]  # whether a task is of the blind audit
@@ -73,22 +75,22 @@ class Annotator:
     blind: int = 0
     audit_shown: int = 0  # tasks of the audit that showed a prediction
 
-    def annotate(self, task_ids: Sequence[int]) -> None:
-        for task_id in task_ids:
-            self._submit(task_id)
-
-    def work_through(self, tab: Tab, count: int) -> None:
-        """From the top of the tab on, until so many are verified in all."""
+    def work_through(self, title: str, count: int) -> None:
+        """From the top of the tab on, until so many are verified in all or the tab is empty."""
         while len(self.verified) < count:
-            task_ids = self._next(tab)[: min(AT_ONCE, count - len(self.verified))]
+            task_ids = self._next(title)[: min(AT_ONCE, count - len(self.verified))]
             if not task_ids:
-                raise BenchError(f"The tab holds nothing more after {len(self.verified)} verifications.")
-            self.annotate(task_ids)
+                return
+            for task_id in task_ids:
+                self._submit(task_id)
 
-    def _next(self, tab: Tab) -> list[int]:
-        params = {"project": self.project.id, "view": tab.id, "page": 1, "page_size": 100 + len(self.verified)}
-        rows = self.project.call("GET", "/api/tasks", params=params)["tasks"]
-        return [row["id"] for row in rows if row["id"] not in set(self.verified)]
+    def _next(self, title: str) -> list[int]:
+        """What the tab shows first; it is brought up to date before."""
+        project = ("--project", str(self.project.id))
+        saved = self.product.command("queue", *project, "--tabs", "--audit", "--cap", "0")["tabs"]
+        (tab,) = (tab["id"] for tab in saved if tab["title"] == title)
+        params = {"project": self.project.id, "view": tab, "page": 1, "page_size": 100}
+        return [row["id"] for row in self.project.call("GET", "/api/tasks", params=params)["tasks"]]
 
     def _submit(self, task_id: int) -> None:
         """As the editor does it: on what the task shows, with it as the parent."""
@@ -148,13 +150,10 @@ def measured(product: Product, project: Project, store: SqlStore, made: Sequence
     task_ids = sorted(store.job_task_ids(store.jobs(project.id, limit=1)[0].id, [TaskState.DONE]))
     truth = {task_id: one.truth for task_id, one in zip(task_ids, made, strict=True)}
     before = current(project)
-    annotator = Annotator(project=project, truth=truth, drawn=plan.holds)
-    tab = project.uncertain_first()
-    if tab is None:
-        raise BenchError("There is no tab that sorts by score.")
+    annotator = Annotator(product=product, project=project, truth=truth, drawn=plan.holds)
     began = time.monotonic()
-    annotator.annotate([task_id for task_id in task_ids if plan.holds(task_id)])
-    annotator.work_through(tab, count)
+    annotator.work_through("Audit", count)
+    annotator.work_through("Verify next", count)
     annotated_s = time.monotonic() - began
     product.command("verifications", "--project", str(project.id))
     count_shown = len(task_ids) - sum(plan.holds(t) for t in task_ids) + annotator.blind
