@@ -80,12 +80,6 @@ class Improving:
         verified or corrected, with how much is needed."""
         agents = self.comparing.trials.projects.agents
         old = agents.find(agent)
-        for one in (old.agent, agents.find(writer).agent if writer is not None else old.agent):
-            if one.is_student or one.calibrated:
-                what = "a student" if one.is_student else f"{one.calibrated['of']!r} with other labels"  # type: ignore[index]
-                raise InputError(
-                    f"The agent {one.name!r} is {what}: name an agent with a model and a prompt of its own."
-                )
         named = name or (f"{old.agent.name[:31]}-improved" if old == agents.default else old.agent.name)
         agents.need_free(named)
         writing = agents.find(writer).agent if writer is not None else old.agent

@@ -250,7 +250,7 @@ class TestWhatItCannotAnswer:
         comparing = Comparing(store=site.here.store, trials=site.trials, cost=lambda model, usage, agent: None)
         improving = Improving(comparing=comparing, capabilities=lambda _: None)
         for agent, writer in (("pupil", None), ("tests", "pupil")):
-            with pytest.raises(InputError, match="'pupil' is a student: name an agent with a model"):
+            with pytest.raises(InputError, match="The student 'pupil' reads no instructions and writes none"):
                 improving.plan(site.project_id, agent, writer=writer)
 
     def test_golden_questions_teach_nothing(self) -> None:
