@@ -132,15 +132,15 @@ def test_an_unknown_project_is_one_sentence(stack: Stack, command: str) -> None:
     done = stack.prelabel(command, "--project", 999_999, *options)
     if command == "doctor":
         assert done.code == 1
-        assert "wrong project: Label Studio has no /api/projects/999999" in done.out
+        assert "wrong project: Label Studio has no project 999999" in done.out
     else:
-        assert "check the project's number" in done.only_sentence
+        assert "check --project" in done.only_sentence
 
 
 def test_json_holds_the_sentence_too(stack: Stack) -> None:
     done = stack.prelabel("run", "--project", 999_999, "--json")
     assert done.code == 1
-    assert "check the project's number" in done.answer["error"]
+    assert "check --project" in done.answer["error"]
 
 
 def test_an_address_at_which_nobody_serves(stack: Stack) -> None:
@@ -216,7 +216,7 @@ def test_a_key_that_the_model_endpoint_refuses_is_found_although_it_was_good_bef
 
 
 def test_the_status_of_a_project_that_is_not_known_is_one_sentence(stack: Stack) -> None:
-    assert "is not known here yet" in stack.prelabel("status", "--project", 999_999).only_sentence
+    assert "is not known here: check --project" in stack.prelabel("status", "--project", 999_999).only_sentence
 
 
 def test_a_server_that_is_no_label_studio_is_one_sentence(stack: Stack, connected: Labeling) -> None:
