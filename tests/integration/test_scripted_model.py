@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pytest_socket import disable_socket, enable_socket
 
 from tests.fakes.scripted_model import ScriptedModel, SlidingWindow
 
@@ -206,6 +207,18 @@ def test_calls_run_at_the_same_time(model: ScriptedModel) -> None:
     assert time.perf_counter() - began >= 0.3
     assert model.counts()["most_in_flight"] > 1
     assert model.counts()["answered"] == 8
+
+
+def test_it_answers_while_this_process_may_open_no_socket(model: ScriptedModel) -> None:
+    """A worker that lives as long as the session asks it in the middle of any test."""
+    program = f"import urllib.request as u; print(u.urlopen('{model.base_url}/models', timeout=5).status)"
+    disable_socket(allow_unix_socket=True)
+    try:
+        for _ in range(2):
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+            assert (done.stdout, done.stderr) == ("200\n", "")
+    finally:
+        enable_socket()
 
 
 def test_as_a_process_of_its_own(repository: Path) -> None:
