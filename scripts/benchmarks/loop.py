@@ -1,7 +1,8 @@
 """What 200 verifications do in a real Label Studio: truer scores, a better order, a certificate that holds.
 
-A scripted model that is fooled by irony and by what is told without an opinion word, so that it is wrong more often the
-more positive it is; a scripted annotator who knows the truth and works through the tabs "Audit" and "Verify next" by
+A scripted model of a known error rate: wrong by lot, more often about some labels, and more often where it is less sure.
+With `--by-wording` no lot but the wording tells where it is wrong: it is always fooled by irony and by what is told
+without an opinion word. A scripted annotator who knows the truth works through the tabs "Audit" and "Verify next" by
 Label Studio's own API. What is measured is held against the truth of all tasks, which the product never sees. The
 texts are of a few kinds: near duplicates are not held back.
 """
@@ -24,6 +25,7 @@ from scripts.benchmarks.report import BenchError, Figure, Report
 from scripts.demo_project import Prediction, Project, create_project
 from scripts.product import CommandError, Product, settings
 from scripts.services import start_label_studio, start_redis
+from tests.fakes.scripted_answers import answer
 from tests.fakes.scripted_model import ScriptedModel
 
 CONFIG = """<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text">
@@ -34,7 +36,10 @@ LOWEST = 0.2  # of the tasks that nobody has verified: where errors are to be fo
 AT_ONCE = 25  # tasks that the annotator takes from the tab before looking at it again
 WAIT_S = 240.0
 
-# What the model takes it for, what it is, how often of 1,000 texts, how it is told.
+LABELS = ("positive", "negative", "neutral")
+# How often the model is wrong: where it is least sure of the label, and where it is surest.
+ERROR_RATES = {"negative": (0.02, 0.02), "positive": (0.35, 0.10), "neutral": (0.60, 0.30)}
+# What the model takes it for, what it is by its wording, how often of 1,000 texts, how it is told.
 KINDS = (
     ("negative", "negative", 400, "The {thing} was awful and the {other} too"),
     ("negative", "neutral", 5, "What the {thing} is for the awful {other} is told on page two"),
@@ -52,7 +57,7 @@ class Text:
     truth: str
 
 
-def texts(count: int, seed: int) -> list[Text]:
+def texts(count: int, seed: int, *, by_wording: bool) -> list[Text]:
     """So many texts, each another one, in an order by lot."""
     chance = random.Random(seed)  # noqa: S311
     kinds = chance.choices(KINDS, weights=[kind[2] for kind in KINDS], k=count)
@@ -60,7 +65,29 @@ def texts(count: int, seed: int) -> list[Text]:
     for number, (_, truth, _, pattern) in enumerate(kinds):
         thing, other = chance.sample(THINGS, 2)
         made.append(Text(text=f"{pattern.format(thing=thing, other=other)} (number {number}).", truth=truth))
-    return made
+    return made if by_wording else by_lot(made, chance)
+
+
+def by_lot(made: Sequence[Text], chance: random.Random) -> list[Text]:
+    """The texts with the model's own labels for the truth, but for the errors."""
+    answers = [said(one.text) for one in made]
+    sure: dict[str, list[float]] = {label: sorted(p for other, p in answers if other == label) for label in LABELS}
+    found = []
+    for one, (label, p) in zip(made, answers, strict=True):
+        least, most = sure[label][0], sure[label][-1]
+        at_least, at_most = ERROR_RATES[label]
+        wrong = at_least + (at_most - at_least) * (p - least) / (most - least)
+        others = [other for other in LABELS if other != label]
+        found.append(Text(text=one.text, truth=chance.choice(others) if chance.random() < wrong else label))
+    return found
+
+
+def said(text: str) -> tuple[str, float]:
+    """What the scripted model will answer, and its probability of that."""
+    asked: dict[str, Any] = {"properties": {"sentiment": {"enum": list(LABELS)}}}
+    form = {"type": "json_schema", "json_schema": {"schema": asked}}
+    (place,) = answer([{"role": "user", "content": text}], form).labels
+    return place.label, place.distribution[place.label]
 
 
 @dataclass(kw_only=True)
@@ -114,12 +141,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=int, default=3_000, help="of the project (default 3,000)")
     parser.add_argument("--verified", type=int, default=200, help="tasks that are verified (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the texts (default 0)")
+    parser.add_argument("--by-wording", action="store_true", help="the model is wrong about two kinds of texts, always")
 
 
 def run(asked: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="prelabel-bench-") as folder, ExitStack() as stack:
         product, project = start(stack, Path(folder))
-        made = texts(asked.tasks, asked.seed)
+        made = texts(asked.tasks, asked.seed, by_wording=asked.by_wording)
         project.import_texts([one.text for one in made])
         product.command("connect", "--project", str(project.id), "--backend-url", product.url)
         product.command("run", "--project", str(project.id), "--wait", limit_s=1800)
