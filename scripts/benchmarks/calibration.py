@@ -20,7 +20,7 @@ from backend.confidence.adoption import Raw, Score, adopt, probability
 from backend.confidence.calibration import fit_platt
 from backend.confidence.cases import Case, Verified, case_of
 from backend.confidence.draw_weights import draw_weights
-from backend.confidence.fused import fit_fused
+from backend.confidence.fused import Fused, fit_fused
 from backend.confidence.metrics import Judged, auroc, errors_caught, expected_calibration_error
 from backend.learning.student import out_of_fold, same_text
 from scripts.benchmarks.report import BenchError, Figure, Report, SkippedError, Table
@@ -33,6 +33,7 @@ VERIFIED = (100, 200, 400)
 LEAST_AUROC = {"stance": 0.765, "misinfo": 0.755}  # of the fused score with the most verified
 LEAST_CAUGHT = {"stance": 54.0, "misinfo": 58.0}  # per cent of the errors, by the loop
 AUDIT, REFIT_EVERY, REVIEWED = 60, 50, 0.3  # of the loop: tasks, tasks, share of all with the audit
+EARLY, MOST_ECE = 200, 0.06  # tasks that the loop has looked at when its scores are judged
 LOWEST = 200  # tasks that are verified lowest first and nothing else, to show what that does
 TIMED = 10_000
 _COLUMNS = ("tasks", "verified", "score", "AUROC", "ECE", "errors in the lowest 20 %", "in the lowest 30 %")
@@ -160,11 +161,15 @@ def figures_of(judged: Sequence[Judged]) -> tuple[float, ...]:
 
 
 def loops(known: Known, seeds: int) -> list[Figure]:
-    """Errors found with the same number of tasks reviewed, audit included."""
+    """Errors found with the same number of tasks reviewed, audit included; and what the scores are worth early on."""
     name, percent = known.name, 100 * REVIEWED
     raw = errors_caught([(given(Raw(), v.case), v.right) for v in known.verified], REVIEWED)
-    caught, names = zip(*(loop(known, seed) for seed in range(seeds)), strict=True)
     assert raw is not None
+    budget = int(REVIEWED * len(known.verified))
+    ends = [loop(known, budget, seed) for seed in range(seeds)]
+    caught = [sum(not known.verified[task].right for task in looked_at) / known.errors for looked_at, _ in ends]
+    fused = sum(isinstance(score, Fused) for _, score in ends)
+    errors = [ece_of_others(known, *loop(known, EARLY, seed)) for seed in range(seeds)]
     return [
         Figure(name=f"{name}: errors among {percent:g} % at random", value=percent, unit="%"),
         Figure(name=f"{name}: among the {percent:g} % lowest raw scores", value=100 * raw, unit="%"),
@@ -175,25 +180,34 @@ def loops(known: Known, seeds: int) -> list[Figure]:
             at_least=LEAST_CAUGHT[name],
         ),
         Figure(name=f"{name}: the same in the worst of {seeds} draws", value=100 * min(caught), unit="%"),
-        Figure(name=f"{name}: draws that end with the fused score", value=100 * names.count("fused") / seeds, unit="%"),
+        Figure(name=f"{name}: draws that end with the fused score", value=100 * fused / seeds, unit="%"),
+        Figure(name=f"{name}: ECE of all others, {EARLY} looked at", value=fmean(errors), unit="", limit=MOST_ECE),
+        Figure(name=f"{name}: the same in the worst of {seeds} draws", value=max(errors), unit=""),
     ]
 
 
-def loop(known: Known, seed: int) -> tuple[float, str]:
-    """One project from the first verification on: the share of all errors found, and the score in use at the end."""
+def loop(known: Known, budget: int, seed: int) -> tuple[set[int], Score]:
+    """One project from the first verification on: what was looked at, so many tasks, and the score in use at the
+    end."""
     chance = random.Random(seed)  # noqa: S311
     count = len(known.verified)
     audit = set(chance.sample(range(count), AUDIT))
     ties = [chance.random() for _ in range(count)]
-    looked_at, budget = set(audit), int(REVIEWED * count)
-    score: Score = Raw()
+    looked_at = set(audit)
+    score = refitted(known, Raw(), audit, looked_at, seed)
     while len(looked_at) < budget:
-        score = refitted(known, score, audit, looked_at, seed)
         now = [given(score, v.case) for v in known.verified]
         waiting = sorted((task for task in range(count) if task not in looked_at), key=lambda t: (now[t], ties[t]))
         looked_at.update(waiting[: min(REFIT_EVERY, budget - len(looked_at))])
-    found = sum(not known.verified[task].right for task in looked_at)
-    return found / known.errors, str(score.to_json()["kind"])
+        score = refitted(known, score, audit, looked_at, seed)
+    return looked_at, score
+
+
+def ece_of_others(known: Known, looked_at: set[int], score: Score) -> float:
+    others = [(given(score, v.case), v.right) for task, v in enumerate(known.verified) if task not in looked_at]
+    found = expected_calibration_error(others)
+    assert found is not None, "most tasks have not been looked at"
+    return found
 
 
 def refitted(known: Known, in_use: Score, audit: set[int], looked_at: set[int], seed: int) -> Score:

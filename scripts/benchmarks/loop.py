@@ -1,7 +1,7 @@
 """What 200 verifications do in a real Label Studio: truer scores, a better order, a certificate that holds.
 
-A scripted model of a known error rate: wrong by lot, more often about some labels, and more often where it is less sure.
-With `--by-wording` no lot but the wording tells where it is wrong: it is always fooled by irony and by what is told
+A scripted model of a known error rate: wrong by lot, more often about some labels and where it is less sure. With
+`--by-wording` no lot but the wording tells where it is wrong: it is always fooled by irony and by what is told
 without an opinion word. A scripted annotator who knows the truth works through the tabs "Audit" and "Verify next" by
 Label Studio's own API. What is measured is held against the truth of all tasks, which the product never sees. The
 texts are of a few kinds: near duplicates are not held back.
