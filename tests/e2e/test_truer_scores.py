@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from backend.settings import load_settings
+from backend.settings import Settings
 from backend.wiring import Parts
 from scripts.demo_project import LabelStudioError, Prediction
 from tests.e2e.stack import Labeling, Stack, eventually
@@ -98,7 +98,7 @@ def test_verified_tasks_make_the_order_truer(stack: Stack, monkeypatch: pytest.M
     people.submit(last, before[last])  # who had it open when it was switched
     for name, value in stack.product.env.items():
         monkeypatch.setenv(name, value)
-    parts = Parts(load_settings())
+    parts = Parts(Settings())
     replace(parts.rescoring, grace=timedelta(0)).settle(project.id)
     for part in (parts.store, parts.queue, parts.labels):
         part.close()

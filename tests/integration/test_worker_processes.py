@@ -83,7 +83,7 @@ def test_the_processes_end_with_the_one_that_watches_them(server: Redis, tmp_pat
     queue = RedisQueue(server.url)
     with start_worker(tmp_path, server.url) as worker:
         eventually(lambda: queue.workers() == 2, "both workers run")
-        assert len(session(worker.process.pid)) == PROCESSES
+        eventually(lambda: len(session(worker.process.pid)) == PROCESSES, "all its processes run")
         os.kill(worker.process.pid, signal.SIGKILL)
         eventually(lambda: not session(worker.process.pid), "none of its processes is left", limit_s=10)
         assert queue.workers() == 0  # they have signed off
