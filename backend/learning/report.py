@@ -78,11 +78,11 @@ _DECIDED = (VerificationOutcome.CONFIRMED, VerificationOutcome.CORRECTED)
 
 
 def one_a_task(judgements: Iterable[Judgement]) -> list[tuple[Judgement, bool]]:
-    """Of each task whether its answer was right: as most of its annotators say. Where as many say so as not, it is
-    left out: nobody knows."""
+    """Of each task whether its answer was right: as most of those say that are heard. Where as many say so as not, it
+    is left out: nobody knows."""
     by_task: defaultdict[int, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
-        if judgement.right is not None:
+        if judgement.heard and judgement.right is not None:
             by_task[judgement.task_id].append(judgement)
     found = []
     for _, rows in sorted(by_task.items()):
