@@ -54,8 +54,13 @@ def version_figures(judgements: Sequence[Judgement], *, answered: int) -> dict[s
 
 
 def people_figures(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Of the annotators, over judgements of any version; each annotation counts once."""
-    once = list({j.annotation_id: j for j in judgements}.values())
+    """Of the annotators, over judgements of any version; each annotation counts once, as it was decided: any other
+    version than the one that it was compared with has it as blind."""
+    by_annotation: dict[int, Judgement] = {}
+    for judgement in judgements:
+        if judgement.annotation_id not in by_annotation or judgement.outcome is not VerificationOutcome.BLIND:
+            by_annotation[judgement.annotation_id] = judgement
+    once = list(by_annotation.values())
     by_person: defaultdict[int | None, list[Judgement]] = defaultdict(list)
     for judgement in once:
         by_person[judgement.annotator_id].append(judgement)
