@@ -13,7 +13,7 @@ import pytest
 from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import ContextTooLong, InputError, ModelError
-from backend.core.values import JSON, Agent, Reply, Request, Task
+from backend.core.values import JSON, Agent, Document, DocumentPage, Reply, Request, Task
 from backend.labeling.parsing import parse_config
 from backend.ports.store import BATCH
 from backend.prompting.tokens import estimated_tokens
@@ -134,6 +134,26 @@ class TestWhatIsNone:
         assert site.numbers("cold  SOUP") == [2]
         assert site.numbers("another text by now", task_id=site.ids[2]) != [2]
         assert 2 not in site.numbers("another text by now", task_id=site.ids[2])
+
+    def test_a_duplicate_with_a_document(self) -> None:
+        """The pool knows a document's address and not its text: both are compared by the same."""
+        config = (
+            '<View><Text name="text" value="$text"/><Pdf name="file" value="$file"/><Choices name="sentiment" '
+            'toName="text"><Choice value="positive"/><Choice value="negative"/></Choices></View>'
+        )
+        site = Site("Invoice", config=config)
+        store, tasks = site.here.store, site.here.labels.projects[site.project_id].tasks
+        site.here.media.found = {"/1.pdf": Document(pages=(DocumentPage(text="Total: 17 EUR"),), page_count=1)}
+        for task_id, text in ((7, "Invoice of May"), (8, "Invoice of June"), (9, "Invoice of May")):
+            tasks[task_id] = {"text": text, "file": "/1.pdf"}
+        site.ids += [7, 8]
+        site.here.run(site.project_id, [7, 8])
+        site.annotate(1, said("positive"))
+        site.annotate(2, said("negative"))
+        assert list(site.answers) == [1, 2]
+        site.here.run(site.project_id, [9])
+        assert "Total: 17 EUR" in site.here.model.requests[-1].messages[-1].content
+        assert store.records(site.project_id, site.here.version(site.project_id), [9])[9].examples == (8,)
 
     def test_what_was_skipped_or_accepted_unseen_or_is_stale(self) -> None:
         site = Site("one", "two", "three")
