@@ -128,18 +128,22 @@ class VerifiedExamples:
         change = self.store.verification_change(project_id)  # first: what changes meanwhile is read again next time
         plan, excluded = self.store.audit_plan(project_id), frozenset(self.excluded(project_id))
         held = self._held.get(key)
-        if held is None or (held.plan, held.excluded) != (plan, excluded):
+        if held is not None and (held.plan, held.excluded, held.change) == (plan, excluded, change):
+            return held
+        ids = None
+        if held is not None and (held.plan, held.excluded) == (plan, excluded):
+            ids = self.store.tasks_changed_after(project_id, held.change)
+        if held is None or ids is None or len(ids) > self.most:  # then to begin anew is less to read
             held = _Held(change=-1, plan=plan, excluded=excluded, pool=ExamplePool(), verified_at={})
             ids = self.store.newest_label_tasks(project_id, config.fingerprint, self.most)
-            self._held[key] = self._changed(held, change, project_id, config, ids)
-        elif held.change != change:
-            ids = self.store.tasks_changed_after(project_id, held.change)
-            self._held[key] = self._changed(held, change, project_id, config, ids)
+        self._held[key] = self._changed(held, change, project_id, config, frozenset(ids))
         return self._held[key]
 
-    def _changed(self, held: _Held, change: int, project_id: int, config: LabelingConfig, ids: Sequence[int]) -> _Held:
+    def _changed(
+        self, held: _Held, change: int, project_id: int, config: LabelingConfig, ids: Collection[int]
+    ) -> _Held:
         """The pool with these tasks as they are now; of too many, those that were verified first leave it."""
-        found = self._tasks(project_id, config, [i for i in ids if self._may_be_shown(held, i)])
+        found = self._tasks(project_id, config, sorted(i for i in ids if self._may_be_shown(held, i)))
         verified_at = {i: at for i, at in held.verified_at.items() if i not in ids}
         verified_at |= {one.task_id: at for one, at in found}
         newest = sorted(verified_at, key=lambda i: (verified_at[i], i), reverse=True)

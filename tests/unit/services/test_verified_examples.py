@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -230,6 +231,19 @@ def test_of_too_many_the_newest_are_kept() -> None:
     assert kept() == [1, 2]
     again = VerifiedExamples(store=site.here.store, most=2)
     assert again.pool(site.project_id, config).tasks == examples.pool(site.project_id, config).tasks
+
+
+def test_where_more_changed_than_are_kept_only_the_newest_are_read() -> None:
+    site = Site("one", "two", "three", "four", "five")
+    store, config = site.here.store, parse_config(CONFIG)
+    examples = VerifiedExamples(store=store, most=2)
+    site.annotate(0, said("positive"))
+    assert [task.task_id for task in examples.pool(site.project_id, config).tasks] == site.ids[:1]
+    for number in (1, 2, 3, 4):
+        site.annotate(number, said("positive"))
+    with patch.object(store, "verifications", wraps=store.verifications) as read:
+        assert [task.task_id for task in examples.pool(site.project_id, config).tasks] == site.ids[3:]
+    assert [call.kwargs["task_ids"] for call in read.call_args_list] == [site.ids[3:]]
 
 
 def test_an_agent_without_them_asks_the_store_nothing() -> None:
