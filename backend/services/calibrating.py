@@ -66,7 +66,9 @@ def not_adopted(found: Mapping[str, Any]) -> str | None:
 
 def _why_not(gains: Mapping[str, Mapping[str, Any] | None]) -> str:
     told = [
-        f'"{name}" has no audited label with label probabilities' if found is None else f'"{name}": {not_adopted(found)}'
+        f'"{name}" has no audited label with label probabilities'
+        if found is None
+        else f'"{name}": {not_adopted(found)}'
         for name, found in gains.items()
     ]
     return "; ".join(told) or "no answer holds the probabilities of its labels"
