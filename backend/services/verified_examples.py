@@ -191,7 +191,7 @@ def pool_task(
     of it is shown as text. It is balanced by its first answer that is one of a few labels."""
     bound = config.bind(data)
     settled = resolve(bound, verifications)
-    text = compared_text(config, data)
+    text = compared_text(bound, data)
     if not text or not settled or not all(one.is_settled for one in settled.values()):
         return None
     answer = {control.name: control.encode(settled[control.name].value) for control in bound.controls}
@@ -200,10 +200,10 @@ def pool_task(
     return PoolTask(task_id=task_id, text=text, answer=answer, data=data, label=label)
 
 
-def compared_text(config: LabelingConfig, data: Mapping[str, JSON]) -> str:
+def compared_text(bound: LabelingConfig, data: Mapping[str, JSON]) -> str:
     """What a task is compared by, those of the pool and the one that is asked about alike: what its data holds, without
     what is fetched for it, since nothing is fetched for the pool."""
-    return joined_text(config.bind(data).show(data).values())
+    return joined_text(bound.show(data).values())
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class _OfProject:
     agent: Agent
 
     def examples(self, task: Task, asked: LabelingConfig) -> Sequence[RetrievedExample]:
-        text = compared_text(self.config, task.data)
+        text = compared_text(self.config.bind(task.data), task.data)
         if not text:  # there is nothing to compare with
             return ()
         return self.verified.choose(self.project_id, self.config, self.agent, task, text, asked)
@@ -226,7 +226,7 @@ async def embed_examples(question: Question, task: Task, embed: Embed) -> None:
     """What must be before a task's conversation, where its examples are chosen by vectors."""
     retriever = question.retriever
     if isinstance(retriever, _OfProject) and question.agent.selector == "embeddings":
-        text = compared_text(retriever.config, task.data)
+        text = compared_text(retriever.config.bind(task.data), task.data)
         if text:
             await retriever.verified.embed(retriever.project_id, retriever.config, question.agent, text, embed)
 
