@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,8 @@ from backend.cli_common import PROJECT_HELP, JsonOption, number, open_parts
 from backend.cli_show import err, line, out, print_json
 from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify
 from backend.core.errors import InputError
+from backend.core.verifications import VerificationOutcome
+from backend.ports.store import Store
 from backend.services.certifying import Certifying
 
 
@@ -104,16 +107,22 @@ def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool)
     if accept:
         parts.certifying.accept(project, verdict)
         parts.verifier.catch_up(project)
-    accepted = len(verdict.accepted) if accept else 0
+    made = _made(parts.store, project, verdict.accepted) if accept else None
     if as_json:
         told = verdict_as_json(verdict.found, asked, project)
-        print_json({"project": project, "version": verdict.version, **told, "accepted_now": accepted})
+        print_json({"project": project, "version": verdict.version, **told, "accepted_now": made or 0})
     else:
         show_verdict(verdict.found, asked, project)
         if isinstance(verdict.found, Certificate) and verdict.found.accepted:
-            line(_accepting(project, verdict.found, new=len(verdict.accepted), accept=accept))
+            line(_accepting(project, verdict.found, new=len(verdict.accepted), made=made))
     if isinstance(verdict.found, Refusal):
         raise typer.Exit(1)
+
+
+def _made(store: Store, project: int, task_ids: Collection[int]) -> int:
+    """Of how many of the tasks Label Studio made an annotation: it has not every prediction at every moment."""
+    accepted = {one.task_id for one in store.looked(project) if one.outcome is VerificationOutcome.ACCEPTED}
+    return len(accepted.intersection(task_ids))
 
 
 def _undo(project: int, *, as_json: bool) -> None:
@@ -187,15 +196,17 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | No
     out.print(table)
 
 
-def _accepting(project: int, found: Certificate, *, new: int, accept: bool) -> str:
-    """What became of the predictions that may be accepted, or how to accept them."""
+def _accepting(project: int, found: Certificate, *, new: int, made: int | None) -> str:
+    """What became of the predictions that may be accepted (`made`: annotations of so many), or how to accept them."""
     undo = f"`prelabel certify --project {project} --undo` takes it back."
     if not new:
         already = f"all {found.accepted:,} that may be accepted are annotations already"
         already = already if found.accepted > 1 else "the one that may be accepted is an annotation already"
         return f"Nothing new to accept: {already}; {undo}"
-    if accept:
-        return f"{new:,} prediction{' is an annotation' if new == 1 else 's are annotations'} now; {undo}"
+    if made is not None:
+        told = f"{made:,} prediction{' is an annotation' if made == 1 else 's are annotations'} now; {undo}"
+        left = f" Of {new - made:,} more Label Studio has no prediction to accept: repeat this once all are written."
+        return told + (left if made < new else "")
     others = "" if new == found.accepted else f"; the other {found.accepted - new:,} are already"
     return f"`prelabel certify --project {project} --accept` makes annotations of {new:,} of them{others}."
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
 from backend.core.errors import QueueError
-from backend.services.calibrating import Calibrated
+from backend.services.calibrating import Calibrated, not_adopted
 from backend.services.rescoring import known
 from backend.services.scorings import told_of
 
@@ -80,7 +80,7 @@ def show_scores(told: Mapping[str, Any]) -> None:
     for control, found in last["controls"].items():
         line(f"  {control}: {found['why']}")
         if found["batch"] is not None:
-            proposed = "`prelabel scores --calibrate` adopts it" if found["batch"]["helps"] else "it is not applied"
+            proposed = "it is not applied" if not_adopted(found["batch"]) else "`prelabel scores --calibrate` adopts it"
             line(f"  {control}: {_batch(found['batch'])}; {proposed}.")
 
 

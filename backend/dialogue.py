@@ -114,7 +114,7 @@ def annotate(question: Question, task: Task, media: Media | None = None) -> Dial
 
     lists = shortlist(config, shown, ranking, most=agent.max_options)
     lists = lists.fitting(lambda asked: _fits(request(asked, 0), agent))
-    found = _retrieved(question, task, shown, lists.asked, request)
+    found = _retrieved(question, task, lists.asked, request)
     while True:
         first = request(lists.asked, 0, found)
         least = least_tokens(first.messages)
@@ -194,14 +194,13 @@ def _request(
 def _retrieved(
     question: Question,
     task: Task,
-    shown: Mapping[str, Shown],
     asked: LabelingConfig,
     request: Callable[[LabelingConfig, int, Sequence[RetrievedExample]], Request],
 ) -> Sequence[RetrievedExample]:
     """Verified tasks as examples, the most similar first; as many of them as fit the window beside what is asked."""
     if question.retriever is None:
         return ()
-    found = question.retriever.examples(task, shown, asked)
+    found = question.retriever.examples(task, asked)
 
     def is_too_long(count: int) -> bool:
         return not _fits(request(asked, 0, found[:count]), question.agent)

@@ -45,7 +45,7 @@ class RetrievedExample:
 class Retriever(Protocol):
     """Where a project's verified tasks are chosen from."""
 
-    def examples(self, task: Task, shown: Mapping[str, Shown], asked: LabelingConfig) -> Sequence[RetrievedExample]:
+    def examples(self, task: Task, asked: LabelingConfig) -> Sequence[RetrievedExample]:
         """Those for a task, the most similar first, each with what answers all that is asked. Raises `StoreError`."""
         ...
 

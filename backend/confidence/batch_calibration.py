@@ -15,12 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isfinite
 
+from backend.confidence.intervals import at_most
 from backend.confidence.metrics import Quality, quality
 from backend.confidence.stored import number_at, numbers_at, object_of
 from backend.core.values import JSON
 
+FEWEST_AUDIT = 30  # audited labels: with fewer nothing is adopted
 LEAST_TASKS = 10  # of a batch: the mean over fewer is mostly those tasks themselves
 _MOST_LABELS = 100_000  # that are read from storage
+_CHANCE = 0.05  # of labels that are as often spoiled as mended, that so few are spoiled of those that change
 _ROUNDING = 1e-4  # what stored probabilities may lack to 1, or have beyond it
 
 
@@ -111,10 +114,18 @@ class Gain:
 
     @property
     def helps(self) -> bool:
-        """Whether more labels are mended than spoiled; where it is the same number, whether the order is better."""
-        if self.mended != self.spoiled or self.before.auroc is None or self.after.auroc is None:
-            return self.mended > self.spoiled
-        return self.after.auroc > self.before.auroc
+        """Whether it is a reason to adopt it."""
+        return obstacle(mended=self.mended, spoiled=self.spoiled, audit=self.before.n) is None
+
+
+def obstacle(*, mended: int, spoiled: int, audit: int) -> str | None:
+    """Why what was measured on so many tasks of the audit is no reason to adopt it: a phrase. It is one where more
+    labels are mended than spoiled, beyond chance (a one-sided sign test)."""
+    if audit < FEWEST_AUDIT:
+        return f"{audit} audited labels can be judged by, and {FEWEST_AUDIT} are needed"
+    if mended <= spoiled or at_most(spoiled, mended + spoiled, 0.5) > _CHANCE:
+        return f"of {audit} audited labels it would make {mended} right and {spoiled} wrong: no gain beyond chance"
+    return None
 
 
 def gain(judged: Sequence[tuple[Recalibrated, str]]) -> Gain:

@@ -24,6 +24,7 @@ class Judgement:
     controls: tuple[ControlVerification, ...]
     lead_time_s: float | None = None
     slices: Mapping[str, str] = field(default_factory=dict)
+    heard: bool = True  # whether the annotation has a voice in what the task's label is
 
     @property
     def audit(self) -> bool:

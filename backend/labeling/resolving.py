@@ -31,13 +31,18 @@ def resolve(config: LabelingConfig, verifications: Iterable[Verification]) -> di
     Who was shown a prediction and who was not counts alike. What is skipped, stale, deleted or unfit has no voice; of
     one annotator the last answer has; and where some are marked as ground truth, only those have.
     """
-    usable = [v for v in verifications if v.is_label]
-    heard = _last_of_each([v for v in usable if v.ground_truth] or usable)
+    voices = heard(verifications)
     found: dict[str, Resolved] = {}
     for control in config.controls:
-        read = [control.value_of(v.regions) for v in heard]
+        read = [control.value_of(v.regions) for v in voices]
         found[control.name] = _most_given(control, [one.value for one in read if one.problem is None])
     return found
+
+
+def heard(verifications: Iterable[Verification]) -> list[Verification]:
+    """Those of one task's verifications that have a voice in what its label is."""
+    usable = [v for v in verifications if v.is_label]
+    return _last_of_each([v for v in usable if v.ground_truth] or usable)
 
 
 def _last_of_each(verifications: Sequence[Verification]) -> list[Verification]:

@@ -54,8 +54,13 @@ def version_figures(judgements: Sequence[Judgement], *, answered: int) -> dict[s
 
 
 def people_figures(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """Of the annotators, over judgements of any version; each annotation counts once."""
-    once = list({j.annotation_id: j for j in judgements}.values())
+    """Of the annotators, over judgements of any version; each annotation counts once, as it was decided: any other
+    version than the one that it was compared with has it as blind."""
+    by_annotation: dict[int, Judgement] = {}
+    for judgement in judgements:
+        if judgement.annotation_id not in by_annotation or judgement.outcome is not VerificationOutcome.BLIND:
+            by_annotation[judgement.annotation_id] = judgement
+    once = list(by_annotation.values())
     by_person: defaultdict[int | None, list[Judgement]] = defaultdict(list)
     for judgement in once:
         by_person[judgement.annotator_id].append(judgement)
@@ -78,11 +83,11 @@ _DECIDED = (VerificationOutcome.CONFIRMED, VerificationOutcome.CORRECTED)
 
 
 def one_a_task(judgements: Iterable[Judgement]) -> list[tuple[Judgement, bool]]:
-    """Of each task whether its answer was right: as most of its annotators say. Where as many say so as not, it is
-    left out: nobody knows."""
+    """Of each task whether its answer was right: as most of those say that are heard. Where as many say so as not, it
+    is left out: nobody knows."""
     by_task: defaultdict[int, list[Judgement]] = defaultdict(list)
     for judgement in judgements:
-        if judgement.right is not None:
+        if judgement.heard and judgement.right is not None:
             by_task[judgement.task_id].append(judgement)
     found = []
     for _, rows in sorted(by_task.items()):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from backend.core.values import JSON, TaskState
-from backend.core.verifications import Verification
+from backend.core.verifications import Verification, VerificationOutcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,16 @@ class Answered:
     result: tuple[Mapping[str, JSON], ...]
     data_hash: str
     delivered_at: datetime | None  # when Label Studio was given it; None: it was not, so that nobody has seen it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """Of a live verification only this, for whoever looks at all of a project."""
+
+    task_id: int
+    outcome: VerificationOutcome
+    is_label: bool  # as `Verification.is_label`
+    counted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,10 @@ class Verifications(Protocol):
         """The counted ones with an annotation id above `after`, ascending by that id, read in pages; of `task_ids`
         where given. What is stored meanwhile with a higher id may be among them. With `everything` all live ones, for
         whoever compares with Label Studio or looks at golden questions."""
+        ...
+
+    def looked(self, project_id: int) -> Iterator[Looked]:
+        """All live ones without their regions, ascending by the annotation's id, read in pages."""
         ...
 
     def latest_verifications(self, project_id: int, task_ids: Sequence[int]) -> dict[int, Verification]:

@@ -77,7 +77,7 @@ class Trials:
 
         async def one(task: Task, caller: Caller) -> tuple[Task, Request | Outcome]:
             media = await load_media(question, task, caller)
-            await embed_examples(question, task, media, caller.embed)
+            await embed_examples(question, task, caller.embed)
             return task, first_request(question, task, media)
 
         return self._of_each(question, tasks, one)

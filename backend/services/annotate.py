@@ -258,7 +258,7 @@ async def annotate_task(
         if question.calibration and not take and (known := question.calibration.reread(task)) is not None:
             return known
         media = await load_media(question, task, caller)
-        await embed_examples(question, task, media, caller.embed)
+        await embed_examples(question, task, caller.embed)
         outcome = await _converse(annotate(question, task, media), caller, said, take)
         if outcome.state is TaskState.INVALID:
             caller.forget([request.key for request in said.requests])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backend.confidence.intervals import at_most
+from backend.confidence.batch_calibration import obstacle
 from backend.core.agents import AgentVersion
 from backend.core.errors import ConfigError, InputError
 from backend.core.values import JSON
@@ -19,8 +19,6 @@ from backend.services.fitting_rows import predicted, said_of
 from backend.services.report import judgements
 from backend.student_answers import is_learnable
 
-FEWEST_AUDIT = 30  # audited labels: with fewer nothing is adopted
-_CHANCE = 0.05  # of labels that are as often spoiled as mended, that so few are spoiled of those that change
 _SUFFIX = "-calibrated"
 
 
@@ -48,7 +46,7 @@ def calibrate(store: Store, row: ProjectRow, version: str, made_by: AgentVersion
     learnable = {control.name for control in config.controls if is_learnable(control)}
     rows = {name: found for name, found in predicted(config, answers).items() if name in learnable}
     gains = {name: batch_gain(found, said.get(name, {})) for name, found in rows.items()}
-    adopted = {name: found for name, found in gains.items() if found is not None and _obstacle(found) is None}
+    adopted = {name: found for name, found in gains.items() if found is not None and not_adopted(found) is None}
     if not adopted:
         raise InputError(f"Batch calibration is not adopted: {_why_not(gains)}.")
     means = {name: means.to_json() for name in adopted if (means := batch_of(rows[name])) is not None}
@@ -61,19 +59,16 @@ def calibrate(store: Store, row: ProjectRow, version: str, made_by: AgentVersion
     return Calibrated(agent=registered, is_new=store.add_agent(registered), gains=adopted)
 
 
-def _obstacle(found: Mapping[str, Any]) -> str | None:
-    """Why what was measured on the audit is no reason: a phrase."""
-    mended, spoiled, audit = found["mended"], found["spoiled"], found["audit"]
-    if audit < FEWEST_AUDIT:
-        return f"{audit} audited labels can be judged by, and {FEWEST_AUDIT} are needed"
-    if mended <= spoiled or at_most(spoiled, mended + spoiled, 0.5) > _CHANCE:
-        return f"of {audit} audited labels it would make {mended} right and {spoiled} wrong: no gain beyond chance"
-    return None
+def not_adopted(found: Mapping[str, Any]) -> str | None:
+    """Why what a fit measured on the audit (`batch_gain`) is no reason: a phrase; None: it is one."""
+    return obstacle(mended=found["mended"], spoiled=found["spoiled"], audit=found["audit"])
 
 
 def _why_not(gains: Mapping[str, Mapping[str, Any] | None]) -> str:
     told = [
-        f'"{name}" has no audited label with label probabilities' if found is None else f'"{name}": {_obstacle(found)}'
+        f'"{name}" has no audited label with label probabilities'
+        if found is None
+        else f'"{name}": {not_adopted(found)}'
         for name, found in gains.items()
     ]
     return "; ".join(told) or "no answer holds the probabilities of its labels"

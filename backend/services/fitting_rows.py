@@ -42,12 +42,12 @@ def predicted(config: LabelingConfig, answers: Iterable[ScoredAnswer]) -> dict[s
 
 
 def said_of(config: LabelingConfig, judgements: Iterable[Judgement]) -> dict[str, dict[int, Said]]:
-    """Control -> task -> what most of its annotators said; of an audited task those who saw no prediction. Where as
-    many say so as not, nobody knows, and it is left out."""
+    """Control -> task -> what most of those say that are heard; of an audited task those who saw no prediction. Where
+    as many say so as not, nobody knows, and it is left out."""
     options = {control.name: control for control in config.controls}
     votes: defaultdict[tuple[str, int], list[tuple[bool, bool, str | None]]] = defaultdict(list)
     for judgement in judgements:
-        for one in judgement.controls:
+        for one in judgement.controls if judgement.heard else ():
             if one.agrees is not None and one.control in options:
                 gold = one_label(options[one.control], one.final)
                 votes[one.control, judgement.task_id].append((judgement.audit, one.agrees, gold))

@@ -11,10 +11,11 @@ from typing import Literal, get_args
 from backend.core.audit import AuditPlan
 from backend.core.errors import ConfigError, not_connected
 from backend.core.values import TaskState
-from backend.core.verifications import Verification, VerificationOutcome
+from backend.core.verifications import VerificationOutcome
 from backend.learning.near_duplicates import clusters
 from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
+from backend.ports.verifications import Looked
 from backend.prompting.shortlist import joined_text
 from backend.services.differing import differing_task_ids
 from backend.services.projects import answerable
@@ -77,8 +78,7 @@ class Remainders:
         versions with stored answers."""
         row, version = self._known(project_id)
         # Whoever is left out has annotated all the same: Label Studio does not give these tasks to anybody again.
-        looked_at = _looked_at(self.store.verifications(project_id, everything=True))
-        useful = {v.task_id for v in self.store.verifications(project_id) if v.is_label}
+        looked_at, useful = _looked_at(self.store.looked(project_id))
         found, texts = self._placed(row, version, looked_at)
         done, wanted = found.ids("done"), found.ids("verify")
         repeats, of_verified = _repeats(wanted, done, texts, self.clusters, cap) if cap else (set(), 0)
@@ -106,7 +106,7 @@ class Remainders:
         return row, row.version
 
     def _placed(
-        self, row: ProjectRow, version: str, looked_at: Mapping[int, Sequence[Verification]]
+        self, row: ProjectRow, version: str, looked_at: Mapping[int, Collection[VerificationOutcome]]
     ) -> tuple[Remaining, dict[int, str]]:
         """Every task, repeats not yet told apart; and the texts of those that are or may be verified."""
         config, plan = answerable(row.label_config), self.store.audit_plan(row.id)
@@ -170,19 +170,22 @@ def _repeats(
     return repeats, of_verified
 
 
-def _looked_at(verifications: Iterable[Verification]) -> dict[int, list[Verification]]:
-    found: dict[int, list[Verification]] = {}
-    for one in verifications:
-        found.setdefault(one.task_id, []).append(one)
-    return found
+def _looked_at(looked: Iterable[Looked]) -> tuple[dict[int, set[VerificationOutcome]], set[int]]:
+    """Of each task its outcomes, and those with a label that counts."""
+    found: dict[int, set[VerificationOutcome]] = {}
+    useful: set[int] = set()
+    for one in looked:
+        found.setdefault(one.task_id, set()).add(one.outcome)
+        if one.counted and one.is_label:
+            useful.add(one.task_id)
+    return found, useful
 
 
-def _annotated(verifications: Sequence[Verification]) -> Place | None:
+def _annotated(outcomes: Collection[VerificationOutcome]) -> Place | None:
     """By a person, unseen, or skipped; None: nobody has annotated it."""
-    outcomes = {one.outcome for one in verifications}
     if not outcomes:
         return None
-    if outcomes <= {VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED}:
+    if set(outcomes) <= {VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED}:
         return "accepted" if VerificationOutcome.ACCEPTED in outcomes else "skipped"
     return "done"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,7 @@ from backend.core.values import TaskState, Usage
 from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
+from backend.labeling.resolving import heard
 from backend.learning.report import LATE_AUDIT, costs, people_figures, version_figures
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
@@ -44,14 +46,26 @@ def judgements(
     config, plan = answerable(row.label_config), store.audit_plan(row.id)
     if share is None and plan is not None:
         share = plan.even_share(v.task_id for v in verified)
-    usable = [v for v in verified if v.is_label and v.config_fingerprint == config.fingerprint]
-    for start in range(0, len(usable), _AT_ONCE):
-        some = usable[start : start + _AT_ONCE]
-        records = store.records(row.id, version, sorted({v.task_id for v in some}))
-        for one in some:
-            record = records.get(one.task_id)
-            if record is not None and record.state in _ANSWERED and record.data_hash == one.data_hash:
-                yield _judgement(config, plan, share, version, record, one)
+    by_task: defaultdict[int, list[Verification]] = defaultdict(list)
+    for one in verified:
+        if one.is_label and one.config_fingerprint == config.fingerprint:
+            by_task[one.task_id].append(one)
+    task_ids = list(by_task)
+    for start in range(0, len(task_ids), _AT_ONCE):
+        some = task_ids[start : start + _AT_ONCE]
+        records = store.records(row.id, version, sorted(some))
+        for task_id, record in ((i, records[i]) for i in some if i in records and records[i].state in _ANSWERED):
+            compared = [v for v in by_task[task_id] if v.data_hash == record.data_hash]
+            voices = {v.annotation_id for v in _voices(plan, task_id, compared)}
+            for one in compared:
+                judgement = _judgement(config, plan, share, version, record, one)
+                yield replace(judgement, heard=one.annotation_id in voices)
+
+
+def _voices(plan: AuditPlan | None, task_id: int, of_task: Sequence[Verification]) -> Sequence[Verification]:
+    """Whose answers make the task's label; of a task that the audit drew those who saw no prediction come first."""
+    blind = [v for v in of_task if not v.shown] if plan is not None and plan.holds(task_id) else []
+    return heard(blind or of_task)
 
 
 def _judgement(

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from backend.core.audit import AuditPlan
-from backend.core.values import JSON, Agent, Example, Media, Task, canonical_hash
+from backend.core.values import JSON, Agent, Example, Task, canonical_hash
 from backend.core.verifications import Verification
 from backend.dialogue import Question
 from backend.examples import RetrievedExample, offered, shown_example
 from backend.labeling.config import LabelingConfig
 from backend.labeling.resolving import resolve
-from backend.labeling.shown import Shown
 from backend.learning.example_pool import MAX_CHARS, ExamplePool, PoolTask
 from backend.ports.embeddings import Vector
 from backend.ports.store import Store
@@ -129,18 +128,22 @@ class VerifiedExamples:
         change = self.store.verification_change(project_id)  # first: what changes meanwhile is read again next time
         plan, excluded = self.store.audit_plan(project_id), frozenset(self.excluded(project_id))
         held = self._held.get(key)
-        if held is None or (held.plan, held.excluded) != (plan, excluded):
+        if held is not None and (held.plan, held.excluded, held.change) == (plan, excluded, change):
+            return held
+        ids = None
+        if held is not None and (held.plan, held.excluded) == (plan, excluded):
+            ids = self.store.tasks_changed_after(project_id, held.change)
+        if held is None or ids is None or len(ids) > self.most:  # then to begin anew is less to read
             held = _Held(change=-1, plan=plan, excluded=excluded, pool=ExamplePool(), verified_at={})
             ids = self.store.newest_label_tasks(project_id, config.fingerprint, self.most)
-            self._held[key] = self._changed(held, change, project_id, config, ids)
-        elif held.change != change:
-            ids = self.store.tasks_changed_after(project_id, held.change)
-            self._held[key] = self._changed(held, change, project_id, config, ids)
+        self._held[key] = self._changed(held, change, project_id, config, frozenset(ids))
         return self._held[key]
 
-    def _changed(self, held: _Held, change: int, project_id: int, config: LabelingConfig, ids: Sequence[int]) -> _Held:
+    def _changed(
+        self, held: _Held, change: int, project_id: int, config: LabelingConfig, ids: Collection[int]
+    ) -> _Held:
         """The pool with these tasks as they are now; of too many, those that were verified first leave it."""
-        found = self._tasks(project_id, config, [i for i in ids if self._may_be_shown(held, i)])
+        found = self._tasks(project_id, config, sorted(i for i in ids if self._may_be_shown(held, i)))
         verified_at = {i: at for i, at in held.verified_at.items() if i not in ids}
         verified_at |= {one.task_id: at for one, at in found}
         newest = sorted(verified_at, key=lambda i: (verified_at[i], i), reverse=True)
@@ -188,13 +191,19 @@ def pool_task(
     of it is shown as text. It is balanced by its first answer that is one of a few labels."""
     bound = config.bind(data)
     settled = resolve(bound, verifications)
-    text = joined_text(bound.show(data).values())
+    text = compared_text(bound, data)
     if not text or not settled or not all(one.is_settled for one in settled.values()):
         return None
     answer = {control.name: control.encode(settled[control.name].value) for control in bound.controls}
     labels = (answer[control.name] for control in bound.controls if control.closed_options)
     label = next((str(one) for one in labels if one is not None), None)
     return PoolTask(task_id=task_id, text=text, answer=answer, data=data, label=label)
+
+
+def compared_text(bound: LabelingConfig, data: Mapping[str, JSON]) -> str:
+    """What a task is compared by, those of the pool and the one that is asked about alike: what its data holds, without
+    what is fetched for it, since nothing is fetched for the pool."""
+    return joined_text(bound.show(data).values())
 
 
 @dataclass(frozen=True)
@@ -206,19 +215,18 @@ class _OfProject:
     config: LabelingConfig
     agent: Agent
 
-    def examples(self, task: Task, shown: Mapping[str, Shown], asked: LabelingConfig) -> Sequence[RetrievedExample]:
-        text = joined_text(shown.values())
+    def examples(self, task: Task, asked: LabelingConfig) -> Sequence[RetrievedExample]:
+        text = compared_text(self.config.bind(task.data), task.data)
         if not text:  # there is nothing to compare with
             return ()
         return self.verified.choose(self.project_id, self.config, self.agent, task, text, asked)
 
 
-async def embed_examples(question: Question, task: Task, media: Media, embed: Embed) -> None:
+async def embed_examples(question: Question, task: Task, embed: Embed) -> None:
     """What must be before a task's conversation, where its examples are chosen by vectors."""
     retriever = question.retriever
     if isinstance(retriever, _OfProject) and question.agent.selector == "embeddings":
-        config = question.config.bind(task.data)
-        text = joined_text(config.show(task.data, media).values())
+        text = compared_text(retriever.config.bind(task.data), task.data)
         if text:
             await retriever.verified.embed(retriever.project_id, retriever.config, question.agent, text, embed)
 

@@ -11,25 +11,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from backend.adapters.templates import read_template
 from backend.confidence.intervals import Comparison, clopper_pearson, compare_paired
 from backend.core.values import Agent, Outcome, Task
-from backend.core.verifications import Verification, VerificationOutcome
 from backend.dialogue import Question
-from backend.labeling.config import LabelingConfig
-from backend.labeling.parsing import parse_config
 from backend.learning.example_pool import ExamplePool, PoolTask
 from backend.learning.similarity import load
-from backend.ports.store import Store
 from backend.services.annotate import Caller, annotate_task
 from backend.services.verified_examples import VerifiedExamples
 from backend.settings import Settings
 from backend.wiring import Parts
 from scripts import weights
+from scripts.benchmarks.fresh_pools import config_of, fresh_pools, verify
 from scripts.benchmarks.report import BenchError, Figure, Report, SkippedError, Table, percentile
 from scripts.benchmarks.shortlist import read
 from scripts.services import LocalModel, start_local_model
@@ -89,6 +84,7 @@ def pool_costs(rows: Sequence[tuple[str, str]]) -> Report:
             Figure(name="the same with one task more", value=1000 * growing, unit="ms"),
             Figure(name="5 examples chosen, median", value=1000 * percentile(each, 0.5), unit="ms", limit=_LIMIT_MS),
             Figure(name="5 examples chosen, p99", value=1000 * percentile(each, 0.99), unit="ms"),
+            *fresh_pools(rows),
         ]
     )
 
@@ -200,45 +196,6 @@ def measured(parts: Parts, model: LocalModel, rows: Sequence[tuple[str, str]], a
         ways.append(Way(name=name, right=right, outcomes=outcomes, seconds=time.monotonic() - started))
         print(f"| {' | '.join(ways[-1].row())} |", flush=True)
     return ways
-
-
-def config_of(rows: Sequence[tuple[str, str]]) -> LabelingConfig:
-    options = "".join(f"<Choice value={quoteattr(label)}/>" for label in sorted({label for _, label in rows}))
-    return parse_config(
-        '<View><Text name="text" value="$text"/><Header value="What does this bank customer want?"/>'
-        f'<Choices name="intent" toName="text" required="true">{options}</Choices></View>'
-    )
-
-
-def verify(store: Store, config: LabelingConfig, rows: Sequence[tuple[str, str]], first: int) -> None:
-    """All rows but the `first` ones as a project's tasks, with the annotation that a person would have made."""
-    now = datetime.now(UTC)
-    tasks = [Task(id=n, project_id=1, data={"text": rows[n][0]}) for n in range(first, len(rows))]
-    store.enlist(store.create_job(1, "bench@00000000", "run"), tasks, absent=True)
-    (control,) = config.controls
-    store.save_verifications(
-        [
-            Verification(
-                project_id=1,
-                task_id=task.id,
-                annotation_id=task.id,
-                annotator_id=1,
-                outcome=VerificationOutcome.BLIND,
-                version=None,
-                controls=(),
-                shown=False,
-                lead_time_s=None,
-                created_at=now,
-                updated_at=now,
-                ground_truth=False,
-                data_hash=task.data_hash,
-                config_fingerprint=config.fingerprint,
-                regions=tuple(control.regions((rows[task.id][1],))),
-                predicted=(),
-            )
-            for task in tasks
-        ]
-    )
 
 
 async def answers(parts: Parts, question: Question, rows: Sequence[tuple[str, str]], concurrency: int) -> list[Outcome]:

@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from backend.adapters.sql.store import SqlStore
 from backend.core.golden import GoldenTask
 from backend.core.values import Task
 from backend.core.verifications import VerificationOutcome
+from backend.ports.verifications import Looked
 from tests.contract.verification_store_cases import NOON, REGION, verification
 from tests.fakes.installation import HandClock
 
@@ -118,6 +121,37 @@ class GoldenStoreCases:
         assert store.tasks_changed_after(1, begun) == [102]
         assert (store.left_out(1), store.left_out_changed_at(1)) == ({}, clock())
         assert list(store.verifications(1)) == [ours, theirs, nobodys]
+
+    def test_what_was_looked_at_tells_labels_and_what_counts(self, store: SqlStore) -> None:
+        store.add_golden([golden()])
+        rows = [
+            verification(1, task_id=901),
+            verification(2, annotator_id=8),
+            verification(3, annotator_id=None),
+            verification(4, outcome=VerificationOutcome.SKIPPED),
+            verification(5, outcome=VerificationOutcome.ACCEPTED),
+            verification(6, stale=True),
+            verification(7, problem="no such label"),
+            verification(8),
+            verification(9, project_id=2),
+        ]
+        store.save_verifications(rows)
+        store.leave_out(1, 8)
+        store.delete_verifications(1, [8])
+        counted = {v.annotation_id for v in store.verifications(1)}
+        assert counted == {3, 4, 5, 6, 7}
+        assert list(store.looked(1)) == [
+            Looked(task_id=v.task_id, outcome=v.outcome, is_label=v.is_label, counted=v.annotation_id in counted)
+            for v in rows[:7]
+        ]
+        assert list(store.looked(3)) == []
+
+    def test_all_that_was_looked_at_is_read_page_by_page(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("backend.adapters.sql.verifications._LOOKED_PAGE", 2)
+        store.save_verifications([verification(n) for n in range(1, 6)])
+        assert [one.task_id for one in store.looked(1)] == [101, 102, 103, 104, 105]
 
     def test_what_they_say_later_is_kept_and_counts_for_nothing(self, store: SqlStore) -> None:
         store.save_verifications([verification(1)])

@@ -24,6 +24,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     installation = site.installation
     parts = SimpleNamespace(
         need_key=lambda: None,
+        store=installation.store,
         verifier=installation.verifier,
         certifying=Certifying(store=installation.store, labels=installation.labels),
     )
@@ -58,6 +59,23 @@ def test_to_accept_twice_is_told_clearly(prelabel: Run, site: Site) -> None:
     code, out, err = prelabel("certify", "-p", project, "--undo", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["undone"] == accepted
+
+
+def test_what_label_studio_has_no_prediction_of_is_not_told_as_accepted(prelabel: Run, site: Site) -> None:
+    project, predictions = str(site.project_id), site.installation.labels.projects[site.project_id].predictions
+    site.annotate(site.blind)
+    may_be = int(json.loads(prelabel("certify", "-p", project, *LOOSE, "--json")[1])["accepted"])
+    lost = {task_id for task_id in site.task_ids if task_id not in site.blind}
+    for number in [number for number, one in predictions.items() if one.task_id in lost][:7]:
+        del predictions[number]
+    _, out, _ = prelabel("certify", "-p", project, *LOOSE, "--accept")
+    made = len(site.installation.labels.annotations) - len(site.blind)
+    assert 0 < made < may_be
+    assert out.splitlines()[-1].startswith(f"{made} predictions are annotations now;")
+    assert out.endswith(
+        f"Of {may_be - made} more Label Studio has no prediction to accept: repeat this once all are written.\n"
+    )
+    assert json.loads(prelabel("certify", "-p", project, *LOOSE, "--accept", "--json")[1])["accepted_now"] == 0
 
 
 def test_what_is_undone_is_told_on_the_way_and_goes_on_where_it_was(site: Site) -> None:

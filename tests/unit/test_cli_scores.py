@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from backend.cli_scores import show_scores
+from backend.services.calibrating import not_adopted
 from tests.fakes.installation import Installation
 from tests.unit.services.test_learning import Learner
 from tests.unit.test_cli import Command, prelabel  # noqa: F401  - a fixture
@@ -41,6 +43,24 @@ def test_which_score_is_used_what_was_tried_and_why(site: Learner, prelabel: Com
     told = json.loads(prelabel("scores", "--project", site.project_id, "--json")[1])
     assert told["in_use"] == {"sentiment": "platt"}
     assert told["last"]["controls"]["sentiment"]["figures"].keys() == {"raw", "platt"}
+
+
+@pytest.mark.parametrize(
+    ("mended", "spoiled", "audit", "told"),
+    [
+        (9, 1, 60, "`prelabel scores --calibrate` adopts it."),
+        (3, 1, 60, "it is not applied."),
+        (9, 1, 20, "it is not applied."),
+    ],
+)
+def test_batch_calibration_is_proposed_by_the_rule_that_adopts_it(
+    mended: int, spoiled: int, audit: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = {"mended": mended, "spoiled": spoiled, "audit": audit}
+    assert (not_adopted(measured) is None) == ("adopts it" in told)
+    batch = {**measured, "helps": True, "accuracy": [0.5, 0.6], "auroc": [None, None]}
+    show_scores({"in_use": {}, "last": {"controls": {"mood": {"figures": {}, "why": "raw stays.", "batch": batch}}}})
+    assert " ".join(capsys.readouterr().out.split()).endswith(told)
 
 
 def test_a_project_that_is_being_written_is_to_be_asked_again(

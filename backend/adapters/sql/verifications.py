@@ -16,10 +16,11 @@ from backend.adapters.sql.schema import caught_up, projects, records, verificati
 from backend.core.text import storable
 from backend.core.values import JSON, TaskState
 from backend.core.verifications import ControlVerification, Verification, VerificationOutcome
-from backend.ports.verifications import Answered, CaughtUp
+from backend.ports.verifications import Answered, CaughtUp, Looked
 
 _table = verifications
 _PAGE = 200  # rows that are held at a time: each may hold two results of hundreds of regions
+_LOOKED_PAGE = 5_000  # rows without their regions
 _PROBLEM_CHARS = 200
 _FINISHED = [state.value for state in TaskState if state.finished and state != TaskState.DELETED]
 _LOOKED_AT = [
@@ -121,6 +122,20 @@ class SqlVerifications(Database):
                 page = [_to_verification(row) for row in connection.execute(query).mappings()]
             yield from page
             if len(page) < _PAGE:
+                return
+            after = page[-1].annotation_id
+
+    def looked(self, project_id: int) -> Iterator[Looked]:
+        is_label, is_counted = sa.and_(*_label()).label("is_label"), sa.and_(*counted(project_id)).label("counted")
+        each = sa.select(_table.c.annotation_id, _table.c.task_id, _table.c.outcome, is_label, is_counted)
+        each, after = each.where(*live(project_id)).order_by(_table.c.annotation_id), 0
+        while True:
+            with self.begin(read_only=True) as connection:
+                page = connection.execute(each.where(_table.c.annotation_id > after).limit(_LOOKED_PAGE)).all()
+            for row in page:
+                outcome = VerificationOutcome(row.outcome)
+                yield Looked(task_id=row.task_id, outcome=outcome, is_label=row.is_label, counted=row.counted)
+            if len(page) < _LOOKED_PAGE:
                 return
             after = page[-1].annotation_id
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -103,6 +104,13 @@ class TestPlaces:
         site.installation.work_off()
         ended = look(site.installation, site.project_id, cap=0)
         assert (ended.counts["audit"], ended.counts["verify"]) == (0, len(others) - 4 + len(blind) - 4)
+
+    def test_nobodys_regions_are_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        site = scored()
+        site.annotate(site.blind)
+        regions = Mock(side_effect=AssertionError("a hundred thousand of them take gigabytes"))
+        monkeypatch.setattr(site.installation.store, "verifications", regions)
+        assert look(site.installation, site.project_id).counts["done"] == len(site.blind)
 
     def test_what_is_accepted_leaves_and_comes_back(self) -> None:
         site = scored()

@@ -10,7 +10,9 @@ from backend.core.audit import AuditRule
 from backend.core.errors import ConfigError
 from backend.core.text import percent
 from backend.report_page import page
-from backend.services.report import Reports
+from backend.services.fitting_rows import said_of
+from backend.services.projects import answerable
+from backend.services.report import Reports, judgements
 from tests.fakes.installation import Installation
 
 LABELS = ("positive", "negative")
@@ -117,6 +119,39 @@ def test_two_who_disagree_leave_a_task_out() -> None:
     people = site.report()["people"]
     assert people["tasks_with_several"] == 1
     assert [told["disagreed"] for told in people["agreement"].values()] == [1]
+
+
+@pytest.mark.parametrize("ground_truth", [True, False])
+def test_ground_truth_alone_is_heard_and_of_an_annotator_the_last_answer(ground_truth: bool) -> None:
+    site = Site()
+    task_id, labels, store = site.blind[0], site.installation.labels, site.installation.store
+    said = site.predicted(task_id)
+    other = next(label for label in LABELS if label != said)
+    labels.annotate(task_id, region(said), by=1)
+    last = labels.annotate(task_id, region(other), by=2 if ground_truth else 1)
+    if ground_truth:
+        labels.reannotate(last, ground_truth=True)
+    site.installation.verifier.look(site.project_id, [task_id])
+    report = site.report()
+    assert (report["versions"][0]["accuracy"]["n"], report["versions"][0]["accuracy"]["share"]) == (1, 0.0)
+    assert sum(one["annotations"] for one in report["people"]["annotators"]) == 2
+    row = store.project(site.project_id)
+    assert row is not None
+    found = judgements(store, row, site.installation.version(site.project_id), list(store.verifications(row.id)))
+    assert said_of(answerable(row.label_config), found)["sentiment"][task_id].gold == other
+
+
+def test_of_an_audited_task_those_who_saw_no_prediction_are_heard_before_later_ground_truth() -> None:
+    site = Site()
+    first, *_ = site.blind
+    site.annotate([first])
+    assert site.predicted(first) in site.installation.choices(site.project_id)[first]
+    other = next(label for label in LABELS if label != site.predicted(first))
+    later = site.installation.labels.annotate(first, region(other), by=2)
+    site.installation.labels.reannotate(later, ground_truth=True)
+    site.installation.verifier.look(site.project_id, [first])
+    accuracy = site.report()["versions"][0]["accuracy"]
+    assert (accuracy["n"], accuracy["share"]) == (1, 1.0)
 
 
 def test_nothing_verified_and_unknown_things() -> None:

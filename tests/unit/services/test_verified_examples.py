@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import ContextTooLong, InputError, ModelError
-from backend.core.values import JSON, Agent, Reply, Request, Task
+from backend.core.values import JSON, Agent, Document, DocumentPage, Reply, Request, Task
 from backend.labeling.parsing import parse_config
 from backend.ports.store import BATCH
 from backend.prompting.tokens import estimated_tokens
@@ -135,6 +136,26 @@ class TestWhatIsNone:
         assert site.numbers("another text by now", task_id=site.ids[2]) != [2]
         assert 2 not in site.numbers("another text by now", task_id=site.ids[2])
 
+    def test_a_duplicate_with_a_document(self) -> None:
+        """The pool knows a document's address and not its text: both are compared by the same."""
+        config = (
+            '<View><Text name="text" value="$text"/><Pdf name="file" value="$file"/><Choices name="sentiment" '
+            'toName="text"><Choice value="positive"/><Choice value="negative"/></Choices></View>'
+        )
+        site = Site("Invoice", config=config)
+        store, tasks = site.here.store, site.here.labels.projects[site.project_id].tasks
+        site.here.media.found = {"/1.pdf": Document(pages=(DocumentPage(text="Total: 17 EUR"),), page_count=1)}
+        for task_id, text in ((7, "Invoice of May"), (8, "Invoice of June"), (9, "Invoice of May")):
+            tasks[task_id] = {"text": text, "file": "/1.pdf"}
+        site.ids += [7, 8]
+        site.here.run(site.project_id, [7, 8])
+        site.annotate(1, said("positive"))
+        site.annotate(2, said("negative"))
+        assert list(site.answers) == [1, 2]
+        site.here.run(site.project_id, [9])
+        assert "Total: 17 EUR" in site.here.model.requests[-1].messages[-1].content
+        assert store.records(site.project_id, site.here.version(site.project_id), [9])[9].examples == (8,)
+
     def test_what_was_skipped_or_accepted_unseen_or_is_stale(self) -> None:
         site = Site("one", "two", "three")
         site.annotate(0, skipped=True)
@@ -210,6 +231,19 @@ def test_of_too_many_the_newest_are_kept() -> None:
     assert kept() == [1, 2]
     again = VerifiedExamples(store=site.here.store, most=2)
     assert again.pool(site.project_id, config).tasks == examples.pool(site.project_id, config).tasks
+
+
+def test_where_more_changed_than_are_kept_only_the_newest_are_read() -> None:
+    site = Site("one", "two", "three", "four", "five")
+    store, config = site.here.store, parse_config(CONFIG)
+    examples = VerifiedExamples(store=store, most=2)
+    site.annotate(0, said("positive"))
+    assert [task.task_id for task in examples.pool(site.project_id, config).tasks] == site.ids[:1]
+    for number in (1, 2, 3, 4):
+        site.annotate(number, said("positive"))
+    with patch.object(store, "verifications", wraps=store.verifications) as read:
+        assert [task.task_id for task in examples.pool(site.project_id, config).tasks] == site.ids[3:]
+    assert [call.kwargs["task_ids"] for call in read.call_args_list] == [site.ids[3:]]
 
 
 def test_an_agent_without_them_asks_the_store_nothing() -> None:
