@@ -178,8 +178,12 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | No
     table.add_column(overflow="fold")
     labelled = verdict.tasks - verdict.accepted - verdict.to_check
     table.add_row("accept unseen", f"{verdict.accepted:,}", f"confidence {verdict.threshold:.6g} or more")
-    table.add_row("people check", f"{verdict.to_check:,}", "all others")
-    table.add_row("labelled already", f"{labelled:,}", f"{verdict.audited:,} of them in the random audit")
+    wait = f"; {verdict.waiting:,} of them the audit's, which nobody has looked at yet" if verdict.waiting else ""
+    table.add_row("people check", f"{verdict.to_check:,}", f"all others{wait}")
+    audited = verdict.audited - verdict.undecided
+    table.add_row("labelled already", f"{labelled:,}", f"{audited:,} of them in the random audit")
+    if verdict.undecided:
+        table.add_row("undecided", f"{verdict.undecided:,}", "of the audit: skipped, or people disagree; taken as wrong")
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
     if verdict.wrong_of_accepted is not None:
         expected = f"{verdict.expected_errors:,.1f} by their confidences"

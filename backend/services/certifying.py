@@ -36,7 +36,8 @@ class Certifying:
 
     def verdict(self, project_id: int, *, max_error: float, confidence: float, error_of: ErrorOf) -> Verdict:
         """From the annotations as they were read last. Tasks that the version has not answered are no part of it;
-        what somebody skipped, or labelled in a way that fits no more, is left to people.
+        what somebody skipped, or labelled in a way that fits no more, is left to people. An audit task at which
+        somebody looked unseen, and of which no label is settled, counts as wrong.
 
         Where the scores were fitted on what people said, the audit's labels were among that; each of these tasks has
         its score from a fit without it (`learning/fitting.py`), and the promise is made at half the risk. So are the
@@ -53,12 +54,16 @@ class Certifying:
         looked_at = {v.task_id for v in verified if v.is_label}
         unlooked = VerificationOutcome.ACCEPTED
         touched = {v.task_id for v in verified if v.outcome is not unlooked}  # skipped, too, and what fits no more
+        unseen_by = {v.task_id for v in verified if v.outcome is not unlooked and not v.shown}
         fit = to_write(self.store.scorings(project_id, version))
         audit, waiting, checked, left_open, unseen = [], [], [], [], []
         for task_id, score in scores:
             if task_id in right:
                 extension = plan is not None and not plan.holds(task_id, begun)
                 audit.append(Audited(score=score, right=right[task_id], extension=extension))
+            elif task_id in unseen_by and plan is not None and plan.holds(task_id, share):
+                extension = not plan.holds(task_id, begun)
+                audit.append(Audited(score=score, right=False, undecided=True, extension=extension))
             elif task_id in looked_at:
                 checked.append(score)
             elif plan is not None and plan.holds(task_id):
