@@ -15,7 +15,7 @@ from backend.audit_file import AuditFile, read_audit_file
 from backend.cli_certify_reason import reason
 from backend.cli_common import PROJECT_HELP, JsonOption, number, open_parts
 from backend.cli_show import err, line, out, print_json
-from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify
+from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify, held_at
 from backend.core.errors import InputError
 from backend.services.certifying import Certifying
 
@@ -107,9 +107,12 @@ def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool)
     accepted = len(verdict.accepted) if accept else 0
     if as_json:
         told = verdict_as_json(verdict.found, asked, project)
-        print_json({"project": project, "version": verdict.version, **told, "accepted_now": accepted})
+        look = look_as_json(verdict.look, asked)
+        print_json({"project": project, "version": verdict.version, **told, **look, "accepted_now": accepted})
     else:
         show_verdict(verdict.found, asked, project)
+        if verdict.look is not None:
+            line(which_look(verdict.look, asked))
         if isinstance(verdict.found, Certificate) and verdict.found.accepted:
             line(_accepting(project, verdict.found, new=len(verdict.accepted), accept=accept))
     if isinstance(verdict.found, Refusal):
@@ -164,6 +167,19 @@ def verdict_as_json(verdict: Certificate | Refusal, asked: Asked, project: int |
     if isinstance(verdict, Certificate):
         return {"certified": True, **given, **asdict(verdict), "saved": verdict.saved}
     return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict, project)}
+
+
+def look_as_json(look: int | None, asked: Asked) -> dict[str, Any]:
+    """Which look at the audit it was, and at which confidence that one is held; null where it was none."""
+    return {"look": look, "held_at": None if look is None else held_at(look, asked.confidence)}
+
+
+def which_look(look: int, asked: Asked) -> str:
+    last = "th" if look % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(look % 10, "th")
+    return (
+        f"This is the {look}{last} look at this audit: held at {_per_cent(held_at(look, asked.confidence))}, so that "
+        f"all looks together keep {_per_cent(asked.confidence)}."
+    )
 
 
 def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | None = None) -> None:
@@ -231,6 +247,11 @@ def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
     if found.waiting:
         notes.append(
             f"{len(found.waiting):,} rows of the audit have no gold yet; the promise takes it that any may lack it."
+        )
+    if found.audit:
+        notes.append(
+            "The promise is for one look: whoever certifies again, with more gold or other predictions, until it "
+            "succeeds, is less sure than this says."
         )
     return notes
 

@@ -95,9 +95,7 @@ class Certificate:
         return self.accepted / self.tasks
 
 
-Why = Literal[
-    "no audit", "labels used in fitting", "no scores", "not random", "too few labels", "too many errors", "not looked at"
-]
+Why = Literal["no audit", "labels used in fitting", "no scores", "not random", "too few labels", "too many errors"]
 _LEAST_RISK = 1e-12  # of a look, from about the 35th on: of less, 1 - risk could not be told from 1
 
 
@@ -113,6 +111,16 @@ class Refusal:
     waiting: int = 0  # tasks that the audit drew and nobody has labelled yet
     at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
     for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
+
+
+def held_at(look: int, confidence: float) -> float:
+    """The confidence of a look at an audit, so that all of them together have `confidence`."""
+    return 1 - max((1 - confidence) / 2**look, _LEAST_RISK)
+
+
+def is_look(found: Certificate | Refusal) -> bool:
+    """Whether it depended on the audit's labels; not where the number of labels, or the scores, refused by themselves."""
+    return isinstance(found, Certificate) or found.why == "too many errors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +166,8 @@ def certify(
     missing is told for the look that is next. Raises `ValueError` for scores outside [0, 1], and for shares outside
     (0, 1).
     """
-    risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
-    if look is not None:
-        risk = max(risk / 2**look, _LEAST_RISK)
+    held = confidence if look is None else held_at(look, checked_share(confidence))
+    risk = (1 - checked_share(held)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
     usable = [row for row in audit if cross_fitted or not row.fitted]
     left_out = [row.score for row in audit if row.fitted and not cross_fitted]
