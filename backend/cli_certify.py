@@ -199,7 +199,9 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | No
     audited = verdict.audited - verdict.undecided
     table.add_row("labelled already", f"{labelled:,}", f"{audited:,} of them in the random audit")
     if verdict.undecided:
-        table.add_row("undecided", f"{verdict.undecided:,}", "of the audit: skipped, or people disagree; taken as wrong")
+        table.add_row(
+            "undecided", f"{verdict.undecided:,}", "of the audit: skipped, or people disagree; taken as wrong"
+        )
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
     if verdict.wrong_of_accepted is not None:
         expected = f"{verdict.expected_errors:,.1f} by their confidences"

@@ -154,8 +154,8 @@ def _show_certificate(verdict: Verdict | None, asked: Asked, project: int) -> No
         line(f"Nothing may be accepted unseen ({asked.in_words}): {reason(found, project)}")
         return
     line(
-        f"Certificate ({asked.in_words}): {len(verdict.accepted):,} of those to verify and of the repeats may be accepted unseen, "
-        f"score {found.threshold:.3g} or more; people check {found.to_check:,}, the audit's among them."
+        f"Certificate ({asked.in_words}): {len(verdict.accepted):,} of those to verify and of the repeats may be "
+        f"accepted unseen, score {found.threshold:.3g} or more; people check {found.to_check:,}, the audit's among them."
     )
 
 

@@ -119,7 +119,7 @@ def held_at(look: int, confidence: float) -> float:
 
 
 def is_look(found: Certificate | Refusal) -> bool:
-    """Whether it depended on the audit's labels; not where the number of labels, or the scores, refused by themselves."""
+    """Whether it depended on the audit's labels: not where their number, or the scores, refused by themselves."""
     return isinstance(found, Certificate) or found.why == "too many errors"
 
 

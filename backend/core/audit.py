@@ -61,6 +61,7 @@ class AuditPlan:
     later_share: float
     begun_at: datetime
     begun_share: float | None = None  # the lowest one before the audit was extended; None: it never was
+    late: bool = False  # drawn when tasks were annotated already: it stands for those that were not
     ended_at: datetime | None = None  # from then on nothing is withheld; what was annotated blind still counts
 
     def share_of(self, task_id: int) -> float:

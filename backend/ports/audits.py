@@ -21,8 +21,8 @@ class Audits(Protocol):
         ...
 
     def extend_audit(self, project_id: int, plan: AuditPlan, task_ids: Iterable[int]) -> None:
-        """`plan` takes the place of the project's one, of the same secret; what every version answered to these tasks, which it draws
-        besides, counts as not given to Label Studio, and is withheld."""
+        """`plan`, of the same secret, takes the place of the project's one; what every version answered to these
+        tasks, which it draws besides, counts as not given to Label Studio, and is withheld."""
         ...
 
     def end_audit(self, project_id: int) -> None:

@@ -43,7 +43,7 @@ def evidence(store: Store, row: ProjectRow, version: str) -> Evidence:
     scores = list(store.scores(row.id, version))
     plan = store.audit_plan(row.id)
     share = plan.reached_share(task_id for task_id, _ in scores) if plan is not None else None
-    begun = plan.even_share(task_id for task_id, _ in scores) if plan is not None else None
+    begun = 0.0 if plan is None or plan.late else plan.even_share(task_id for task_id, _ in scores)
     judged = one_a_task([j for j in judgements(store, row, version, verified, share=share) if j.audit])
     right = {judgement.task_id: ok for judgement, ok in judged}
     labelled = {v.task_id for v in verified if v.is_label}

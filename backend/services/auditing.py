@@ -58,8 +58,8 @@ class Auditing:
 
     def draw(self, project_id: int, about: int) -> AuditPlan:
         """A plan that somebody asks for, of about so many tasks; a plan that is there is extended by exactly so many
-        (one that was ended goes on, with what of it nobody has annotated), and where predictions were shown already exactly so many are drawn of what nobody has annotated.
-        Raises `InputError` where too few tasks are left for that."""
+        (one that was ended goes on, with what of it nobody has annotated), and where predictions were shown already
+        exactly so many are drawn of what nobody has annotated. Raises `InputError` where too few tasks are left."""
         known = self.store.audit_plan(project_id)
         if known is not None:
             return self._extend(project_id, known, about)
@@ -137,8 +137,7 @@ class Auditing:
             )
         longer = replace(plan.extended(free, further, highest=max(task_ids)), ended_at=None)
         if later_share is not None:  # where nothing was annotated, what is drawn stands for all tasks
-            begun = 0.0 if annotated else None
-            longer = replace(longer, later_share=later_share, begun_share=begun)
+            longer = replace(longer, later_share=later_share, begun_share=None, late=bool(annotated))
             if self.store.save_audit_plan(project_id, longer).secret != longer.secret:
                 raise InputError(f"An audit of project {project_id} was begun meanwhile: look at it, then try again.")
         again = set(task_ids) - annotated if plan.ended_at is not None else set(free)  # shown since then

@@ -114,7 +114,7 @@ class Reports:
             by_student = is_by_student(self.store, project_id, version)
             student = {} if by_student else beside_students(pupils, config, found)
             told_of_version = {**self._figures(row, version, found), "student": student}
-            if plan is not None and plan.begun_share == 0 and told_of_version["accuracy"] is not None:
+            if plan is not None and plan.late and told_of_version["accuracy"] is not None:
                 late = self._late(project_id, version, verified, plan)
                 told_of_version["warning"] = " ".join(filter(None, (late, told_of_version["warning"])))
             figures.append({"version": version, "current": version == row.version, **told_of_version})
@@ -135,14 +135,13 @@ class Reports:
     def _judged(
         self, row: ProjectRow, version: str, verified: Sequence[Verification], plan: AuditPlan | None
     ) -> Iterator[Judgement]:
-        """The audit's are those that stand for all tasks: its first draw. Where it was drawn after people had begun,
-        all of it, which stands for what nobody had annotated by then."""
+        """The audit's are those of its first draw, which stand for all tasks; where it was drawn after people had
+        begun, for those that nobody had annotated by then."""
         if plan is None:
             yield from judgements(self.store, row, version, verified)
             return
-        late = plan.begun_share == 0
-        before = _annotated_before(plan, verified) if late else frozenset()
-        share = None if late else plan.even_share(v.task_id for v in verified)
+        before = _annotated_before(plan, verified) if plan.late else frozenset()
+        share = plan.even_share(v.task_id for v in verified)
         for one in judgements(self.store, row, version, verified, share=share):
             yield replace(one, even=False) if one.task_id in before else one
 

@@ -32,6 +32,7 @@ class SqlAudits(Database):
             "later_share": plan.later_share,
             "begun_at": plan.begun_at,
             "begun_share": plan.begun_share,
+            "late": plan.late,
             "ended_at": plan.ended_at,
         }
         with self.begin() as connection:
@@ -53,7 +54,9 @@ class SqlAudits(Database):
 
     def end_audit(self, project_id: int) -> None:
         with self.begin() as connection:
-            plan = sa.update(audit_plans).where(audit_plans.c.project_id == project_id, audit_plans.c.ended_at.is_(None))
+            plan = sa.update(audit_plans).where(
+                audit_plans.c.project_id == project_id, audit_plans.c.ended_at.is_(None)
+            )
             connection.execute(plan.values(ended_at=self._clock()))
             self._release(connection, records.c.project_id == project_id)
 
@@ -113,13 +116,14 @@ def plan_of(connection: Connection, project_id: int) -> AuditPlan | None:
         later_share=row.later_share,
         begun_at=utc(row.begun_at),
         begun_share=row.begun_share,
+        late=row.late,
         ended_at=utc_or_none(row.ended_at),
     )
 
 
 def blind_of(connection: Connection, project_id: int, task_ids: Sequence[int]) -> frozenset[int]:
-    """Of these tasks those whose predictions are withheld: the plan holds them and is not ended, nobody has annotated them, and no
-    version's prediction of them was ever shown."""
+    """Of these tasks those whose predictions are withheld: the plan holds them and is not ended, nobody has annotated
+    them, and no version's prediction of them was ever shown."""
     plan = plan_of(connection, project_id)
     on = plan is not None and plan.ended_at is None
     held = [task_id for task_id in task_ids if plan is not None and on and plan.holds(task_id)]

@@ -297,6 +297,7 @@ audit_plans = Table(
     Column("later_share", Float, nullable=False),
     Column("begun_at", DateTime(timezone=True), nullable=False),
     Column("begun_share", Float),  # the lowest one before the audit was extended
+    Column("late", Boolean, nullable=False, server_default=false()),  # drawn when tasks were annotated already
     Column("ended_at", DateTime(timezone=True)),
 )
 
