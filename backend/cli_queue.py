@@ -155,7 +155,8 @@ def _show_certificate(verdict: Verdict | None, asked: Asked, project: int) -> No
         return
     line(
         f"Certificate ({asked.in_words}): {len(verdict.accepted):,} of those to verify and of the repeats may be "
-        f"accepted unseen, score {found.threshold:.3g} or more; people check {found.to_check:,}, the audit's among them."
+        f"accepted unseen, score {found.threshold:.3g} or more; people check {found.to_check:,}, the audit's among "
+        "them."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -157,7 +158,7 @@ def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_d
 def test_an_audit_that_is_drawn_after_people_began_stands_for_what_they_had_not_annotated() -> None:
     site = scored(on=False)
     site.annotate(site.task_ids[:10])
-    site.installation.clock.now = site.installation.labels.now  # Label Studio's, which is ahead by now
+    site.installation.clock.now = site.installation.labels.now + timedelta(seconds=1)  # Label Studio's, ahead by now
     site.installation.auditing.draw(site.project_id, 40)
     drawn = [task_id for task_id in site.blind if task_id not in site.task_ids[:10]]
     site.annotate(drawn)
