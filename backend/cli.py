@@ -145,7 +145,7 @@ def connect(
     line(f'Project {project} is connected: version {connection.version}, tab "{connection.tab.title}".')
     show_refusals(connection.label_config)
     plan = parts.store.audit_plan(project)
-    if plan is not None:
+    if plan is not None and plan.ended_at is None:
         line(
             f"Blind audit: about {plan.first_share:.0%} of the tasks show their prediction only after they have been "
             f"annotated; `prelabel audit end --project {project}` shows all."

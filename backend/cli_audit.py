@@ -55,7 +55,9 @@ def begin_command(
     if plan is None:
         raise InputError(parts.auditing.none_because(project))
     if known is not None and about is None and not as_json:
-        line(f"Project {project} has an audit already; `-n COUNT` draws so many tasks more.")
+        what = "has an audit already" if known.ended_at is None else "had an audit, which is ended"
+        on = "" if known.ended_at is None else ", and goes on with what of it nobody has annotated"
+        line(f"Project {project} {what}; `-n COUNT` draws so many tasks more{on}.")
     _tell(parts, project, plan, as_json=as_json)
 
 
@@ -63,15 +65,19 @@ def begin_command(
 def end_command(project: ProjectOption) -> None:
     """End the audit: predictions that are withheld are written. What has been annotated blind still counts."""
     parts = open_parts()
-    if parts.store.audit_plan(project) is None:
-        line(f"Project {project} has no blind audit: nothing to end.")
+    plan = parts.store.audit_plan(project)
+    if plan is None or plan.ended_at is not None:
+        line(f"Project {project} has no blind audit that goes on: nothing to end.")
         return
     parts.auditing.end(project)
-    line(f"Project {project} has no blind audit any more: what was withheld is written by the workers.")
+    line(
+        f"The blind audit of project {project} is ended: what was withheld is written by the workers. What was "
+        "annotated blind still counts."
+    )
 
 
 def _tell(parts: Parts, project: int, plan: AuditPlan | None, *, as_json: bool) -> None:
-    told: dict[str, Any] = {"project": project, "on": plan is not None, "withheld": 0}
+    told: dict[str, Any] = {"project": project, "on": plan is not None and plan.ended_at is None, "withheld": 0}
     if plan is not None:
         progress = parts.auditing.progress(project, plan)
         told |= asdict(progress) | {
@@ -82,6 +88,7 @@ def _tell(parts: Parts, project: int, plan: AuditPlan | None, *, as_json: bool) 
             "first_up_to_task": plan.up_to,
             "later_share": plan.later_share,
             "extended": plan.begun_share is not None,
+            "ended_at": plan.ended_at.isoformat() if plan.ended_at is not None else None,
         }
     if as_json:
         print_json(told)
@@ -98,7 +105,8 @@ def _show(told: Mapping[str, Any]) -> None:
     line(
         f"Blind audit of project {told['project']}: {told['drawn']:,} tasks ({told['first_share']:.1%} of those up to "
         f"{told['first_up_to_task']}, {told['later_share']:.1%} of later ones"
-        f"{', with those that extended it' if told['extended'] else ''})."
+        f"{', with those that extended it' if told['extended'] else ''})"
+        f"{'; it is ended' if told['ended_at'] else ''}."
     )
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -108,7 +116,7 @@ def _show(told: Mapping[str, Any]) -> None:
     if told["annotated_shown"]:
         table.add_row("annotated otherwise", f"{told['annotated_shown']:,}", "saw a prediction: they tell nothing")
     skipped = f"{told['skipped']:,} of them skipped" if told["skipped"] else ""
-    table.add_row("to annotate", f"{told['to_annotate']:,}", skipped)
+    table.add_row("not annotated" if told["ended_at"] else "to annotate", f"{told['to_annotate']:,}", skipped)
     shown = f"{told['withheld']:,} withheld until annotated, {told['released']:,} released"
     table.add_row("answered", f"{told['answered']:,}", shown)
     out.print(table)

@@ -16,7 +16,7 @@ from backend.audit_file import AuditFile, read_audit_file
 from backend.cli_certify_reason import reason
 from backend.cli_common import PROJECT_HELP, JsonOption, number, open_parts
 from backend.cli_show import err, line, out, print_json
-from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify
+from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify, held_at
 from backend.core.errors import InputError
 from backend.core.verifications import VerificationOutcome
 from backend.ports.store import Store
@@ -110,9 +110,12 @@ def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool)
     made = _made(parts.store, project, verdict.accepted) if accept else None
     if as_json:
         told = verdict_as_json(verdict.found, asked, project)
-        print_json({"project": project, "version": verdict.version, **told, "accepted_now": made or 0})
+        look = look_as_json(verdict.look, asked)
+        print_json({"project": project, "version": verdict.version, **told, **look, "accepted_now": made or 0})
     else:
         show_verdict(verdict.found, asked, project)
+        if verdict.look is not None:
+            line(which_look(verdict.look, asked))
         if isinstance(verdict.found, Certificate) and verdict.found.accepted:
             line(_accepting(project, verdict.found, new=len(verdict.accepted), made=made))
     if isinstance(verdict.found, Refusal):
@@ -175,6 +178,19 @@ def verdict_as_json(verdict: Certificate | Refusal, asked: Asked, project: int |
     return {"certified": False, **given, **asdict(verdict), "reason": reason(verdict, project)}
 
 
+def look_as_json(look: int | None, asked: Asked) -> dict[str, Any]:
+    """Which look at the audit it was, and at which confidence that one is held; null where it was none."""
+    return {"look": look, "held_at": None if look is None else held_at(look, asked.confidence)}
+
+
+def which_look(look: int, asked: Asked) -> str:
+    last = "th" if look % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(look % 10, "th")
+    return (
+        f"This is the {look}{last} look at this audit: held at {_per_cent(held_at(look, asked.confidence))}, so that "
+        f"all looks together keep {_per_cent(asked.confidence)}."
+    )
+
+
 def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | None = None) -> None:
     """The promise first, then what it rests on; or why there is none, and the next step."""
     if isinstance(verdict, Refusal):
@@ -187,8 +203,14 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | No
     table.add_column(overflow="fold")
     labelled = verdict.tasks - verdict.accepted - verdict.to_check
     table.add_row("accept unseen", f"{verdict.accepted:,}", f"confidence {verdict.threshold:.6g} or more")
-    table.add_row("people check", f"{verdict.to_check:,}", "all others")
-    table.add_row("labelled already", f"{labelled:,}", f"{verdict.audited:,} of them in the random audit")
+    wait = f"; {verdict.waiting:,} of them the audit's, which nobody has looked at yet" if verdict.waiting else ""
+    table.add_row("people check", f"{verdict.to_check:,}", f"all others{wait}")
+    audited = verdict.audited - verdict.undecided
+    table.add_row("labelled already", f"{labelled:,}", f"{audited:,} of them in the random audit")
+    if verdict.undecided:
+        table.add_row(
+            "undecided", f"{verdict.undecided:,}", "of the audit: skipped, or people disagree; taken as wrong"
+        )
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
     if verdict.wrong_of_accepted is not None:
         expected = f"{verdict.expected_errors:,.1f} by their confidences"
@@ -238,6 +260,11 @@ def _notes(found: AuditFile, *, cross_fitted: bool) -> list[str]:
     if found.waiting:
         notes.append(
             f"{len(found.waiting):,} rows of the audit have no gold yet; the promise takes it that any may lack it."
+        )
+    if found.audit:
+        notes.append(
+            "The promise is for one look: whoever certifies again, with more gold or other predictions, until it "
+            "succeeds, is less sure than this says."
         )
     return notes
 

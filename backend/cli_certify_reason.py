@@ -59,7 +59,10 @@ def _who_waits(refusal: Refusal, project: int | None) -> str:
 def _too_little(refusal: Refusal, project: int | None) -> str:
     labels = f"{refusal.audited:,} label{'' if refusal.audited == 1 else 's'}"
     what = "too few" if refusal.why == "too few labels" else "too few for so many errors"
-    told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction, are {what}. "
+    undecided = ""
+    if refusal.undecided:
+        undecided = f" or undecided ({refusal.undecided:,}, skipped or with people who disagree, that count as wrong)"
+    told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction{undecided}, are {what}. "
     left = refusal.tasks - refusal.audited
     if left and (refusal.at_least or 0) > left:
         return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."

@@ -9,12 +9,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from backend.cli_certify import Asked, share_given, verdict_as_json
+from backend.cli_certify import Asked, look_as_json, share_given, verdict_as_json
 from backend.cli_certify_reason import reason
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
-from backend.confidence.certificate import Certificate, ErrorOf, Refusal
+from backend.confidence.certificate import ErrorOf, Refusal
 from backend.core.errors import InputError
+from backend.services.certifying import Verdict
 from backend.services.differing import resolved_version
 from backend.services.queue_tabs import VERIFY, SavedTab, save_tabs
 from backend.services.remaining import CAP, Remaining
@@ -56,15 +57,16 @@ def queue_command(
     parts.verifier.catch_up(project)
     remaining = parts.remainders.look(project, cap=cap, differ=_versions(parts, project, differ))
     asked = Asked(max_error=max_error, confidence=confidence, error_of=ErrorOf.ALL)
-    verdict = parts.certifying.verdict(project, max_error=max_error, confidence=confidence, error_of=asked.error_of)
+    verdict = parts.certifying.known_verdict(
+        project, max_error=max_error, confidence=confidence, error_of=asked.error_of
+    )
     columns = parts.remainders.columns(project) if tabs else ()
     saved = save_tabs(parts.labels, columns, remaining, audit=audit) if tabs else []
     if as_json:
-        certificate = {**verdict_as_json(verdict.found, asked, project), "may_be_accepted_now": len(verdict.accepted)}
-        print_json({**_as_json(remaining, saved), "certificate": certificate})
+        print_json({**_as_json(remaining, saved), "certificate": _certificate_as_json(verdict, asked, project)})
         return
     _show(remaining)
-    _show_certificate(verdict.found, len(verdict.accepted), asked, project)
+    _show_certificate(verdict, asked, project)
     for one in saved:
         line(f'Tab "{one.tab.title}": {one.tasks:,} tasks{_beyond(one)}.')
 
@@ -128,13 +130,33 @@ def _show(remaining: Remaining) -> None:
     out.print(table)
 
 
-def _show_certificate(found: Certificate | Refusal, acceptable: int, asked: Asked, project: int) -> None:
+def _certificate_as_json(verdict: Verdict | None, asked: Asked, project: int) -> dict[str, Any]:
+    if verdict is None:
+        return {"certified": None, "reason": _not_looked_at(asked, project), "may_be_accepted_now": None}
+    told = {**verdict_as_json(verdict.found, asked, project), **look_as_json(verdict.look, asked)}
+    return {**told, "may_be_accepted_now": len(verdict.accepted)}
+
+
+def _not_looked_at(asked: Asked, project: int) -> str:
+    """Each look at an audit costs certainty, so that only `certify` takes one."""
+    return (
+        f"the audit has enough labels for an answer: `prelabel certify --project {project} --max-error "
+        f"{asked.max_error:g} --confidence {asked.confidence:g}` gives it, which is a look at the audit."
+    )
+
+
+def _show_certificate(verdict: Verdict | None, asked: Asked, project: int) -> None:
+    if verdict is None:
+        line(f"No certificate yet ({asked.in_words}): {_not_looked_at(asked, project)}")
+        return
+    found = verdict.found
     if isinstance(found, Refusal):
         line(f"Nothing may be accepted unseen ({asked.in_words}): {reason(found, project)}")
         return
     line(
-        f"Certificate ({asked.in_words}): {acceptable:,} of those to verify and of the repeats may be accepted unseen, "
-        f"score {found.threshold:.3g} or more; people check {found.to_check:,}, the audit's among them."
+        f"Certificate ({asked.in_words}): {len(verdict.accepted):,} of those to verify and of the repeats may be "
+        f"accepted unseen, score {found.threshold:.3g} or more; people check {found.to_check:,}, the audit's among "
+        "them."
     )
 
 

@@ -24,6 +24,14 @@ Labels that people give are right, so that the wrong labels of the end are all i
 larger a share of all tasks than of that: either draw finds a wrong prediction at least as often as their share of all
 tasks is, and both together are a sample to which the bound applies.
 
+**An audit that is looked at again** (with more labels, or for another version) has another chance to mislead. Looks are
+counted, and the k-th is held at the risk divided by 2^k: all looks together, however many there are and whatever each
+led to, are wrong with probability at most 1 - `confidence` (union bound). A refusal that follows from the number of
+labels alone is no look: it says nothing of what they are.
+
+**An audit task that somebody looked at and of which no label is settled** (skipped, or people disagree) counts as a
+wrong prediction: such tasks are the hard ones, and others like them are among those that nobody looked at.
+
 **What breaks it.** An audit that is not random (the lowest scores first is not: it is refused where the scores tell) or
 whose people saw the prediction. Tasks that had different chances to be drawn: where a part of the project is audited
 more closely, only what the smallest share would have drawn there is the audit, and the rest is `checked`. Labels that
@@ -36,7 +44,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
@@ -61,6 +69,7 @@ class Audited:
     right: bool  # the prediction was what the person said
     extension: bool = False  # drawn of what nobody had labelled by then, to extend the audit
     fitted: bool = False  # its label was used in fitting the scores: without cross-fitting it proves nothing
+    undecided: bool = False  # somebody looked, and no label is settled: it is not `right`, and is left to people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +82,12 @@ class Certificate:
     to_check: int  # by a person
     audited: int  # and not left out
     audited_above: int  # from the threshold on
-    errors: int  # wrong predictions among `audited_above`
+    errors: int  # wrong predictions among `audited_above`, undecided ones among them
     bound: float  # Clopper-Pearson at the threshold, at most `max_error`, which is what is promised
     wrong_of_accepted: float | None  # at most this share of the accepted alone, as promised; None: none is accepted
     expected_errors: float  # sum of 1 - score over the accepted: so many are wrong if the scores are calibrated
+    waiting: int  # of `to_check`, those that the audit drew and nobody has looked at yet
+    undecided: int  # of `to_check` and of `audited`, those of which no label is settled
 
     @property
     def saved(self) -> float:
@@ -85,6 +96,7 @@ class Certificate:
 
 
 Why = Literal["no audit", "labels used in fitting", "no scores", "not random", "too few labels", "too many errors"]
+_LEAST_RISK = 1e-12  # of a look, from about the 35th on: of less, 1 - risk could not be told from 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +106,21 @@ class Refusal:
     why: Why
     tasks: int
     audited: int
-    errors: int  # wrong predictions among `audited`
+    errors: int  # wrong predictions among `audited`, undecided ones among them
+    undecided: int = 0  # of `audited`, those of which no label is settled
     waiting: int = 0  # tasks that the audit drew and nobody has labelled yet
     at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
     for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
+
+
+def held_at(look: int, confidence: float) -> float:
+    """The confidence of a look at an audit, so that all of them together have `confidence`."""
+    return 1 - max((1 - confidence) / 2**look, _LEAST_RISK)
+
+
+def is_look(found: Certificate | Refusal) -> bool:
+    """Whether it depended on the audit's labels: not where their number, or the scores, refused by themselves."""
+    return isinstance(found, Certificate) or found.why == "too many errors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +128,9 @@ class _Goal:
     max_error: float
     confidence: float
     error_of: ErrorOf
+
+    def next_look(self) -> _Goal:
+        return replace(self, confidence=1 - max((1 - self.confidence) / 2, _LEAST_RISK))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +154,7 @@ def certify(
     confidence: float = 0.95,
     error_of: ErrorOf = ErrorOf.ALL,
     cross_fitted: bool = False,
+    look: int | None = None,
 ) -> Certificate | Refusal:
     """Find the lowest threshold that can be certified.
 
@@ -135,9 +162,12 @@ def certify(
     `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `left_open`
     those of tasks that somebody looked at without giving a label, and that people have to check; `unseen` those of all
     others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit
-    without its own. Raises `ValueError` for scores outside [0, 1], and for shares outside (0, 1).
+    without its own. `look`: the number of this look at the audit, from 1; None: there is no other. How many labels are
+    missing is told for the look that is next. Raises `ValueError` for scores outside [0, 1], and for shares outside
+    (0, 1).
     """
-    risk = (1 - checked_share(confidence)) / (2 if cross_fitted else 1)
+    held = confidence if look is None else held_at(look, checked_share(confidence))
+    risk = (1 - checked_share(held)) / (2 if cross_fitted else 1)
     goal = _Goal(max_error=checked_share(max_error), confidence=1 - risk, error_of=error_of)
     usable = [row for row in audit if cross_fitted or not row.fitted]
     left_out = [row.score for row in audit if row.fitted and not cross_fitted]
@@ -148,20 +178,22 @@ def certify(
         return Refusal(why=why, **project.counts(), waiting=len(waiting), at_least=at_least)
     passed = _last_passed(project, goal)
     if passed is None:
-        return _refused(project, goal, len(waiting))
+        return _refused(project, goal, len(waiting), again=look is not None)
     accepted = [score for score in unseen if score is not None and score >= passed.threshold]
     wrong = max_error * project.tasks * passed.share - passed.errors  # at most so many of the accepted, as promised
     return Certificate(
         threshold=passed.threshold,
         tasks=project.tasks,
         accepted=len(accepted),
-        to_check=len(unseen) + len(waiting) + len(left_open) - len(accepted),
+        to_check=len(unseen) + len(waiting) + len(left_open) + project.undecided - len(accepted),
         audited=project.labels,
         audited_above=_from(project.audited, passed.threshold),
         errors=passed.errors,
         bound=upper_bound(passed.errors, passed.of, goal.confidence),
         wrong_of_accepted=min(1.0, wrong / len(accepted)) if accepted else None,
         expected_errors=math.fsum(1 - score for score in accepted),
+        waiting=len(waiting),
+        undecided=project.undecided,
     )
 
 
@@ -172,6 +204,7 @@ class _Project:
         self.tasks = len(audit) + len(others)
         self.labels = len(audit)
         self.errors = sum(not row.right for row in audit)
+        self.undecided = sum(row.undecided for row in audit)
         self.audited = _sorted(row.score for row in audit)
         self.wrong = _sorted(row.score for row in audit if not row.right)
         self.scores = sorted([*self.audited, *_sorted(others)])
@@ -179,7 +212,7 @@ class _Project:
         self.random = can_be_random(first, [*others, *(row.score for row in audit if row.extension)])
 
     def counts(self) -> dict[str, int]:
-        return {"tasks": self.tasks, "audited": self.labels, "errors": self.errors}
+        return {"tasks": self.tasks, "audited": self.labels, "errors": self.errors, "undecided": self.undecided}
 
     def seen(self, threshold: float, error_of: ErrorOf) -> _Seen:
         whole = error_of is ErrorOf.ALL
@@ -224,8 +257,10 @@ def _thresholds(project: _Project, goal: _Goal) -> Iterator[float]:
     yield from dict.fromkeys(scores[-size] for size in begun)
 
 
-def _refused(project: _Project, goal: _Goal, waiting: int) -> Refusal:
+def _refused(project: _Project, goal: _Goal, waiting: int, *, again: bool) -> Refusal:
     few = project.labels < sample_size(0, goal.max_error, goal.confidence)
+    if again and not few:
+        goal = goal.next_look()  # this was one
     first = project.seen(next(_thresholds(project, goal)), goal.error_of)
     at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
     return Refusal(

@@ -41,6 +41,17 @@ class AuditRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditLook:
+    """A time when something was decided by the labels of a project's audit: each may mislead by chance, so that they
+    are counted (`confidence/certificate.py`)."""
+
+    number: int  # from 1
+    kind: str  # certify, compare or improve
+    evidence: str  # a hash of what was looked at, and for what: looking at the same again is no other look
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class AuditPlan:
     """Which tasks of one project are audited: each by chance of its own, so that their number is about the share."""
 
@@ -50,6 +61,8 @@ class AuditPlan:
     later_share: float
     begun_at: datetime
     begun_share: float | None = None  # the lowest one before the audit was extended; None: it never was
+    late: bool = False  # drawn when tasks were annotated already: it stands for those that were not
+    ended_at: datetime | None = None  # from then on nothing is withheld; what was annotated blind still counts
 
     def share_of(self, task_id: int) -> float:
         """The probability with which the task was drawn: what an estimate weights it by."""

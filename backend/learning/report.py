@@ -29,11 +29,6 @@ NO_AUDIT = (
     "confirm what they are shown."
 )
 
-LATE_AUDIT = (
-    "The blind audit was drawn of what nobody had annotated by then, so that it stands for these tasks alone: it "
-    "serves certificates, and the accuracy of all tasks is not known."
-)
-
 
 def version_figures(judgements: Sequence[Judgement], *, answered: int) -> dict[str, Any]:
     """Of one version: all judgements of it, and how many tasks it answered."""

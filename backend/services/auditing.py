@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from backend.core.audit import AuditPlan, AuditRule
-from backend.core.errors import InputError, LabelStudioNotFound, PrelabelError
+from backend.core.errors import InputError, LabelStudioNotFound
 from backend.core.scorings import content_version
 from backend.core.verifications import VerificationOutcome
 from backend.ports.clock import Clock
@@ -57,9 +57,9 @@ class Auditing:
         return self._begin(project_id, self.rule)
 
     def draw(self, project_id: int, about: int) -> AuditPlan:
-        """A plan that somebody asks for, of about so many tasks; a plan that is there is extended by exactly so many,
-        and where predictions were shown already exactly so many are drawn of what nobody has annotated.
-        Raises `InputError` where too few tasks are left for that."""
+        """A plan that somebody asks for, of about so many tasks; a plan that is there is extended by exactly so many
+        (one that was ended goes on, with what of it nobody has annotated), and where predictions were shown already
+        exactly so many are drawn of what nobody has annotated. Raises `InputError` where too few tasks are left."""
         known = self.store.audit_plan(project_id)
         if known is not None:
             return self._extend(project_id, known, about)
@@ -113,21 +113,14 @@ class Auditing:
     def _begin_late(self, project_id: int, count: int) -> AuditPlan:
         """Where predictions were shown before, or tasks annotated: an audit of none, extended."""
         none = AuditPlan(secret=self.secret(), up_to=0, first_share=0.0, later_share=0.0, begun_at=self.clock())
-        if self.store.save_audit_plan(project_id, none) != none:
-            raise InputError(f"An audit of project {project_id} was begun meanwhile: look at it, then try again.")
-        try:
-            return self._extend(project_id, none, count, later_share=self.rule.later_share)
-        except PrelabelError:
-            if self.store.audit_plan(project_id) == none:
-                self.store.end_audit(project_id)
-            raise
+        return self._extend(project_id, none, count, later_share=self.rule.later_share)
 
     def _extend(self, project_id: int, plan: AuditPlan, further: int, *, later_share: float | None = None) -> AuditPlan:
         """Draw of the tasks that nobody has annotated or skipped, whether they have a prediction or not: those of this
         backend are taken out of Label Studio, and withheld from then on.
 
         Should that end halfway, a prediction that is left in Label Studio has its annotation count as not blind.
-        `later_share`: `plan` draws nothing yet, and this is the share of what will be imported later.
+        `later_share`: `plan` draws nothing and is not stored yet; this is the share of what will be imported later.
         """
         if accepted := self.store.verification_counts(project_id).get(VerificationOutcome.ACCEPTED.value, 0):
             # Nobody has looked at them, and they can no longer be drawn: what is drawn would not stand for them.
@@ -142,11 +135,13 @@ class Auditing:
             raise InputError(
                 f"{len(free)} tasks of project {project_id} are neither annotated nor in the audit: ask for no more."
             )
-        longer = plan.extended(free, further, highest=max(task_ids))
+        longer = replace(plan.extended(free, further, highest=max(task_ids)), ended_at=None)
         if later_share is not None:  # where nothing was annotated, what is drawn stands for all tasks
-            begun = 0.0 if annotated else None
-            longer = replace(longer, later_share=later_share, begun_share=begun)
-        drawn = [task_id for task_id in free if longer.holds(task_id)]
+            longer = replace(longer, later_share=later_share, begun_share=None, late=bool(annotated))
+            if self.store.save_audit_plan(project_id, longer).secret != longer.secret:
+                raise InputError(f"An audit of project {project_id} was begun meanwhile: look at it, then try again.")
+        again = set(task_ids) - annotated if plan.ended_at is not None else set(free)  # shown since then
+        drawn = [task_id for task_id in task_ids if task_id in again and longer.holds(task_id)]
         self.store.extend_audit(project_id, longer, drawn)
         ours = set(self.store.answered_versions(project_id))
         for task in self.labels.annotated_tasks(project_id, drawn):
@@ -167,6 +162,6 @@ class Auditing:
             self.queue.enqueue_write_back(project_id, at_once=True)
 
     def end(self, project_id: int) -> None:
-        """No audit any more: everything is shown."""
+        """Everything is shown. What was annotated blind stays what the labels' worth is told from."""
         self.store.end_audit(project_id)
         self.queue.enqueue_write_back(project_id, at_once=True)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from backend.confidence.certificate import Audited, Certificate, ErrorOf, Refusal, certify
+from backend.confidence.certificate import Certificate, ErrorOf, Refusal, certify, is_look
 from backend.core.errors import ConfigError, LabelStudioNotFound, not_connected
 from backend.core.verifications import VerificationOutcome
-from backend.learning.report import one_a_task
 from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Store
-from backend.services.report import judgements
-from backend.services.scorings import to_write
-from backend.services.students import has_met_the_audit
+from backend.services.audit_evidence import Evidence, evidence
 
 _UNDONE_AT_ONCE = 20  # annotations, some seconds
 
@@ -25,6 +22,38 @@ class Verdict:
     version: str
     found: Certificate | Refusal
     accepted: tuple[int, ...]  # tasks that may be accepted unseen, and are not annotated yet; ascending
+    look: int | None  # of this project's looks at its audit; None: refused whatever the labels say, which is no look
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Goal:
+    """What is to be promised."""
+
+    max_error: float
+    confidence: float
+    error_of: ErrorOf
+
+    def certified(self, told: Evidence, look: int) -> Certificate | Refusal:
+        return certify(
+            [one for _, one in told.audit],
+            [score for _, score in told.unseen],
+            waiting=told.waiting,
+            checked=told.checked,
+            left_open=told.left_open,
+            max_error=self.max_error,
+            confidence=self.confidence,
+            error_of=self.error_of,
+            cross_fitted=told.cross_fitted,
+            look=look,
+        )
+
+
+def _verdict(version: str, told: Evidence, found: Certificate | Refusal, look: int | None) -> Verdict:
+    accepted: tuple[int, ...] = ()
+    if isinstance(found, Certificate):
+        enough = [i for i, score in told.unseen if score is not None and score >= found.threshold]
+        accepted = tuple(i for i in enough if i not in told.accepted_before)
+    return Verdict(version=version, found=found, accepted=accepted, look=look)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,48 +70,36 @@ class Certifying:
         Where the scores were fitted on what people said, the audit's labels were among that; each of these tasks has
         its score from a fit without it (`learning/fitting.py`), and the promise is made at half the risk. So are the
         labels of a student (`learning/pupil.py`), and of an agent that was chosen by the audit (`calibrating.py`).
+
+        This is a look at the audit, where what was found depends on its labels: counted, unless the same was asked of
+        the same labels before.
         """
+        goal = _Goal(max_error=max_error, confidence=confidence, error_of=error_of)
         row, version = self._known(project_id)
-        verified = list(self.store.verifications(project_id))
-        scores = list(self.store.scores(project_id, version))
-        plan = self.store.audit_plan(project_id)
-        share = plan.reached_share(task_id for task_id, _ in scores) if plan is not None else None
-        begun = plan.even_share(task_id for task_id, _ in scores) if plan is not None else None
-        judged = one_a_task([j for j in judgements(self.store, row, version, verified, share=share) if j.audit])
-        right = {judgement.task_id: ok for judgement, ok in judged}
-        looked_at = {v.task_id for v in verified if v.is_label}
-        unlooked = VerificationOutcome.ACCEPTED
-        touched = {v.task_id for v in verified if v.outcome is not unlooked}  # skipped, too, and what fits no more
-        fit = to_write(self.store.scorings(project_id, version))
-        audit, waiting, checked, left_open, unseen = [], [], [], [], []
-        for task_id, score in scores:
-            if task_id in right:
-                extension = plan is not None and not plan.holds(task_id, begun)
-                audit.append(Audited(score=score, right=right[task_id], extension=extension))
-            elif task_id in looked_at:
-                checked.append(score)
-            elif plan is not None and plan.holds(task_id):
-                waiting.append(score)
-            elif task_id in touched:
-                left_open.append(score)
-            else:
-                unseen.append((task_id, score))
-        found = certify(
-            audit,
-            [score for _, score in unseen],
-            waiting=waiting,
-            checked=checked,
-            left_open=left_open,
-            max_error=max_error,
-            confidence=confidence,
-            error_of=error_of,
-            cross_fitted=(fit is not None and fit.fitted) or has_met_the_audit(self.store, project_id, version),
-        )
-        if isinstance(found, Refusal):
-            return Verdict(version=version, found=found, accepted=())
-        before = {v.task_id for v in verified if v.outcome is unlooked}
-        accepted = [i for i, score in unseen if score is not None and score >= found.threshold and i not in before]
-        return Verdict(version=version, found=found, accepted=tuple(accepted))
+        told = evidence(self.store, row, version)
+        key, known, following = self._look(project_id, told, goal)
+        number = known or following
+        found = goal.certified(told, number)
+        if known is None and is_look(found):
+            number = self.store.add_audit_look(project_id, "certify", key)
+            found = found if number == following else goal.certified(told, number)
+        return _verdict(version, told, found, number if known or is_look(found) else None)
+
+    def known_verdict(
+        self, project_id: int, *, max_error: float, confidence: float, error_of: ErrorOf
+    ) -> Verdict | None:
+        """The same without a look: None where it would be a new one."""
+        goal = _Goal(max_error=max_error, confidence=confidence, error_of=error_of)
+        row, version = self._known(project_id)
+        told = evidence(self.store, row, version)
+        _, known, following = self._look(project_id, told, goal)
+        found = goal.certified(told, known or following)
+        return None if known is None and is_look(found) else _verdict(version, told, found, known)
+
+    def _look(self, project_id: int, told: Evidence, goal: _Goal) -> tuple[str, int | None, int]:
+        """What the look is known by, its number where it was taken before, and that of the next one."""
+        key, looks = told.key(goal.max_error, goal.error_of.value), self.store.audit_looks(project_id)
+        return key, next((look.number for look in looks if look.evidence == key), None), len(looks) + 1
 
     def accept(self, project_id: int, verdict: Verdict) -> None:
         """Make annotations of what may be accepted, by Label Studio's own action: each has the prediction as its

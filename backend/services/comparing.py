@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from backend.confidence.intervals import Comparison, Interval, clopper_pearson, compare_paired
 from backend.core.agents import AgentVersion
 from backend.core.errors import ConfigError, InputError, not_connected
-from backend.core.values import Agent, Outcome, Task, TaskState, Usage
+from backend.core.values import Agent, Outcome, Task, TaskState, Usage, canonical_hash
 from backend.core.verifications import Verification
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig
@@ -88,9 +88,16 @@ class Comparing:
         return self.measure(project_id, versions, self.held_out(project_id, count=count, seed=seed), seed=seed)
 
     def measure(
-        self, project_id: int, versions: tuple[AgentVersion, AgentVersion], drawn: Sequence[HeldOut], *, seed: int = 0
+        self,
+        project_id: int,
+        versions: tuple[AgentVersion, AgentVersion],
+        drawn: Sequence[HeldOut],
+        *,
+        seed: int = 0,
+        kind: str = "compare",
     ) -> Compared:
-        """The old and the new one on these tasks, of which there is one at least. Neither need be registered."""
+        """The old and the new one on these tasks, of which there is one at least. Neither need be registered. Where
+        tasks of the blind audit are among them, it is a look at it, of this kind."""
         questions = [self.trials.question(project_id, version) for version in versions]
         outcomes: tuple[list[Outcome], list[Outcome]] = ([], [])
         for start in range(0, len(drawn), _PAGE):
@@ -103,6 +110,7 @@ class Comparing:
         ]
         comparison = compare_paired(rights[0], rights[1], seed=seed)
         assert comparison is not None  # there are tasks
+        self._looked(project_id, kind, versions, drawn, rights)
         measured = [
             self._measured(version.reference, question, right, found)
             for version, question, right, found in zip(versions, questions, rights, outcomes, strict=True)
@@ -114,6 +122,22 @@ class Comparing:
             blind=all(one.blind for one in drawn),
             tasks=tuple(one.task.id for one in drawn),
         )
+
+    def _looked(
+        self,
+        project_id: int,
+        kind: str,
+        versions: tuple[AgentVersion, AgentVersion],
+        drawn: Sequence[HeldOut],
+        rights: Sequence[Sequence[bool]],
+    ) -> None:
+        """Which agent is taken may follow from the audit's labels now: a certificate is told."""
+        plan = self.store.audit_plan(project_id)
+        found = [(one.task.id, *both) for one, *both in zip(drawn, *rights, strict=True)]
+        of_audit = [both for both in found if plan is not None and plan.holds(both[0])]
+        if of_audit:
+            named = [version.reference for version in versions]
+            self.store.add_audit_look(project_id, kind, canonical_hash([kind, named, of_audit]))
 
     def held_out(self, project_id: int, *, count: int, seed: int = 0) -> list[HeldOut]:
         """At most `count` verified tasks by lot: those that were labelled blind, where these are enough, else any.

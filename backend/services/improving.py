@@ -115,7 +115,7 @@ class Improving:
         new = AgentVersion.of(agent, plan.old.template_source)
         compared = None
         if guidance != plan.old.agent.guidance:
-            compared = self.comparing.measure(plan.project_id, (plan.old, new), plan.held_out)
+            compared = self.comparing.measure(plan.project_id, (plan.old, new), plan.held_out, kind="improve")
         wins = compared is not None and compared.winner == new.reference
         if wins:
             self.comparing.store.add_agent(new)

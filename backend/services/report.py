@@ -17,7 +17,7 @@ from backend.core.verifications import Verification, VerificationOutcome
 from backend.labeling.comparison import compare
 from backend.labeling.config import LabelingConfig
 from backend.labeling.resolving import heard
-from backend.learning.report import LATE_AUDIT, costs, people_figures, version_figures
+from backend.learning.report import costs, people_figures, version_figures
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
@@ -38,14 +38,15 @@ def judgements(
     store: Store, row: ProjectRow, version: str, verified: Sequence[Verification], *, share: float | None = None
 ) -> Iterator[Judgement]:
     """Each of these annotations beside the version's answer, where it answered the same data. Those of tasks that the
-    audit would have drawn at `share` (by default the lowest share of these tasks) are the audit's.
+    audit would have drawn at `share` (by default the lowest share of these tasks, with what extended the audit) are the
+    audit's.
 
     What was compared when the annotation came in stands; with any other version it is compared now, so that an audit
     judges every version that answered its tasks.
     """
     config, plan = answerable(row.label_config), store.audit_plan(row.id)
     if share is None and plan is not None:
-        share = plan.even_share(v.task_id for v in verified)
+        share = plan.reached_share(v.task_id for v in verified)
     by_task: defaultdict[int, list[Verification]] = defaultdict(list)
     for one in verified:
         if one.is_label and one.config_fingerprint == config.fingerprint:
@@ -118,19 +119,20 @@ class Reports:
         verified = list(self.store.verifications(project_id))
         config = answerable(row.label_config)
         pupils = self.students.pupils(project_id, config, 0)
-        versions = self._versions(row, row.version, agents)
+        versions, plan = self._versions(row, row.version, agents), self.store.audit_plan(project_id)
         seen: list[Judgement] = []
         figures = []
         for version in versions:
-            found = list(judgements(self.store, row, version, verified))
+            found = list(self._judged(row, version, verified, plan))
             seen += found
             by_student = is_by_student(self.store, project_id, version)
             student = {} if by_student else beside_students(pupils, config, found)
             told_of_version = {**self._figures(row, version, found), "student": student}
+            if plan is not None and plan.late and told_of_version["accuracy"] is not None:
+                late = self._late(project_id, version, verified, plan)
+                told_of_version["warning"] = " ".join(filter(None, (late, told_of_version["warning"])))
             figures.append({"version": version, "current": version == row.version, **told_of_version})
-        plan, golden = self.store.audit_plan(project_id), panel(self.store, row)
-        if plan is not None and plan.begun_share == 0:
-            figures = [{**figure, "warning": LATE_AUDIT} for figure in figures]
+        golden = panel(self.store, row)
         title, names = self._names(project_id)
         return {
             "project": project_id,
@@ -143,6 +145,27 @@ class Reports:
             "golden": told(golden),
             "left_out": told_left_out(golden.left_out),
         }
+
+    def _judged(
+        self, row: ProjectRow, version: str, verified: Sequence[Verification], plan: AuditPlan | None
+    ) -> Iterator[Judgement]:
+        """The audit's are those of its first draw, which stand for all tasks; where it was drawn after people had
+        begun, for those that nobody had annotated by then."""
+        if plan is None:
+            yield from judgements(self.store, row, version, verified)
+            return
+        before = _annotated_before(plan, verified) if plan.late else frozenset()
+        share = plan.even_share(v.task_id for v in verified)
+        for one in judgements(self.store, row, version, verified, share=share):
+            yield replace(one, even=False) if one.task_id in before else one
+
+    def _late(self, project_id: int, version: str, verified: Sequence[Verification], plan: AuditPlan) -> str:
+        answered = {task_id for task_id, _ in self.store.scores(project_id, version)}
+        count = len(answered - _annotated_before(plan, verified))
+        return (
+            "The blind audit was drawn after people had begun: the accuracy is that of the "
+            f"{count:,} tasks that nobody had annotated before."
+        )
 
     def _names(self, project_id: int) -> tuple[str | None, Mapping[int, str]]:
         """The project's title, and its annotators' names. A key that may not see them, or a Label Studio that is
@@ -176,6 +199,10 @@ class Reports:
         tokens = counts.usage.prompt_tokens + counts.usage.completion_tokens
         scores = told_of(self.store, row.id, version)
         return {**figures, "scores": scores, "cost": costs(self.cost(row.id, version, counts.usage), tokens, figures)}
+
+
+def _annotated_before(plan: AuditPlan, verified: Sequence[Verification]) -> frozenset[int]:
+    return frozenset(v.task_id for v in verified if v.is_label and v.created_at < plan.begun_at)
 
 
 def _named(people: Mapping[str, Any], names: Mapping[int, str]) -> Mapping[str, Any]:

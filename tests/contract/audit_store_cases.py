@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from backend.adapters.sql.store import SqlStore
@@ -12,6 +13,7 @@ from backend.ports.audits import WITHHELD
 
 PROJECT, VERSION, OTHER = 1, "tests@00000000", "other@00000000"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LOOKS = [("certify", "a"), ("compare", "b"), ("certify", "a"), ("improve", "c")]
 ALL = AuditPlan(secret="s", up_to=10, first_share=1.0, later_share=0.0, begun_at=NOW)
 
 
@@ -130,5 +132,27 @@ class AuditStoreCases:
         answer(store, 1)
         store.end_audit(PROJECT)
         answer(store, 2)
-        assert store.audit_plan(PROJECT) is None
+        ended = store.audit_plan(PROJECT)
+        assert ended is not None
+        assert ended.ended_at is not None
+        assert replace(ended, ended_at=None) == ALL
         assert deliveries(store) == {1: "pending", 2: "pending"}
+        store.end_audit(PROJECT)
+        assert store.audit_plan(PROJECT) == ended
+        store.extend_audit(PROJECT, ALL, [2])
+        assert store.audit_plan(PROJECT) == ALL
+        assert deliveries(store) == {1: "pending", 2: WITHHELD}
+
+    def test_looks_at_an_audit_are_counted_once_each(self, store: SqlStore) -> None:
+        store.save_audit_plan(PROJECT, replace(ALL, late=True))
+        assert store.audit_plan(PROJECT) == replace(ALL, late=True)
+        assert store.audit_looks(PROJECT) == []
+        assert [store.add_audit_look(PROJECT, *look) for look in LOOKS] == [1, 2, 1, 3]
+        found = store.audit_looks(PROJECT)
+        assert [(look.number, look.kind, look.evidence) for look in found] == [
+            (1, "certify", "a"),
+            (2, "compare", "b"),
+            (3, "improve", "c"),
+        ]
+        assert all(look.at.tzinfo is not None for look in found)
+        assert store.add_audit_look(2, "certify", "a") == 1

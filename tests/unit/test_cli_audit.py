@@ -87,4 +87,4 @@ def test_to_end_what_is_not_there(prelabel: Run, monkeypatch: pytest.MonkeyPatch
     project = str(site.project_id)
     assert "is written by the workers" in prelabel("audit", "end", "-p", project)[1]
     code, out, _ = prelabel("audit", "end", "-p", project)
-    assert (code, out) == (0, f"Project {project} has no blind audit: nothing to end.\n")
+    assert (code, out) == (0, f"Project {project} has no blind audit that goes on: nothing to end.\n")

@@ -43,19 +43,20 @@ def test_the_promise_comes_first_and_what_it_rests_on_after(prelabel: Run, write
     assert lines[1].split() == ["accept", "unseen", "600", "confidence", "0.401", "or", "more"]
     assert lines[2].split() == ["people", "check", "400", "all", "others"]
     assert "of 60 audited there: at most 4.66 % of all labels" in out
-    assert lines[-1].startswith("All 100 rows with gold are taken as drawn at random; the promise holds only if")
+    assert lines[-2].startswith("All 100 rows with gold are taken as drawn at random; the promise holds only if")
+    assert lines[-1].startswith("The promise is for one look:")
 
 
 def test_as_json(prelabel: Run, write: Write) -> None:
     code, out, _ = prelabel("certify", "--file", write(1100, 100, extra="audit"), "--json", "--max-error", "0.1")
     told = json.loads(out)
     assert code == 0
-    assert {key: told[key] for key in ("certified", "max_error", "confidence", "error_of", "notes")} == {
+    assert len(told["notes"]) == 1
+    assert {key: told[key] for key in ("certified", "max_error", "confidence", "error_of")} == {
         "certified": True,
         "max_error": 0.1,
         "confidence": 0.95,
         "error_of": "all",
-        "notes": [],
     }
     assert (told["tasks"], told["accepted"], told["to_check"], told["audited"]) == (1100, 1000, 0, 100)
     assert (told["errors"], told["threshold"]) == (0, 0.001)

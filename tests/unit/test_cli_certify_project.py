@@ -36,9 +36,9 @@ def test_an_audit_that_waits_is_told_with_its_numbers(prelabel: Run, site: Site)
     code, out, _ = prelabel("certify", "-p", str(site.project_id))
     waiting = len(site.blind)
     assert code == 1
-    assert f"none of the {waiting} tasks of the random audit is annotated yet, and it takes 59 that are." in out
+    assert f"none of the {waiting} tasks of the random audit is annotated yet, and it takes 72 that are." in out
     assert f"Annotate the {waiting} that wait (`prelabel audit show --project {site.project_id}`" in out
-    assert f"draw {59 - waiting} more: `prelabel audit begin --project {site.project_id} -n {59 - waiting}`." in out
+    assert f"draw {72 - waiting} more: `prelabel audit begin --project {site.project_id} -n {72 - waiting}`." in out
 
 
 def test_to_accept_twice_is_told_clearly(prelabel: Run, site: Site) -> None:
@@ -46,8 +46,11 @@ def test_to_accept_twice_is_told_clearly(prelabel: Run, site: Site) -> None:
     site.annotate(site.blind)
     code, out, _ = prelabel("certify", "-p", project, *LOOSE)
     assert code == 0
+    look = "This is the 1st look at this audit: held at 97.5 %, so that all looks together keep 95 %."
+    assert look in out
     assert f"`prelabel certify --project {project} --accept` makes annotations of" in out
     _, out, _ = prelabel("certify", "-p", project, *LOOSE, "--accept")
+    assert look in out
     accepted = int(out.splitlines()[-1].split()[0])
     assert accepted > 0
     assert f"{accepted} predictions are annotations now; `prelabel certify --project {project} --undo`" in out

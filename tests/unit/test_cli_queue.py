@@ -40,12 +40,19 @@ def test_what_remains_and_why(site: Site, prelabel: Command) -> None:  # noqa: F
     assert "Nothing may be accepted unseen (at most 5 % wrong, 95 % sure)" in out
 
     site.annotate(site.blind)
-    answer = json.loads(prelabel("queue", "--project", site.project_id, "--max-error", 0.25, "--json")[1])
+    before = json.loads(prelabel("queue", "--project", site.project_id, "--max-error", 0.25, "--json")[1])[
+        "certificate"
+    ]
+    assert (before["certified"], before["may_be_accepted_now"]) == (None, None)
+    assert "which is a look at the audit" in prelabel("queue", "--project", site.project_id, "--max-error", 0.25)[1]
+    assert site.installation.store.audit_looks(site.project_id) == []
     certified = json.loads(prelabel("certify", "--project", site.project_id, "--max-error", 0.25, "--json")[1])
+    answer = json.loads(prelabel("queue", "--project", site.project_id, "--max-error", 0.25, "--json")[1])
     assert (answer["done"], answer["audit"]) == (len(site.blind), 0)
     assert answer["verify"] + answer["repeat"] == certified["accepted"] + certified["to_check"]
     assert answer["certificate"]["may_be_accepted_now"] == certified["accepted"] > 0
     assert answer["certificate"]["threshold"] == certified["threshold"]
+    assert (answer["certificate"]["look"], certified["look"], certified["held_at"]) == (1, 1, 0.975)
     assert (answer["conflicts"], answer["tabs"]) == (None, [])
     assert "may be accepted unseen, score" in prelabel("queue", "--project", site.project_id, "--max-error", 0.25)[1]
 

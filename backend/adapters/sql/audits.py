@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from backend.adapters.sql.database import Database, batches, utc
+from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.deliveries import DELIVERED
-from backend.adapters.sql.schema import audit_plans, records, verifications
-from backend.core.audit import AuditPlan
+from backend.adapters.sql.schema import audit_looks, audit_plans, records, verifications
+from backend.core.audit import AuditLook, AuditPlan
 from backend.core.values import TaskState
 from backend.core.verifications import VerificationOutcome
 from backend.ports.audits import WITHHELD
@@ -32,6 +32,8 @@ class SqlAudits(Database):
             "later_share": plan.later_share,
             "begun_at": plan.begun_at,
             "begun_share": plan.begun_share,
+            "late": plan.late,
+            "ended_at": plan.ended_at,
         }
         with self.begin() as connection:
             insert = self._insert(audit_plans).values(values)
@@ -41,7 +43,8 @@ class SqlAudits(Database):
             return found
 
     def extend_audit(self, project_id: int, plan: AuditPlan, task_ids: Iterable[int]) -> None:
-        values = {name: getattr(plan, name) for name in ("up_to", "first_share", "later_share", "begun_share")}
+        names = ("up_to", "first_share", "later_share", "begun_share", "ended_at")
+        values = {name: getattr(plan, name) for name in names}
         withheld = {"delivery": WITHHELD, "delivered_at": None, "rewrite": False, "updated_at": self._clock()}
         with self.begin() as connection:
             connection.execute(sa.update(audit_plans).where(audit_plans.c.project_id == project_id).values(values))
@@ -51,7 +54,10 @@ class SqlAudits(Database):
 
     def end_audit(self, project_id: int) -> None:
         with self.begin() as connection:
-            connection.execute(sa.delete(audit_plans).where(audit_plans.c.project_id == project_id))
+            plan = sa.update(audit_plans).where(
+                audit_plans.c.project_id == project_id, audit_plans.c.ended_at.is_(None)
+            )
+            connection.execute(plan.values(ended_at=self._clock()))
             self._release(connection, records.c.project_id == project_id)
 
     def release_withheld(self, project_id: int, task_ids: Iterable[int]) -> int:
@@ -67,6 +73,25 @@ class SqlAudits(Database):
         due = connection.execute(release.where(finished).values(delivery="pending", updated_at=self._clock())).rowcount
         connection.execute(release.where(sa.not_(finished)).values(delivery="none", updated_at=self._clock()))
         return due
+
+    def audit_looks(self, project_id: int) -> list[AuditLook]:
+        query = sa.select(audit_looks).where(audit_looks.c.project_id == project_id).order_by(audit_looks.c.number)
+        with self.begin(read_only=True) as connection:
+            rows = connection.execute(query).all()
+        return [AuditLook(number=row.number, kind=row.kind, evidence=row.evidence, at=utc(row.at)) for row in rows]
+
+    def add_audit_look(self, project_id: int, kind: str, evidence: str) -> int:
+        of_project = audit_looks.c.project_id == project_id
+        one_at_a_time = sa.select(audit_plans.c.project_id).where(audit_plans.c.project_id == project_id)
+        with self.begin() as connection:
+            connection.execute(one_at_a_time.with_for_update())
+            same = sa.select(audit_looks.c.number).where(of_project, audit_looks.c.evidence == evidence)
+            if (known := connection.execute(same).scalar()) is not None:
+                return int(known)
+            last = connection.execute(sa.select(sa.func.max(audit_looks.c.number)).where(of_project)).scalar() or 0
+            row = {"project_id": project_id, "number": last + 1, "kind": kind, "evidence": evidence}
+            connection.execute(sa.insert(audit_looks).values(**row, at=self._clock()))
+            return int(last) + 1
 
     def withheld(self, project_id: int, version: str) -> int:
         query = sa.select(sa.func.count()).select_from(records)
@@ -91,14 +116,17 @@ def plan_of(connection: Connection, project_id: int) -> AuditPlan | None:
         later_share=row.later_share,
         begun_at=utc(row.begun_at),
         begun_share=row.begun_share,
+        late=row.late,
+        ended_at=utc_or_none(row.ended_at),
     )
 
 
 def blind_of(connection: Connection, project_id: int, task_ids: Sequence[int]) -> frozenset[int]:
-    """Of these tasks those whose predictions are withheld: the plan holds them, nobody has annotated them, and no
-    version's prediction of them was ever shown."""
+    """Of these tasks those whose predictions are withheld: the plan holds them and is not ended, nobody has annotated
+    them, and no version's prediction of them was ever shown."""
     plan = plan_of(connection, project_id)
-    held = [task_id for task_id in task_ids if plan is not None and plan.holds(task_id)]
+    on = plan is not None and plan.ended_at is None
+    held = [task_id for task_id in task_ids if plan is not None and on and plan.holds(task_id)]
     if not held:
         return frozenset()
     shown = sa.select(records.c.task_id).where(

@@ -297,6 +297,18 @@ audit_plans = Table(
     Column("later_share", Float, nullable=False),
     Column("begun_at", DateTime(timezone=True), nullable=False),
     Column("begun_share", Float),  # the lowest one before the audit was extended
+    Column("late", Boolean, nullable=False, server_default=false()),  # drawn when tasks were annotated already
+    Column("ended_at", DateTime(timezone=True)),
+)
+
+audit_looks = Table(
+    "audit_looks",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # 1, 2, ...
+    Column("kind", String(10), nullable=False),
+    Column("evidence", String(64), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
 )
 
 scorings = Table(

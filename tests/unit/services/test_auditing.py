@@ -93,7 +93,8 @@ def test_where_all_is_shown_already_it_is_taken_back(annotated: int) -> None:
     assert len(drawn) == 10
     assert shown(installation, project_id) == set(task_ids) - drawn
     assert plan.later_share == AuditRule().later_share
-    assert (plan.begun_share, plan.even_share(task_ids) > 0) == ((0.0, False) if annotated else (None, True))
+    assert (plan.late, plan.begun_share) == (annotated > 0, None)
+    assert plan.even_share(task_ids) > 0
 
 
 def test_an_audit_is_extended_by_tasks_that_nobody_has_annotated() -> None:

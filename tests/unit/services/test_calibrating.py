@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from backend.confidence.batch_calibration import BatchMeans
+from backend.confidence.certificate import ErrorOf
 from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import ConfigError, InputError
@@ -195,7 +196,7 @@ def test_a_certificate_of_it_is_made_at_half_the_risk() -> None:
     assert has_met_the_audit(site.here.store, site.project_id, site.here.version(site.project_id))
     site.here.run(site.project_id)
     verdict = Certifying(store=site.here.store, labels=site.here.labels).verdict(
-        site.project_id, max_error=0.2, confidence=0.95, error_of="accepted"
+        site.project_id, max_error=0.2, confidence=0.95, error_of=ErrorOf.ACCEPTED
     )
     assert verdict.version.startswith("tests-calibrated@")
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from backend.confidence.certificate import Certificate, ErrorOf, Refusal
+from backend.confidence.intervals import sample_size
 from backend.core.errors import ConfigError, InputError
 from backend.core.values import Outcome, TaskState
 from backend.core.verifications import VerificationOutcome
 from backend.services.certifying import Certifying, Verdict
-from tests.unit.services.test_report import Site
+from backend.services.report import judgements
+from tests.unit.services.test_report import LABELS, Site, region
 
 
 def certifying(site: Site) -> Certifying:
@@ -21,6 +24,9 @@ def certifying(site: Site) -> Certifying:
 
 def verdict(site: Site, max_error: float = 0.25) -> Verdict:
     return certifying(site).verdict(site.project_id, max_error=max_error, confidence=0.95, error_of=ErrorOf.ALL)
+
+
+ASKED = {"max_error": 0.25, "confidence": 0.95, "error_of": ErrorOf.ALL}
 
 
 def scored(**rule: object) -> Site:
@@ -114,9 +120,8 @@ def test_where_batches_have_other_shares_only_as_many_of_each_count() -> None:
     site = scored()
     plan = site.installation.store.audit_plan(site.project_id)
     assert plan is not None
-    site.installation.store.end_audit(site.project_id)
     middle = sorted(site.task_ids)[len(site.task_ids) // 2]
-    site.installation.store.save_audit_plan(site.project_id, replace(plan, up_to=middle, later_share=1.0))
+    site.installation.store.extend_audit(site.project_id, replace(plan, up_to=middle, later_share=1.0), site.task_ids)
     drawn, even = site.blind, {i for i in site.task_ids if plan.holds(i, plan.first_share)}
     labels = site.installation.labels
     labels.projects[site.project_id].predictions.clear()
@@ -150,9 +155,10 @@ def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_d
     assert figures["accuracy"]["n"] == len(first)
 
 
-def test_an_audit_that_is_drawn_after_people_began_serves_certificates_and_no_accuracy() -> None:
+def test_an_audit_that_is_drawn_after_people_began_stands_for_what_they_had_not_annotated() -> None:
     site = scored(on=False)
     site.annotate(site.task_ids[:10])
+    site.installation.clock.now = site.installation.labels.now + timedelta(seconds=1)  # Label Studio's, ahead by now
     site.installation.auditing.draw(site.project_id, 40)
     drawn = [task_id for task_id in site.blind if task_id not in site.task_ids[:10]]
     site.annotate(drawn)
@@ -160,8 +166,105 @@ def test_an_audit_that_is_drawn_after_people_began_serves_certificates_and_no_ac
     assert isinstance(found, Certificate)
     assert found.audited == 40
     (figures,) = site.report()["versions"]
-    assert figures["accuracy"] is None
-    assert "serves certificates" in figures["warning"]
+    assert figures["accuracy"]["n"] == 40
+    assert figures["warning"].endswith("that of the 50 tasks that nobody had annotated before.")
+    site.installation.auditing.draw(site.project_id, 5)
+    site.annotate([task_id for task_id in site.blind if task_id not in (*site.task_ids[:10], *drawn)])
+    (figures,) = site.report()["versions"]
+    assert figures["accuracy"]["n"] == 40  # the others are drawn of what is left
+
+
+def test_one_annotation_before_the_audit_takes_no_evidence_from_fits() -> None:
+    site = scored(on=False)
+    site.annotate(site.task_ids[:1])
+    site.installation.auditing.draw(site.project_id, 40)
+    drawn = [task_id for task_id in site.blind if task_id != site.task_ids[0]]
+    site.annotate(drawn)
+    store, row = site.installation.store, site.installation.store.project(site.project_id)
+    assert row is not None
+    found = judgements(store, row, row.version or "", list(store.verifications(site.project_id)))
+    assert {one.task_id for one in found if one.audit} == set(drawn)
+
+
+def test_audit_tasks_that_were_skipped_or_disputed_count_as_wrong() -> None:
+    site = scored()
+    first, second, _waits, *others = site.blind
+    site.annotate(others)
+    before = verdict(site).found
+    assert isinstance(before, Certificate)
+    assert (before.errors, before.undecided, before.waiting) == (0, 0, 3)
+    labels = site.installation.labels
+    labels.annotate(first, [], skipped=True, by=1)
+    said = site.predicted(second)
+    labels.annotate(second, region(said), by=1)
+    labels.annotate(second, region(next(label for label in LABELS if label != said)), by=2)  # before it is released
+    site.installation.verifier.catch_up(site.project_id)
+    found = verdict(site, max_error=0.5).found
+    assert isinstance(found, Certificate)
+    assert (found.audited, found.undecided, found.waiting) == (len(others) + 2, 2, 1)
+    assert found.tasks == found.accepted + found.to_check + len(others)
+    refused = verdict(site, max_error=0.02).found
+    assert isinstance(refused, Refusal)
+    assert (refused.errors, refused.undecided, refused.waiting) == (2, 2, 1)
+
+
+def looks(site: Site) -> list[tuple[int, str]]:
+    return [(look.number, look.kind) for look in site.installation.store.audit_looks(site.project_id)]
+
+
+def test_each_look_with_other_labels_has_half_the_risk_of_the_one_before() -> None:
+    site = scored()
+    site.annotate(site.blind[:2])
+    assert verdict(site).look is None  # too few whatever they say
+    assert looks(site) == []
+    site.annotate(site.blind[2:17], wrong=5)
+    refused = verdict(site)
+    assert isinstance(refused.found, Refusal)
+    assert (refused.found.why, refused.look) == ("too many errors", 1)
+    assert verdict(site) == refused  # the same labels: the same look
+    assert refused.found.at_least == sample_size(1, 0.25, 1 - 0.05 / 4) - 17
+    assert certifying(site).known_verdict(site.project_id, **ASKED) == refused
+    site.annotate(site.blind[17:])
+    assert certifying(site).known_verdict(site.project_id, **ASKED) is None
+    again = verdict(site)
+    assert again.look == 2
+    assert looks(site) == [(1, "certify"), (2, "certify")]
+    assert verdict(site, max_error=0.5).look == 3  # another promise
+
+
+def test_a_look_is_held_at_its_share_of_the_risk() -> None:
+    site = scored()
+    site.annotate(site.blind)
+    first = verdict(site).found
+    assert isinstance(first, Certificate)
+    assert first.bound == pytest.approx(1 - 0.025 ** (1 / len(site.blind)))
+    for place in range(2):
+        site.installation.store.add_audit_look(site.project_id, "compare", f"{place}")
+    later = verdict(site, max_error=0.3).found
+    assert isinstance(later, Certificate)
+    assert later.bound == pytest.approx(1 - (0.05 / 16) ** (1 / len(site.blind)))
+
+
+def test_an_ended_audit_still_tells_what_was_annotated_blind() -> None:
+    site = scored()
+    site.annotate(site.blind[:-2])
+    before, accuracy = verdict(site), site.report()["versions"][0]["accuracy"]
+    auditing, store = site.installation.auditing, site.installation.store
+    auditing.end(site.project_id)
+    site.installation.work_off()
+    assert verdict(site) == before
+    assert site.report()["versions"][0]["accuracy"] == accuracy
+    plan = store.audit_plan(site.project_id)
+    assert plan is not None
+    assert plan.ended_at is not None
+    version = site.installation.version(site.project_id)
+    assert store.withheld(site.project_id, version) == 0
+    assert auditing.begin(site.project_id) == plan  # no other begins by itself
+    ended = site.blind
+    longer = auditing.draw(site.project_id, 5)  # it goes on, with what nobody has annotated
+    assert (longer.ended_at, longer.secret) == (None, plan.secret)
+    assert len(site.blind) == len(ended) + 5
+    assert store.withheld(site.project_id, version) == 2 + 5
 
 
 def test_an_audit_is_not_extended_past_what_was_accepted_unseen() -> None:

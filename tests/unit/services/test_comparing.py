@@ -98,8 +98,12 @@ def test_labels_that_were_given_unseen_go_before_all_others() -> None:
     found = site.comparing.compare(site.project_id, "tests", "better", count=100)
     assert len(drawn) > FEWEST
     assert (found.blind, set(found.tasks) <= drawn) == (True, True)
+    site.comparing.compare(site.project_id, "tests", "better", count=100)
+    (look,) = site.here.store.audit_looks(site.project_id)  # the same again is no other one
+    assert (look.number, look.kind) == (1, "compare")
     shown = Site()
     assert shown.comparing.compare(shown.project_id, "tests", "better", count=100).blind is False
+    assert shown.here.store.audit_looks(shown.project_id) == []
 
 
 def test_an_answer_that_cannot_be_used_is_wrong() -> None:

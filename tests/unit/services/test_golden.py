@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backend.confidence.certificate import ErrorOf
 from backend.core.audit import AuditRule
 from backend.core.errors import InputError, LabelStudioError, LabelStudioUnreachable, QueueError
 from backend.core.golden import GoldenTask
@@ -316,7 +317,7 @@ def test_scores_are_fitted_anew_when_somebody_is_left_out_and_certificates_look_
     first = learner.told["last"]
     assert isinstance(first, dict)
     certifying = Certifying(store=here.store, labels=here.labels)
-    how: Any = {"max_error": 0.3, "confidence": 0.9, "error_of": "all"}
+    how: Any = {"max_error": 0.3, "confidence": 0.9, "error_of": ErrorOf.ALL}
     assert certifying.verdict(learner.project_id, **how).found.audited == len(learner.blind)
     here.clock.sleep(1)
     here.leaving_out.leave_out(learner.project_id, LAZY)

@@ -9,10 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from backend.confidence.certificate import ErrorOf
+from backend.confidence.certificate import Certificate, ErrorOf
+from backend.confidence.intervals import upper_bound
 from backend.core.errors import LabelStudioUnreachable, PrelabelError
 from backend.core.scorings import ScoringState, content_version, shown_version
 from backend.ports.audits import WITHHELD
+from backend.services.audit_evidence import evidence
 from backend.services.certifying import Certifying
 from backend.services.rescoring import GRACE
 from tests.unit.services.test_learning import Learner
@@ -231,19 +233,18 @@ def test_the_sweeper_comes_back_for_what_is_left() -> None:
 
 def test_a_certificate_knows_that_its_scores_are_fitted() -> None:
     site = Site()
-    certifying = Certifying(store=site.installation.store, labels=site.installation.labels)
-
-    def bound() -> float:
-        found = certifying.verdict(site.project_id, max_error=0.5, confidence=0.9, error_of=ErrorOf.ALL).found
-        return found.bound  # type: ignore[union-attr]
-
     site.installation.queue.reachable = True
     site.adopt()
-    fitted = bound()
     store = site.installation.store
-    monkeyed = store.scorings
-    try:
-        store.scorings = lambda project_id, version: []  # type: ignore[method-assign]
-        assert bound() < fitted  # the same audit, at the whole risk
-    finally:
-        store.scorings = monkeyed  # type: ignore[method-assign]
+    row = store.project(site.project_id)
+    assert row is not None
+    told = evidence(store, row, row.version or "")
+    certifying = Certifying(store=store, labels=site.installation.labels)
+    found = certifying.verdict(site.project_id, max_error=0.5, confidence=0.9, error_of=ErrorOf.ALL).found
+    assert isinstance(found, Certificate)
+    # The first look has half the risk, and half of that for the fit.
+    assert found.bound == upper_bound(found.errors, len(told.audit), 1 - 0.1 / 2 / 2)
+    store.scorings = lambda project_id, version: []  # type: ignore[method-assign]
+    raw = evidence(store, row, row.version or "")
+    assert (told.cross_fitted, raw.cross_fitted) == (True, False)
+    assert told.key() != raw.key()  # another look
