@@ -115,7 +115,7 @@ class Refusal:
 
 def held_at(look: int, confidence: float) -> float:
     """The confidence of a look at an audit, so that all of them together have `confidence`."""
-    return 1 - max((1 - confidence) / 2**look, _LEAST_RISK)
+    return 1 - max((1 - confidence) * 0.5**look, _LEAST_RISK)
 
 
 def is_look(found: Certificate | Refusal) -> bool:
