@@ -14,7 +14,7 @@ from backend.core.errors import InputError
 from backend.core.values import Agent, Request, Usage
 from backend.dialogue import Question
 from backend.ports.model import Capabilities
-from backend.prompting.guidance import MAX_GUIDANCE_CHARS
+from backend.prompting.guidance import MAX_GUIDANCE_CHARS, names_asked
 from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guidance, writing_messages
 from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
@@ -159,7 +159,7 @@ class Improving:
         for _ in range(_TRIES):
             reply = self.comparing.trials.ask(writer, request)
             usage += reply.usage
-            guidance, fault = read_guidance(reply, [control.name for control in question.config.controls])
+            guidance, fault = read_guidance(reply, names_asked(question.config))
             if fault is None:
                 return guidance, shown, usage
             request = replace(request, messages=asked_again(request.messages, reply, fault))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from backend import cli, cli_common
+from backend.cli_agents_improve import _show_plan
 from tests.fakes.installation import PROMPTS
 from tests.unit.services.test_improving import RULE, Site, writing
 
@@ -54,9 +56,7 @@ def test_a_dry_run_tells_what_it_takes_and_asks_nobody(site: Site, improve: Comm
     assert site.here.model.requests == []
 
 
-def test_where_documents_are_not_counted_no_sum_is_the_most(
-    site: Site, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_documents_are_not_counted_no_sum_is_the_most(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     plan = site.improving.plan(site.project_id, "tests")
     _show_plan(replace(plan, at_most=replace(plan.at_most, documents=60, cost_usd=0.25)))
     told = capsys.readouterr().out

@@ -128,8 +128,8 @@ def test_each_time_a_question_is_asked_again_it_has_grown() -> None:
 
 
 def test_where_tasks_show_no_text_nothing_can_be_written() -> None:
+    site = Site(writing(RULE), texts=[" "] * 40)
     with pytest.raises(InputError, match="shows images or documents and no text"):
-        site = Site(writing(RULE), texts=[" "] * 40)
         site.improving.plan(site.project_id, "tests")
 
 
