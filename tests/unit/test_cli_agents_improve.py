@@ -61,7 +61,7 @@ def test_where_documents_are_not_counted_no_sum_is_the_most(site: Site, capsys: 
     _show_plan(replace(plan, at_most=replace(plan.at_most, documents=60, cost_usd=0.25)))
     told = " ".join(capsys.readouterr().out.split())
     assert "At most 147 calls. Without what the documents of 60 tasks hold, which is not counted: " in told
-    assert "cost $0.25" in told
+    assert "cost 0.250000 USD" in told
     assert "cost at most" not in told
 
 
