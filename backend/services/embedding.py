@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
 from time import monotonic
+from typing import cast
 
 from backend.core.errors import ModelError
 from backend.core.text import storable
@@ -103,14 +104,17 @@ class KeptEmbedder:
 
     async def _call(self) -> None:
         """One call after the other, until nothing is wanted."""
-        while self._asked or self._missing:
-            self._look_up()
-            model, texts = self._next()
-            try:
-                if texts:
-                    await self._make(model, texts)
-            except Exception as error:  # noqa: BLE001  - handed on to those who asked, who would wait for ever
-                self._fail(texts, error)
+        try:
+            while self._asked or self._missing:
+                self._look_up()
+                model, texts = self._next()
+                try:
+                    if texts:
+                        await self._make(model, texts)
+                except Exception as error:  # noqa: BLE001  - handed on to those who asked, who would wait for ever
+                    self._fail(texts, error)
+        finally:  # at once: what is asked from here on needs another caller
+            self._callers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _look_up(self) -> None:
         asked, self._asked = self._asked, {}

@@ -9,7 +9,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from backend.core.errors import LabelStudioNotFound
+from backend.core.errors import (
+    LabelStudioError,
+    LabelStudioNotFound,
+    LabelStudioUnauthorized,
+    LabelStudioUnreachable,
+)
 from backend.core.golden import UNDER_WAY, GoldenTask
 from backend.core.scorings import content_version
 from backend.core.values import canonical_hash
@@ -38,7 +43,13 @@ class GoldenRecovering:
         if over:
             _log.warning("golden questions came to nothing", extra={"project": row.id, "tasks": len(over)})
             self.store.drop_golden([one.id for one in over if one.id is not None])
-        self.tell_overlaps([one for one in self.store.golden_tasks(row.id) if one.task_id is not None])
+        try:
+            self.tell_overlaps(self.store.golden_tasks(row.id))
+        except (LabelStudioUnreachable, LabelStudioUnauthorized):
+            raise
+        except LabelStudioError as error:  # is tried again, and keeps nobody from anything else
+            extra = {"project": row.id, "status": error.status}
+            _log.warning("Label Studio refuses how many are to annotate golden questions", extra=extra)
         return [one for one in left if one not in over]
 
     def tell_overlaps(self, tasks: Sequence[GoldenTask]) -> None:

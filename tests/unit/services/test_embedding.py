@@ -141,6 +141,18 @@ def test_while_a_call_hangs_others_are_made() -> None:
     assert len(asyncio.run(run()).vectors) == 1
 
 
+def test_what_is_asked_the_moment_that_callers_end_is_made() -> None:
+    embedder = kept(Slow(), None)
+
+    async def run() -> None:
+        for n in range(40):  # whoever hears of a vector asks for the next at once, or some turns later
+            await at_once(embedder, [f"text {n} {place}" for place in range(8 * TEXTS_A_CALL)])
+            for _ in range(n % 4):
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
 def test_a_text_that_is_refused_fails_its_own_task_alone(store: SqlStore) -> None:
     slow = Slow(ModelBadRequest("refused"))
     found = asyncio.run(at_once(kept(slow, store), ["a", "bad", "ccc"]))

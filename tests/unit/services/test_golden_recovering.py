@@ -131,6 +131,19 @@ def test_an_import_that_never_left_leaves_nothing_behind() -> None:
     assert site.copies == []
 
 
+def test_a_number_of_annotators_that_is_refused_keeps_nobody_from_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+
+    def refuses(task_id: int, annotators: int) -> None:
+        raise LabelStudioError("refused", status=400)
+
+    monkeypatch.setattr(site.here.labels, "set_overlap", refuses)
+    with pytest.raises(LabelStudioError, match="refused"):
+        site.make(14)
+    look(site)
+    assert site.here.golden.end(site.project_id) == 14
+
+
 def test_how_many_are_to_annotate_is_told_of_all_copies_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site()
     inner, told = site.here.labels.set_overlap, []
