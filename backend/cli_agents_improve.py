@@ -81,9 +81,16 @@ def _show_plan(plan: Plan) -> None:
         f"{plan.old.reference} is wrong about now, of {len(plan.corrected)} corrected tasks."
     )
     line(f"Old and new would answer {len(plan.held_out)} verified tasks that it is not shown.")
+    tokens = f"{most.prompt_tokens:,} tokens in, {most.completion_tokens:,} out"
+    if most.documents:
+        line(
+            f"At most {most.calls:,} calls. Without what the documents of {most.documents:,} tasks hold, which is not "
+            f"counted: {tokens}, by an estimate; cost {dollars(most.cost_usd)}. Replies that are stored cost nothing."
+        )
+        return
     line(
-        f"At most {most.calls:,} calls, {most.prompt_tokens:,} tokens in, {most.completion_tokens:,} out, by an "
-        f"estimate; cost at most {dollars(most.cost_usd)}. Replies that are stored cost nothing."
+        f"At most {most.calls:,} calls, {tokens}, by an estimate; cost at most {dollars(most.cost_usd)}. Replies that "
+        "are stored cost nothing."
     )
 
 
@@ -124,6 +131,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
             "prompt_tokens": most.prompt_tokens,
             "completion_tokens": most.completion_tokens,
             "cost_usd": most.cost_usd,
+            "tasks_with_documents_not_counted": most.documents,
         },
     }
 

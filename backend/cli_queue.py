@@ -61,7 +61,7 @@ def queue_command(
         project, max_error=max_error, confidence=confidence, error_of=asked.error_of
     )
     columns = parts.remainders.columns(project) if tabs else ()
-    saved = save_tabs(parts.labels, columns, remaining, audit=audit) if tabs else []
+    saved = save_tabs(parts.store, parts.labels, columns, remaining, audit=audit) if tabs else []
     if as_json:
         print_json({**_as_json(remaining, saved), "certificate": _certificate_as_json(verdict, asked, project)})
         return
@@ -69,6 +69,8 @@ def queue_command(
     _show_certificate(verdict, asked, project)
     for one in saved:
         line(f'Tab "{one.tab.title}": {one.tasks:,} tasks{_beyond(one)}.')
+        if one.tab.title != one.kind:
+            line(f'A tab "{one.kind}" that was not made here stays as it is.')
 
 
 def _versions(parts: Parts, project: int, names: tuple[str, str] | None) -> tuple[str, str] | None:
@@ -163,5 +165,5 @@ def _show_certificate(verdict: Verdict | None, asked: Asked, project: int) -> No
 def _beyond(saved: SavedTab) -> str:
     if not saved.beyond:
         return ""
-    what = "repeats that come late are shown too" if saved.tab.title == VERIFY else "more come"
+    what = "repeats that come late are shown too" if saved.kind == VERIFY else "more come"
     return f"; {saved.beyond:,} {what}: repeat this when the first ones are done"

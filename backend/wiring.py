@@ -432,7 +432,11 @@ class Parts:
             governed = self._governed(model, MeteredGovernor(governor=governor, meters=self.meters))
             embedder = GovernedEmbedder(embedder=OpenAIEmbeddings(model), governed=governed, meters=self.meters)
             kept = self.store if self.settings.cache_days else None
-            yield KeptEmbedder(embedder=embedder, endpoint=model.endpoint, vectors=kept)
+            keeping = KeptEmbedder(embedder=embedder, endpoint=model.endpoint, vectors=kept)
+            try:
+                yield keeping
+            finally:
+                await keeping.close()
 
     @asynccontextmanager
     async def _embeddings_at(self, agent: Agent, timeout_s: float | None = None) -> AsyncIterator[OpenAIModel]:

@@ -32,6 +32,7 @@ _NO_PROJECT = 2_000_000_000  # an id that no project has
 _OF_A_PROJECT = {"/api/tasks", "/api/ml", "/api/webhooks/", "/api/dm/views", "/api/dm/actions"}
 _SOON_S = 10.0  # for what is not needed
 _MOST_NAME_CHARS = 80
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL)
 _TIMEOUT_S = 120.0  # a predictions import of thousands takes seconds on SQLite
 
 
@@ -384,13 +385,15 @@ class LabelStudioApi(AnnotationReading, TaskWriting):
             response = self._client.request(method, path, **kwargs)
         except httpx.TimeoutException as error:
             raise LabelStudioUnreachable(
-                f"Label Studio at {self._url} did not answer in time: try again when it is less busy."
+                f"Label Studio at {self._url} did not answer in time: try again when it is less busy.",
+                may_be_done=not isinstance(error, _NEVER_SENT),
             ) from error
         except httpx.UnsupportedProtocol as error:
-            raise LabelStudioUnreachable(_no_url(self._url)) from error
+            raise LabelStudioUnreachable(_no_url(self._url), may_be_done=False) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise LabelStudioUnreachable(
-                f"Label Studio cannot be reached at {self._url}: check LABEL_STUDIO_URL and that it is running."
+                f"Label Studio cannot be reached at {self._url}: check LABEL_STUDIO_URL and that it is running.",
+                may_be_done=not isinstance(error, _NEVER_SENT),
             ) from error
         if response.is_success:
             return response

@@ -36,10 +36,15 @@ class TaskWriting(ABC):
     def import_tasks(self, project_id: int, tasks: Sequence[NewTask]) -> list[int]:
         path = f"/api/projects/{project_id}/import"
         answer = self._call("POST", path, params={"return_task_ids": "true"}, json=[_body(task) for task in tasks])
-        found = answer.json()
+        try:
+            found = answer.json()
+        except ValueError:
+            found = None
         ids = found.get("task_ids") if isinstance(found, dict) else None
         if not isinstance(ids, list) or len(ids) != len(tasks) or not all(isinstance(one, int) for one in ids):
-            raise self._strange(path)
+            error = self._strange(path)
+            error.may_be_done = True  # it was no refusal
+            raise error
         return ids
 
     def set_overlap(self, task_id: int, annotators: int) -> None:

@@ -76,8 +76,20 @@ class QueueError(PrelabelError):
 class LabelStudioError(PrelabelError):
     """Label Studio refused a call; `status` is its HTTP status where it gave one, `quoted` its reason in its words."""
 
-    def __init__(self, message: str, *, status: int | None = None, detail: str = "", quoted: str = "") -> None:
+    may_be_done = False  # whether Label Studio may have done what was asked all the same, or may be at it
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        detail: str = "",
+        quoted: str = "",
+        may_be_done: bool | None = None,
+    ) -> None:
         super().__init__(f"{message}: {quoted}" if quoted else message)
+        if may_be_done is not None:
+            self.may_be_done = may_be_done
         self._without_quoted = message
         self.status = status
         self.detail = detail  # Label Studio's own words, for code that recognises a case
@@ -89,6 +101,8 @@ class LabelStudioError(PrelabelError):
 
 class LabelStudioUnreachable(LabelStudioError):
     """No answer, or a 5xx: worth trying again."""
+
+    may_be_done = True
 
 
 class LabelStudioUnauthorized(LabelStudioError):

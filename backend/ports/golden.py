@@ -19,7 +19,7 @@ class Golden(Protocol):
         ...
 
     def update_golden(self, tasks: Sequence[GoldenTask]) -> None:
-        """Store the task ids, the versions written and the ends of these."""
+        """Store the task ids, the versions written, the ends and the overlaps of these."""
         ...
 
     def drop_golden(self, ids: Collection[int]) -> None:
@@ -28,6 +28,10 @@ class Golden(Protocol):
 
     def golden_tasks(self, project_id: int) -> list[GoldenTask]:
         """The project's, without ended ones, in the order in which they were made."""
+        ...
+
+    def projects_with_unfinished_golden(self) -> list[int]:
+        """Projects with golden questions whose import, or whose number of annotators, was not heard the end of."""
         ...
 
     def golden_copies(self, project_id: int, task_ids: Sequence[int]) -> set[int]:

@@ -17,6 +17,7 @@ from backend.ports.golden import Golden
 from backend.ports.ledger import Ledger
 from backend.ports.model import Capabilities
 from backend.ports.overview import Overview
+from backend.ports.own_tabs import OwnTabs
 from backend.ports.replies import Replies
 from backend.ports.scorings import Scorings
 from backend.ports.upkeep import Upkeep
@@ -165,6 +166,7 @@ class Store(
     Verifications,
     Golden,
     Scorings,
+    OwnTabs,
     Protocol,
 ):
     """What may not be lost. Raises `StoreError`."""

@@ -12,9 +12,28 @@ import unicodedata
 from collections.abc import Iterable
 
 from backend.core.text import storable
+from backend.labeling.config import LabelingConfig
+from backend.labeling.controls.regions import RegionControl
+from backend.labeling.following import every
 
 MAX_GUIDANCE_CHARS = 4_000
 _JOINERS = "\u200c\u200d"  # of letters in Persian and Indic scripts, and of emoji
+_QUOTES = "\"'`\u00ab\u00bb\u2018-\u201f\u2039\u203a\u300c-\u300f\u301d-\u301f\uff02\uff07"
+# As the lines begin that stand in the templates beside instructions, in front of data and examples, and after them.
+_HEADS = (
+    rf"data\s*[{_QUOTES}].*:",
+    r"(its|the) right answer\s*:",
+    "answer with exactly this",
+    "examples of such data",
+    "these were the examples",
+    r"instructions of the project\s*:",
+    r"you will be given data to annotate",
+    "(annotate|read|look closely at) the data above",
+    "give the annotation of the data above",
+    "what are the right annotations of the data above",
+    rf"for each item\s*[{_QUOTES}]",
+)
+_HEAD = re.compile(rf"^[\W_]*(?:{'|'.join(_HEADS)})", re.IGNORECASE | re.MULTILINE)
 # As an option's line begins, and a heading.
 _LIST_MARK = re.compile(r"^(?:\s|[-*+>#]+(?=\s|$)|[\u2022\u2023\u2043\u2013\u2014]|\d{1,3}[.)](?=\s))+")
 
@@ -31,7 +50,8 @@ def plain_guidance(text: str) -> str:
 
 
 def fault_in(guidance: str, controls: Iterable[str] = ()) -> str | None:
-    """Why it may not stand in a prompt that asks about `controls`: a phrase without a word of it; None where it may."""
+    """Why it may not stand in a prompt that asks under the names `controls`: a phrase without a word of it; None where
+    it may."""
     if not guidance.strip():
         return "is empty"
     if len(guidance) > MAX_GUIDANCE_CHARS:
@@ -43,9 +63,19 @@ def fault_in(guidance: str, controls: Iterable[str] = ()) -> str | None:
     if re.search(r"[{}]|\bjson\b", guidance, re.IGNORECASE):
         return "speaks of the answer's format"
     names = "|".join(map(re.escape, controls))
-    if names and re.search(rf'^\W*"(?:{names})"', guidance, re.MULTILINE):
+    named = rf"^[\W_]*[{_QUOTES}]\s*(?:{names})\s*[{_QUOTES}]"
+    if names and re.search(named, guidance, re.IGNORECASE | re.MULTILINE):
         return "begins a line like one of the prompt's questions"
+    if _HEAD.search(unicodedata.normalize("NFKC", guidance)):
+        return "begins a line like a part of the prompt"
     return None
+
+
+def names_asked(config: LabelingConfig) -> list[str]:
+    """The names under which a prompt asks, those of single regions too."""
+    regions = [control for control in config.controls if isinstance(control, RegionControl)]
+    keys = [key for control in regions for key in control.keys]
+    return list(dict.fromkeys([*(control.name for control in every(config.controls)), *keys]))
 
 
 def _printable(line: str) -> str:

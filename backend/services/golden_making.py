@@ -9,13 +9,14 @@ database alone. So that everybody is asked every question, each copy is to be an
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from backend.core.errors import LabelStudioError, LabelStudioUnreachable, QueueError
-from backend.core.golden import GoldenTask
-from backend.labeling.config import LabelingConfig
+from backend.core.errors import LabelStudioError, QueueError
+from backend.core.golden import UNDER_WAY, GoldenTask
+from backend.core.values import canonical_hash
 from backend.learning.golden import smallest_exam
 from backend.ports.clock import Clock
 from backend.ports.labels import AnnotatedTask, Labels, NewTask
@@ -23,8 +24,7 @@ from backend.ports.queue import Queue
 from backend.ports.store import ProjectRow, Store
 from backend.services.golden_choosing import GoldenChoosing
 from backend.services.golden_copies import name_to_write
-from backend.services.golden_material import one_label
-from backend.services.projects import answerable
+from backend.services.golden_recovering import GoldenRecovering
 from backend.services.rescoring import known
 
 _log = logging.getLogger(__name__)
@@ -69,12 +69,10 @@ class GoldenMaking:
         with self._alone(project_id):
             if name_to_write(self.store, project_id, version) != self.store.shown_version(project_id, version):
                 raise _busy(project_id)
-            self._recover(row)
+            self._need_certainty(row)
             tasks, data, weak = self._choosing.chosen(row, version, count, control)
-            made = self._import(row, tasks, data)
-        for one in made if people > 1 else ():
-            if one.task_id is not None:
-                self.labels.set_overlap(one.task_id, people)
+            made = self._import(row, tasks, data, people)
+            self._recovering.tell_overlaps(made)
         _log.info("golden questions were made", extra={"project": project_id, "tasks": len(made)})
         return self._made(made, people, weak)
 
@@ -82,7 +80,7 @@ class GoldenMaking:
         """Delete the copies with what was said of them; how many. Who is left out stays so."""
         row, _ = known(self.store, project_id)
         with self._alone(project_id):
-            self._recover(row)
+            self._need_certainty(row)
             tasks = self.store.golden_tasks(project_id)
             there = self.labels.existing_tasks(project_id, [one.task_id for one in tasks if one.task_id is not None])
             self.labels.delete_tasks(project_id, sorted(there))
@@ -93,6 +91,20 @@ class GoldenMaking:
     def _choosing(self) -> GoldenChoosing:
         return GoldenChoosing(store=self.store, labels=self.labels, clock=self.clock)
 
+    @property
+    def _recovering(self) -> GoldenRecovering:
+        return GoldenRecovering(store=self.store, labels=self.labels, clock=self.clock)
+
+    def _need_certainty(self, row: ProjectRow) -> None:
+        """Make up for what an earlier command left; raises where that cannot be told yet."""
+        coming = self._recovering.recover(row)
+        if coming:
+            over = max(one.made_at for one in coming) + UNDER_WAY - self.clock()
+            raise QueueError(
+                f"An import of golden questions into project {row.id} was cut off, and Label Studio may still be at "
+                f"it: repeat this in {math.ceil(over.total_seconds() / 60) + 1} minutes."
+            )
+
     @contextmanager
     def _alone(self, project_id: int) -> Iterator[None]:
         """Nobody else writes to the project, nor makes golden questions of it."""
@@ -101,29 +113,15 @@ class GoldenMaking:
                 raise _busy(project_id)
             yield
 
-    def _recover(self, row: ProjectRow) -> None:
-        """What a command that died left: copies whose ids were not noted are found by their data and prediction."""
-        waiting = [one for one in self.store.golden_tasks(row.id) if one.task_id is None]
-        if not waiting:
-            return
-        hashes, above = {one.data_hash for one in waiting}, min(one.above for one in waiting)
-        config = answerable(row.label_config)
-        later = self.labels.tasks(row.id, config.variables, after=above)
-        alike = {task.id: task.data_hash for task in later if task.data_hash in hashes}
-        alike = {i: alike[i] for i in alike.keys() - self.store.golden_copies(row.id, sorted(alike))}
-        for task in self.labels.annotated_tasks(row.id, sorted(alike)):
-            for one in waiting:
-                if one.data_hash == alike[task.id] and task.id > one.above and _has_prediction(config, task, one):
-                    self.store.update_golden([replace(one, task_id=task.id)])
-                    waiting.remove(one)
-                    break
-        self.store.drop_golden([one.id for one in waiting if one.id is not None])
-
     def _import(
-        self, row: ProjectRow, tasks: Sequence[GoldenTask], data: Mapping[int, AnnotatedTask]
+        self, row: ProjectRow, tasks: Sequence[GoldenTask], data: Mapping[int, AnnotatedTask], people: int
     ) -> list[GoldenTask]:
         """Noted first, so that a worker that hears of the new tasks does not take them for ordinary ones."""
-        stored = self.store.add_golden(tasks)
+        overlap = people if people > 1 else None
+        hashes = {task_id: canonical_hash(dict(task.data)) for task_id, task in data.items()}
+        stored = self.store.add_golden(
+            [replace(one, overlap=overlap, whole_hash=hashes[one.source_task_id]) for one in tasks]
+        )
         new = [
             NewTask(
                 data=data[one.source_task_id].data,
@@ -135,10 +133,9 @@ class GoldenMaking:
         ]
         try:
             ids = self.labels.import_tasks(row.id, new)
-        except LabelStudioUnreachable:  # they may be there nevertheless: see `_recover`
-            raise
-        except LabelStudioError:
-            self.store.drop_golden([one.id for one in stored if one.id is not None])
+        except LabelStudioError as error:
+            if not error.may_be_done:  # else the copies are looked for: see `GoldenRecovering`
+                self.store.drop_golden([one.id for one in stored if one.id is not None])
             raise
         made = [replace(one, task_id=task_id) for one, task_id in zip(stored, ids, strict=True)]
         self.store.update_golden(made)
@@ -160,12 +157,3 @@ class GoldenMaking:
 
 def _busy(project_id: int) -> QueueError:
     return QueueError(f"Predictions of project {project_id} are being written: repeat this in a minute.")
-
-
-def _has_prediction(config: LabelingConfig, task: AnnotatedTask, one: GoldenTask) -> bool:
-    """Whether the task came with the question's prediction."""
-    control = next((control for control in config.controls if control.name == one.control), None)
-    return control is not None and any(
-        p.version == one.written_as and one_label(control.as_json(control.value_of(p.result).value)) == one.shown
-        for p in task.predictions
-    )

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from backend.core.agents import AgentVersion
 from backend.core.errors import InputError
 from backend.core.values import Agent, Request, Usage
 from backend.dialogue import Question
 from backend.ports.model import Capabilities
-from backend.prompting.guidance import MAX_GUIDANCE_CHARS
+from backend.prompting.guidance import MAX_GUIDANCE_CHARS, names_asked
 from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guidance, writing_messages
 from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_checks import check_guidance
 from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, drawn_from, is_right
-from backend.services.estimated_usage import calls_a_task
+from backend.services.estimated_usage import PROMPT_SHARES, calls_a_task
 from backend.services.estimating import first_request
 from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
 
@@ -27,17 +28,20 @@ MOST_MISTAKES = 20  # that the writer is shown
 _MOST_CORRECTED = 60  # tasks that the agent is asked about again, to see what it is wrong about now
 _ANSWER_TOKENS = 1_500  # of the writer at least; a model that thinks takes what its agent has
 _GUIDANCE_TOKENS = MAX_GUIDANCE_CHARS // 3  # that a prompt may grow by
+_FAULT_TOKENS = 50  # that name what is wrong with the answer to one control
 _TRIES = 2  # of the writer
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtMost:
-    """What calls take, from above: replies that are stored already cost nothing."""
+    """What calls take, from above: replies that are stored already cost nothing, and what documents hold comes to
+    it."""
 
     calls: int
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float | None  # None: not known
+    documents: int  # tasks with some, of those that are asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +159,7 @@ class Improving:
         for _ in range(_TRIES):
             reply = self.comparing.trials.ask(writer, request)
             usage += reply.usage
-            guidance, fault = read_guidance(reply, [control.name for control in question.config.controls])
+            guidance, fault = read_guidance(reply, names_asked(question.config))
             if fault is None:
                 return guidance, shown, usage
             request = replace(request, messages=asked_again(request.messages, reply, fault))
@@ -183,6 +187,7 @@ class Improving:
             prompt_tokens=both.prompt_tokens,
             completion_tokens=both.completion_tokens,
             cost_usd=sum(known) if len(known) == len(costs) else None,
+            documents=sum(bool(question.config.document_sources(one.task.data)) for one in (*corrected, *drawn)),
         )
 
 
@@ -190,9 +195,12 @@ def _labelling(
     question: Question, known: Capabilities | None, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
 ) -> Usage:
     """The most that the old agent takes for all of these tasks, and the new one for those that are measured on."""
+    agent = question.agent
     _, most = calls_a_task(question, known)
-    again = question.agent.max_tokens if most > 1 else 0  # a question that is asked again holds the reply
-    sizes = [_size(question, one) + again for one in (*corrected, *drawn)]
+    # A question that is asked again holds every reply until then and what was wrong with it; one for relations, one.
+    replies = agent.reasks + (1 if agent.relations else 0)
+    again = replies * (agent.max_tokens + _FAULT_TOKENS * len(question.config.controls))
+    sizes = [ceil(PROMPT_SHARES[2] * _size(question, one)) + again for one in (*corrected, *drawn)]
     grown = [size + _GUIDANCE_TOKENS for size in sizes[len(corrected) :]]
     calls = round(most) * (len(sizes) + len(grown))
     return Usage(

@@ -32,6 +32,11 @@ def split(comparing: Comparing, project_id: int) -> tuple[list[HeldOut], list[He
         v.task_id for v in store.verifications(project_id) if v.is_label and v.outcome is VerificationOutcome.CORRECTED
     }
     texts = {one.task.id: _says(config, one) for one in found}
+    if texts and not any(texts.values()):
+        raise InputError(
+            f"Project {project_id} shows images or documents and no text, and guidance is written from texts alone: "
+            "write `guidance` into the agent's file yourself, and measure it with `prelabel agents compare`."
+        )
     secret = {
         one.task.id
         for one in found

@@ -11,10 +11,12 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from backend.core.scorings import content_version
 from backend.core.values import JSON
 from backend.ports.labels import Labels, Tab
+from backend.ports.store import Store
 from backend.services.connect import NOT_LABELLED, tab_layout
 from backend.services.remaining import Remaining
 
@@ -30,24 +32,69 @@ _TO_SHOW = ("verify", "waiting", "audit")  # now, or when they have a prediction
 class SavedTab:
     """A tab as it was saved."""
 
+    kind: str  # `VERIFY`, `CONFLICTS` or `AUDIT`: its title, unless its users have a tab of that title
     tab: Tab
     tasks: int  # that it shows now
     beyond: int  # that would take more ranges: tasks that it lacks; in "Verify next", repeats that it shows
 
 
-def save_tabs(labels: Labels, columns: Sequence[str], remaining: Remaining, *, audit: bool = False) -> list[SavedTab]:
+@dataclass(frozen=True, kw_only=True)
+class _Tabs:
+    """The tabs of one project. Those that were not made here are left alone: their users may have made them."""
+
+    store: Store
+    labels: Labels
+    columns: Sequence[str]
+    project_id: int
+
+    @cached_property
+    def _there(self) -> Sequence[Tab]:
+        return self.labels.tabs(self.project_id)
+
+    @cached_property
+    def _own(self) -> set[int]:
+        return self.store.own_tabs(self.project_id)
+
+    def known(self, kind: str) -> Tab | None:
+        """The one that was made here and is still called so."""
+        return next((tab for tab in self._there if tab.id in self._own and tab.title in (kind, _beside(kind))), None)
+
+    def save(self, kind: str, filters: Sequence[Mapping[str, JSON]], ordering: str) -> Tab:
+        known = self.known(kind)
+        taken = any(tab.title == kind for tab in self._there)
+        order: dict[str, JSON] = {
+            "title": known.title if known else _beside(kind) if taken else kind,
+            "type": "list",
+            "target": "tasks",
+            "ordering": [ordering],
+            "filters": {"conjunction": "and", "items": list(filters)},
+        }
+        data = {**tab_layout(self.columns), **(known.data if known else {}), **order}
+        saved = self.labels.save_tab(self.project_id, known.id if known else None, data)
+        self.store.note_tab(self.project_id, saved.id)
+        return saved
+
+
+def save_tabs(
+    store: Store, labels: Labels, columns: Sequence[str], remaining: Remaining, *, audit: bool = False
+) -> list[SavedTab]:
     """Make the tabs, or bring them up to date: "Verify next"; "Conflicts" where conflicts were looked for; "Audit"
-    where it is asked for or there. Which columns are shown, and how wide, stays as the users have arranged it."""
-    known = {tab.title: tab for tab in labels.tabs(remaining.project_id)}
-    saved = [_verify_next(labels, columns, remaining, known)]
+    where it is asked for or was. Which columns are shown, and how wide, stays as the users have arranged it."""
+    tabs = _Tabs(store=store, labels=labels, columns=columns, project_id=remaining.project_id)
+    saved = [_verify_next(tabs, remaining)]
     if remaining.conflicts is not None:
-        saved.append(_only(labels, columns, remaining, known, CONFLICTS, remaining.conflicts, _BY_SCORE))
-    if audit or AUDIT in known:
-        saved.append(_only(labels, columns, remaining, known, AUDIT, remaining.ids("audit"), _BY_ID))
+        saved.append(_only(tabs, remaining, CONFLICTS, remaining.conflicts, _BY_SCORE))
+    if audit or tabs.known(AUDIT) is not None:
+        saved.append(_only(tabs, remaining, AUDIT, remaining.ids("audit"), _BY_ID))
     return saved
 
 
-def _verify_next(labels: Labels, columns: Sequence[str], remaining: Remaining, known: Mapping[str, Tab]) -> SavedTab:
+def _beside(kind: str) -> str:
+    """The title where the users have a tab of the other."""
+    return f"{kind} (Prelabel)"
+
+
+def _verify_next(tabs: _Tabs, remaining: Remaining) -> SavedTab:
     """What has a prediction of the current version, under whichever fit's name, but the repeats."""
     coming = {task_id for task_id, place in remaining.places.items() if place in _TO_SHOW} | remaining.golden
     hidden, ranges = hiding(remaining.ids("repeat"), coming)
@@ -58,25 +105,17 @@ def _verify_next(labels: Labels, columns: Sequence[str], remaining: Remaining, k
         "value": [content_version(remaining.version)],
     }
     filters = [*NOT_LABELLED, _none_of("cancelled_annotations"), version, *map(_without, ranges)]
-    tab = _save(labels, columns, remaining.project_id, known.get(VERIFY), VERIFY, filters, _BY_SCORE)
+    tab = tabs.save(VERIFY, filters, _BY_SCORE)
     repeats = remaining.counts["repeat"]
-    return SavedTab(tab=tab, tasks=remaining.counts["verify"] + repeats - hidden, beyond=repeats - hidden)
+    return SavedTab(kind=VERIFY, tab=tab, tasks=remaining.counts["verify"] + repeats - hidden, beyond=repeats - hidden)
 
 
-def _only(
-    labels: Labels,
-    columns: Sequence[str],
-    remaining: Remaining,
-    known: Mapping[str, Tab],
-    title: str,
-    wanted: Sequence[int],
-    ordering: str,
-) -> SavedTab:
+def _only(tabs: _Tabs, remaining: Remaining, kind: str, wanted: Sequence[int], ordering: str) -> SavedTab:
     """The first of the wanted tasks, as many as fit."""
     shown, ranges = showing(wanted, {*remaining.places, *remaining.golden})
     filters = [*map(_none_of, _NOBODY_YET), *map(_without, ranges)]
-    tab = _save(labels, columns, remaining.project_id, known.get(title), title, filters, ordering)
-    return SavedTab(tab=tab, tasks=shown, beyond=len(wanted) - shown)
+    tab = tabs.save(kind, filters, ordering)
+    return SavedTab(kind=kind, tab=tab, tasks=shown, beyond=len(wanted) - shown)
 
 
 def hiding(unwanted: Sequence[int], wanted: Collection[int]) -> tuple[int, list[tuple[int, int]]]:
@@ -110,23 +149,3 @@ def _without(ids: tuple[int, int]) -> dict[str, JSON]:
 
 def _none_of(column: str) -> dict[str, JSON]:
     return {"filter": f"filter:tasks:{column}", "operator": "equal", "type": "Number", "value": 0}
-
-
-def _save(
-    labels: Labels,
-    columns: Sequence[str],
-    project_id: int,
-    known: Tab | None,
-    title: str,
-    filters: Sequence[Mapping[str, JSON]],
-    ordering: str,
-) -> Tab:
-    order: dict[str, JSON] = {
-        "title": title,
-        "type": "list",
-        "target": "tasks",
-        "ordering": [ordering],
-        "filters": {"conjunction": "and", "items": list(filters)},
-    }
-    data = {**tab_layout(columns), **(known.data if known else {}), **order}
-    return labels.save_tab(project_id, known.id if known else None, data)

@@ -91,7 +91,8 @@ class Sweeper:
                 self.queue.enqueue_batch_step(job_id)
         self._write()
         self._resume([job for job in jobs if job.state == JobState.PAUSED and job.paused_by == "fault"])
-        for project_id in {job.project_id for job in self.store.jobs_since(self.clock() - _CHECKED_FOR)}:
+        recent = {job.project_id for job in self.store.jobs_since(self.clock() - _CHECKED_FOR)}
+        for project_id in recent | set(self.store.projects_with_unfinished_golden()):
             self.queue.enqueue_check(project_id)
         self._settle()
         for project_id in self.store.projects_to_catch_up():  # webhooks get lost

@@ -14,6 +14,7 @@ from backend.ports.labels import Labels
 from backend.ports.queue import Queue
 from backend.ports.store import HALTED, JobRow, ProjectRow, Record, Store
 from backend.services.golden_copies import GoldenCopies
+from backend.services.golden_recovering import GoldenRecovering
 from backend.services.jobs import Jobs, enqueue_tasks, start_created
 from backend.services.projects import answerable
 from backend.services.scorings import in_use, to_write
@@ -40,6 +41,7 @@ class Truth:
         if row is None or row.version is None:
             return
         began = self.clock()
+        self._golden_half_made(row)
         recent = [job for job in self.store.jobs_since(began - _RECENT) if job.project_id == row.id]
         scorings = self.store.scorings(row.id, row.version)
         if to_write(scorings) == in_use(scorings):  # else all predictions are being written anew, under another name
@@ -73,6 +75,14 @@ class Truth:
     @property
     def _golden(self) -> GoldenCopies:
         return GoldenCopies(store=self.store, labels=self.labels)
+
+    def _golden_half_made(self, row: ProjectRow) -> None:
+        """Unless somebody makes or writes them just now: then another look does it."""
+        if row.id not in self.store.projects_with_unfinished_golden():
+            return
+        with self.queue.writer_lock(row.id) as keep:
+            if keep is not None:
+                GoldenRecovering(store=self.store, labels=self.labels, clock=self.clock).recover(row)
 
     def _golden_lost(self, row: ProjectRow, version: str) -> None:
         if self._golden.check(row, self.store.shown_version(row.id, version), self.clock):

@@ -67,6 +67,20 @@ class GoldenStoreCases:
         assert store.golden_tasks(1) == changed[1:2]
         store.drop_golden([])
 
+    def test_those_of_which_the_end_was_not_heard_are_known_by_project(self, store: SqlStore) -> None:
+        (untold,) = store.add_golden([golden(overlap=2, whole_hash="e" * 64)])
+        (unheard,) = store.add_golden([golden(project_id=2, task_id=None)])
+        store.add_golden([golden(project_id=3), golden(project_id=4, task_id=None, ended_at=NOON)])
+        assert store.golden_tasks(1) == [untold]
+        assert store.projects_with_unfinished_golden() == [1, 2]
+        store.update_golden([replace(untold, overlap=None), replace(unheard, task_id=901)])
+        assert store.projects_with_unfinished_golden() == []
+
+    def test_tabs_that_were_made_here_are_known(self, store: SqlStore) -> None:
+        for project_id, tab_id in ((1, 7), (1, 7), (1, 8), (2, 9)):
+            store.note_tab(project_id, tab_id)
+        assert (store.own_tabs(1), store.own_tabs(2), store.own_tabs(3)) == ({7, 8}, {9}, set())
+
     def test_no_job_is_given_a_golden_question(self, store: SqlStore) -> None:
         store.add_golden([golden()])
         other = Task(id=902, project_id=1, data=COPY.data)

@@ -4,6 +4,8 @@ shown; the second is found out and left out, and what the report says changes.""
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -154,3 +156,12 @@ def test_what_is_imported_starts_no_model_call(stack: Stack, project: Labeling) 
     found = current(project)  # asserts that none has two
     for one in made["tasks"]:
         assert found[one["task"]].labels == {"sentiment": one["shown"]}
+
+    database = stack.product.settings["DATABASE_URL"].partition(":///")[2]
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:  # as if nobody had heard the end
+        connection.execute("update golden_tasks set task_id = null, overlap = 2 where project_id = ?", (project.id,))
+    left = "select count(*) from golden_tasks where project_id = ? and (task_id is null or overlap is not null)"
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        eventually(lambda: connection.execute(left, (project.id,)).fetchone() == (0,), "the copies are found again", 90)
+    assert stack.answer("golden", "end", "--project", project.id)["deleted"] == 12
+    assert set(project.task_ids()) == {*found, more} - {one["task"] for one in made["tasks"]}

@@ -165,7 +165,9 @@ class MemoryLabels(MemoryAnnotations):
         self._wrote("import_tasks", len(tasks))
         ids = self.add_tasks(project_id, [task.data for task in tasks])
         for task_id, task in zip(ids, tasks, strict=True):
-            found.predictions[self._next_id()] = Prediction(
+            number = self._next_id()
+            self.made_at[number] = self.now
+            found.predictions[number] = Prediction(
                 task_id=task_id, model_version=task.model_version, result=task.result, score=task.score
             )
         return ids

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from backend import cli, cli_common
+from backend.cli_agents_improve import _show_plan
 from tests.fakes.installation import PROMPTS
 from tests.unit.services.test_improving import RULE, Site, writing
 
@@ -52,6 +54,15 @@ def test_a_dry_run_tells_what_it_takes_and_asks_nobody(site: Site, improve: Comm
     assert (len(told["held_out_tasks"]), told["at_most"]["cost_usd"]) == (40, None)
     assert told["at_most"]["model_calls"] == len(told["corrected_tasks"]) + 2 * 40 + 2
     assert site.here.model.requests == []
+
+
+def test_where_documents_are_not_counted_no_sum_is_the_most(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = site.improving.plan(site.project_id, "tests")
+    _show_plan(replace(plan, at_most=replace(plan.at_most, documents=60, cost_usd=0.25)))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "At most 147 calls. Without what the documents of 60 tasks hold, which is not counted: " in told
+    assert "cost 0.250000 USD" in told
+    assert "cost at most" not in told
 
 
 def test_a_win_is_registered_and_told(site: Site, improve: Command) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +14,12 @@ from backend.adapters.sql.counted import is_golden, live
 from backend.adapters.sql.database import batches, utc, utc_or_none
 from backend.adapters.sql.schema import golden_tasks, left_out, verifications
 from backend.adapters.sql.verifications import SqlVerifications
-from backend.core.golden import GoldenTask
+from backend.core.golden import UNDER_WAY, GoldenTask
 from backend.core.text import storable
 from backend.core.values import Task
 
 _table = golden_tasks
-_UNDER_WAY = timedelta(minutes=10)  # longer than an import takes; one that died keeps no task from being asked for ever
+_CHANGED = ("task_id", "written_as", "ended_at", "overlap")
 
 
 class SqlGolden(SqlVerifications):
@@ -34,7 +34,7 @@ class SqlGolden(SqlVerifications):
     def update_golden(self, tasks: Sequence[GoldenTask]) -> None:
         with self.begin() as connection:
             for task in tasks:
-                changed = {name: getattr(task, name) for name in ("task_id", "written_as", "ended_at")}
+                changed = {name: getattr(task, name) for name in _CHANGED}
                 connection.execute(sa.update(_table).where(_table.c.id == task.id).values(changed))
 
     def drop_golden(self, ids: Collection[int]) -> None:
@@ -45,6 +45,12 @@ class SqlGolden(SqlVerifications):
         query = sa.select(_table).where(_table.c.project_id == project_id, _table.c.ended_at.is_(None))
         with self.begin(read_only=True) as connection:
             return [_to_task(row) for row in connection.execute(query.order_by(_table.c.id)).mappings()]
+
+    def projects_with_unfinished_golden(self) -> list[int]:
+        half = sa.or_(_table.c.task_id.is_(None), _table.c.overlap.is_not(None))
+        query = sa.select(_table.c.project_id).where(_table.c.ended_at.is_(None), half).distinct()
+        with self.begin(read_only=True) as connection:
+            return sorted(connection.execute(query).scalars())
 
     def golden_copies(self, project_id: int, task_ids: Sequence[int]) -> set[int]:
         found: set[int] = set()
@@ -107,8 +113,8 @@ def without_golden(connection: Connection, tasks: Sequence[Task], *, now: dateti
         _table.c.project_id == project_id, _table.c.task_id.in_([task.id for task in tasks])
     )
     coming = sa.select(_table.c.data_hash, _table.c.above).where(
-        _table.c.project_id == project_id, _table.c.task_id.is_(None), _table.c.made_at > now - _UNDER_WAY
-    )
+        _table.c.project_id == project_id, _table.c.task_id.is_(None), _table.c.made_at > now - UNDER_WAY
+    )  # an import that died keeps no task from being asked for ever
     golden = set(connection.execute(known).scalars())
     hashes = {data_hash: above for data_hash, above in connection.execute(coming)}
     return [

@@ -342,7 +342,16 @@ golden_tasks = Table(
     Column("written_as", String(200)),  # the version of its prediction in Label Studio; null: it lacks it
     Column("made_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),  # its task is deleted
+    Column("whole_hash", String(64)),  # of all columns of its data; null: made by an earlier release
+    Column("overlap", Integer),  # annotators that Label Studio is to be told yet; null: none
     Index(None, "project_id", "task_id"),
+)
+
+own_tabs = Table(
+    "own_tabs",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("tab_id", BigInteger, primary_key=True, autoincrement=False),  # a Data Manager tab that was made here
 )
 
 left_out = Table(

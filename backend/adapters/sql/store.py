@@ -20,6 +20,7 @@ from backend.adapters.sql.golden import SqlGolden
 from backend.adapters.sql.jobs import SqlJobs
 from backend.adapters.sql.ledger import SqlLedger
 from backend.adapters.sql.overview import SqlOverview
+from backend.adapters.sql.own_tabs import SqlOwnTabs
 from backend.adapters.sql.projects import SqlProjects
 from backend.adapters.sql.records import SqlRecords
 from backend.adapters.sql.replies import SqlReplies
@@ -50,6 +51,7 @@ class SqlStore(
     SqlAudits,
     SqlGolden,
     SqlVectors,
+    SqlOwnTabs,
 ):
     """`backend.ports.store.Store` over SQLAlchemy. Cheap to make; open one a process, after any fork."""
 

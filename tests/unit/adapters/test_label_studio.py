@@ -17,6 +17,7 @@ from backend.core.errors import (
     LabelStudioUnauthorized,
     LabelStudioUnreachable,
 )
+from backend.ports.labels import NewTask
 
 LEGACY = "1234567890123456789012345678901234567890"
 PERSONAL = ".".join(
@@ -81,6 +82,29 @@ class TestErrors:
         assert words in str(raised.value)
         assert "\n" not in str(raised.value)
         assert LEGACY not in str(raised.value)
+
+    @pytest.mark.parametrize(
+        ("handler", "may_be_done"),
+        [
+            (raising(httpx.ConnectError("refused")), False),
+            (raising(httpx.ConnectTimeout("slow")), False),
+            (raising(httpx.ReadTimeout("slow")), True),
+            (raising(httpx.ReadError("reset")), True),
+            (raising(httpx.RemoteProtocolError("hung up")), True),
+            (answering(502, text="<html>Bad gateway</html>"), True),
+            (answering(400, json={"detail": "no"}), False),
+            (answering(403, json={"detail": "no"}), False),
+            (answering(302, headers={"Location": "/user/login"}), False),
+            (answering(201, json={"task_count": 1}), True),
+            (answering(201, json={"task_ids": [1, 2]}), True),
+            (answering(201, json={"task_ids": ["1"]}), True),
+            (answering(201, text="<html>"), True),
+        ],
+    )
+    def test_whether_an_import_may_be_done_all_the_same(self, handler: Handler, may_be_done: bool) -> None:
+        with pytest.raises(LabelStudioError) as raised:
+            api(handler).import_tasks(5, [NewTask(data={"text": "a"}, model_version="v", result=(), score=None)])
+        assert raised.value.may_be_done is may_be_done
 
     def test_a_project_that_is_not_there_is_told_alike_whatever_is_asked(self) -> None:
         gone = api(answering(404, json={"status_code": 404}))

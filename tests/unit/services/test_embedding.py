@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pytest
 
 from backend.adapters.sql.store import SqlStore
-from backend.core.errors import ModelError, ModelServerError
+from backend.core.errors import ModelBadRequest, ModelError, ModelServerError, StoreError
 from backend.ports.embeddings import Embedded, Vector
 from backend.ports.governor import CallEnd
-from backend.services.embedding import TEXTS_A_CALL, GovernedEmbedder, KeptEmbedder
+from backend.services.embedding import CALLS_AT_ONCE, TEXTS_A_CALL, GovernedEmbedder, KeptEmbedder
 from backend.services.governed_model import GovernedModel
 from tests.fakes.function_model import FunctionModel
 from tests.fakes.installation import HandClock, memory_store, replying
@@ -83,6 +83,110 @@ def test_tasks_that_begin_together_share_a_call(store: SqlStore) -> None:
 
     asyncio.run(all_at_once())
     assert counting.calls == [["a", "b"]]
+
+
+class Slow(Counting):
+    """Each call takes a turn of the loop or two, and what holds "bad" is refused."""
+
+    def __init__(self, refusal: ModelError | None = None) -> None:
+        super().__init__()
+        self.refusal, self.under_way, self.most = refusal, 0, 0
+
+    async def embed(self, model: str, texts: Sequence[str]) -> Embedded:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if self.refusal is not None and any("bad" in text for text in texts):
+                self.calls.append(list(texts))
+                raise self.refusal
+            return await super().embed(model, texts)
+        finally:
+            self.under_way -= 1
+
+
+async def at_once(embedder: KeptEmbedder, texts: Sequence[str]) -> list[Embedded | BaseException]:
+    return await asyncio.gather(*(embedder.embed("small", [text]) for text in texts), return_exceptions=True)
+
+
+def test_what_tasks_want_at_the_same_time_goes_into_few_calls_side_by_side(store: SqlStore) -> None:
+    slow = Slow()
+    texts = [f"text {n}" for n in range(200)]
+    found = asyncio.run(at_once(kept(slow, store), texts))
+    assert found == [Embedded(vectors=(array("f", [len(text), 1.0]),)) for text in texts]
+    assert [len(call) for call in slow.calls] == [32] * 6 + [8]
+    assert slow.most == CALLS_AT_ONCE
+
+
+def test_while_a_call_hangs_others_are_made() -> None:
+    class Hanging(Counting):
+        async def embed(self, model: str, texts: Sequence[str]) -> Embedded:
+            if texts == ["hangs"]:
+                await asyncio.Event().wait()
+            return await super().embed(model, texts)
+
+    hanging = Hanging()
+    embedder = kept(hanging, None)
+
+    async def run() -> Embedded:
+        first = asyncio.create_task(embedder.embed("small", ["hangs"]))
+        await asyncio.sleep(0.01)
+        second = await asyncio.wait_for(embedder.embed("small", ["a"]), 1)
+        first.cancel()
+        await embedder.close()
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+        return second
+
+    assert len(asyncio.run(run()).vectors) == 1
+
+
+def test_what_is_asked_the_moment_that_callers_end_is_made() -> None:
+    embedder = kept(Slow(), None)
+
+    async def run() -> None:
+        for n in range(40):  # whoever hears of a vector asks for the next at once, or some turns later
+            await at_once(embedder, [f"text {n} {place}" for place in range(8 * TEXTS_A_CALL)])
+            for _ in range(n % 4):
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_text_that_is_refused_fails_its_own_task_alone(store: SqlStore) -> None:
+    slow = Slow(ModelBadRequest("refused"))
+    found = asyncio.run(at_once(kept(slow, store), ["a", "bad", "ccc"]))
+    assert [isinstance(one, ModelBadRequest) for one in found] == [False, True, False]
+    assert slow.calls == [["a", "bad", "ccc"], ["a"], ["bad"], ["ccc"]]
+
+
+def test_an_endpoint_that_is_away_is_asked_once_for_all() -> None:
+    slow = Slow(ModelServerError("down"))
+    found = asyncio.run(at_once(kept(slow, None), ["a", "bad", "ccc"]))
+    assert [type(one) for one in found] == [ModelServerError] * 3
+    assert len(slow.calls) == 1
+
+
+def test_a_task_that_is_cancelled_takes_nothing_from_the_others() -> None:
+    embedder = kept(Slow(), None)
+
+    async def run() -> Embedded:
+        first, second = (asyncio.create_task(embedder.embed("small", ["same"])) for _ in range(2))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert len(asyncio.run(run()).vectors) == 1
+
+
+def test_what_cannot_be_looked_up_is_told_to_all_who_asked(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(keys: Sequence[str]) -> dict[str, Vector]:
+        raise StoreError("away")
+
+    monkeypatch.setattr(store, "vectors", away)
+    found = asyncio.run(at_once(kept(Counting(), store), ["a", "b"]))
+    assert [type(one) for one in found] == [StoreError] * 2
 
 
 def test_what_was_made_before_an_error_is_kept(store: SqlStore) -> None:

@@ -474,6 +474,10 @@ def test_an_import_of_which_nobody_heard_the_end_is_found_again(monkeypatch: pyt
         with pytest.raises(LabelStudioUnreachable):
             site.make()
     assert [one.task_id for one in site.copies] == [None] * 30
+    with pytest.raises(QueueError, match=r"may still be at it: repeat this in 1\d minutes"):
+        site.here.golden.end(site.project_id)
+    assert [one.task_id is None for one in site.copies] == [False] * 20 + [True] * 10
+    site.here.clock.sleep(700)
     assert site.here.golden.end(site.project_id) == 20
     assert set(site.here.labels.projects[site.project_id].tasks) == set(site.ids)
 

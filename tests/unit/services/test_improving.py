@@ -6,18 +6,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import AgentUnknown, InputError, ModelError, ModelUnauthorized, TemplateError
-from backend.core.values import STUDENT, Reply, Request, Usage
+from backend.core.values import STUDENT, Reply, Request, Task, Usage
+from backend.dialogue import Question
+from backend.labeling.parsing import parse_config
 from backend.services.agent_trials import Trials
-from backend.services.comparing import FEWEST, Comparing
-from backend.services.improving import MOST_MISTAKES, Improving
+from backend.services.comparing import FEWEST, Comparing, HeldOut
+from backend.services.improving import MOST_MISTAKES, AtMost, Improving
 from backend.services.improving_tasks import FEWEST_MISTAKES
-from tests.fakes.installation import AGENT, Installation, replying
+from tests.fakes.installation import AGENT, CONFIG, Installation, replying
 from tests.unit.services.test_comparing import number_in, said
 
 PLAIN = replace(AGENT, confidence="self_reported")  # replies without token probabilities are stored, too
@@ -96,6 +99,38 @@ def test_what_wins_is_registered() -> None:
     assert len(found.shown) <= MOST_MISTAKES
     assert all((i - site.ids[0]) % 3 == 0 for i in found.shown)
     assert not numbers & {one.task.id for one in plan.held_out}
+
+
+WITH_A_DOCUMENT = CONFIG.replace("</View>", '<Pdf name="pdf" value="$doc"/></View>')
+
+
+def at_most(config: str, **changes: Any) -> AtMost:
+    """For 20 corrected tasks and 40 to measure on."""
+    site = Site(writing(RULE), tasks=1)
+    agent, template = replace(PLAIN, **changes), site.here.projects.template_source
+    question = Question(
+        config=parse_config(config), agent=agent, template_source=template, instructions="", version="v"
+    )
+    data = [{"text": f"text number {n} here", "doc": f"http://files/{n}.pdf"} for n in range(60)]
+    tasks = [HeldOut(task=Task(id=n, project_id=1, data=one), right={}, blind=False) for n, one in enumerate(data)]
+    return site.improving._at_most(question, agent, tasks[:20], tasks[20:])
+
+
+def test_what_documents_hold_is_said_not_to_be_counted() -> None:
+    assert at_most(WITH_A_DOCUMENT).documents == 60
+    assert at_most(CONFIG).documents == 0
+
+
+def test_each_time_a_question_is_asked_again_it_has_grown() -> None:
+    never, thrice = at_most(CONFIG), at_most(CONFIG, reasks=3)
+    assert (never.calls, thrice.calls) == (100 + 2, 400 + 2)
+    assert thrice.prompt_tokens > 4 * 0.9 * never.prompt_tokens + 400 * 3 * PLAIN.max_tokens
+
+
+def test_where_tasks_show_no_text_nothing_can_be_written() -> None:
+    site = Site(writing(RULE), texts=[" "] * 40)
+    with pytest.raises(InputError, match="shows images or documents and no text"):
+        site.improving.plan(site.project_id, "tests")
 
 
 def test_a_run_uses_it_and_versions_of_what_is_there_stay() -> None:

@@ -37,7 +37,7 @@ def look(installation: Installation, project_id: int, **options: Any) -> Remaini
 
 
 def tabs(installation: Installation, remaining: Remaining, **options: Any) -> dict[str, SavedTab]:
-    saved = save_tabs(installation.labels, ["text"], remaining, **options)
+    saved = save_tabs(installation.store, installation.labels, ["text"], remaining, **options)
     return {one.tab.title: one for one in saved}
 
 
@@ -208,6 +208,39 @@ class TestTabs:
         (again,) = tabs(installation, found).values()
         assert (again.tab.id, again.tab.data["gridWidth"]) == (saved.tab.id, 7)
         assert again.tab.data["ordering"] == ["tasks:predictions_score"]
+
+    @pytest.mark.parametrize("kind", [VERIFY, CONFLICTS, AUDIT])
+    def test_a_tab_of_the_users_own_stays_as_it_is(self, kind: str) -> None:
+        site = scored()
+        installation, project_id = site.installation, site.project_id
+        column = {"filter": "filter:tasks:data.invoice", "operator": "contains", "type": "String", "value": "2024"}
+        mine = {
+            "title": kind,
+            "type": "list",
+            "target": "tasks",
+            "ordering": ["-tasks:id"],
+            "filters": {"conjunction": "and", "items": [column]},
+        }
+        users = installation.labels.save_tab(project_id, None, mine)
+        found = replace(look(installation, project_id), conflicts=())
+        assert not [title for title in tabs(installation, found) if title.startswith(AUDIT)]
+        for _ in range(2):
+            saved = tabs(installation, found, audit=True)
+            assert set(saved) == {VERIFY, CONFLICTS, AUDIT} - {kind} | {f"{kind} (Prelabel)"}
+            assert {one.kind for one in saved.values()} == {VERIFY, CONFLICTS, AUDIT}
+        there = {tab.id: tab for tab in installation.labels.tabs(project_id)}
+        assert len(there) == 4
+        assert there[users.id].data == mine
+
+    def test_a_tab_that_its_users_renamed_is_theirs(self) -> None:
+        installation = Installation()
+        project_id, _ = repeated(installation)
+        (saved,) = tabs(installation, look(installation, project_id)).values()
+        renamed = {**saved.tab.data, "title": "Mine"}
+        installation.labels.save_tab(project_id, saved.tab.id, renamed)
+        (again,) = tabs(installation, look(installation, project_id)).values()
+        assert (again.tab.title, again.tab.id == saved.tab.id) == (VERIFY, False)
+        assert {tab.id: tab.data for tab in installation.labels.tabs(project_id)}[saved.tab.id] == renamed
 
     def test_the_audit_has_a_tab_where_it_is_asked_for(self) -> None:
         site = scored()
