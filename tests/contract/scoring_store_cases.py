@@ -34,6 +34,8 @@ FIT = Scoring(
     number=1,
     state=ScoringState.TOLD,
     annotations=60,
+    change=7,
+    answers=50,
     controls=(CONTROL, replace(CONTROL, control="t\0pic", batch=None)),
     created_at=NOW,
 )
@@ -62,10 +64,31 @@ class ScoringStoreCases:
         assert "\0" not in first.controls[1].control  # no database takes it
         assert store.scorings(2, VERSION) == store.scorings(PROJECT, "other@00000000") == []
 
-    def test_of_two_that_fit_at_once_the_first_stays(self, store: SqlStore) -> None:
-        store.save_scoring(FIT)
-        store.save_scoring(replace(FIT, annotations=99))
-        assert [fit.annotations for fit in store.scorings(PROJECT, VERSION)] == [60]
+    def test_a_fit_is_begun_once_and_ends_in_its_place(self, store: SqlStore) -> None:
+        begun = replace(FIT, state=ScoringState.BEGUN, controls=())
+        assert store.begin_scoring(begun)
+        assert not store.begin_scoring(replace(begun, annotations=99))
+        assert store.scorings(PROJECT, VERSION) == [begun]
+        assert store.shown_version(PROJECT, VERSION) == VERSION
+        store.save_scoring(replace(FIT, controls=(CONTROL,)))
+        assert store.scorings(PROJECT, VERSION) == [replace(FIT, controls=(CONTROL,))]
+        store.drop_begun_scoring(PROJECT, VERSION, 1)  # it has ended
+        assert len(store.scorings(PROJECT, VERSION)) == 1
+        assert store.begin_scoring(replace(begun, number=2))
+        store.drop_begun_scoring(PROJECT, VERSION, 2)
+        assert [fit.number for fit in store.scorings(PROJECT, VERSION)] == [1]
+
+    def test_verified_answers_of_a_version_are_counted(self, store: SqlStore) -> None:
+        answered(store, 1, 2, 3)
+        answered(store, 4, state=TaskState.INVALID)
+        answered(store, 5, version="other@00000000")
+        store.save_verifications([said(task_id) for task_id in (1, 1.5, 4, 5)])
+        change = store.verification_change(PROJECT)
+        assert store.verified_answers(PROJECT, VERSION) == 1
+        store.save_verifications([said(2), replace(said(3), outcome=VerificationOutcome.SKIPPED)])
+        assert store.verified_answers(PROJECT, VERSION) == 2
+        assert store.verified_answers(PROJECT, VERSION, changed_after=change) == 1
+        assert store.verified_answers(2, VERSION) == store.verified_answers(PROJECT, "none@00000000") == 0
 
     def test_what_scores_are_fitted_on_is_what_was_answered(self, store: SqlStore) -> None:
         answered(store, *range(1, 8))
@@ -88,7 +111,8 @@ class ScoringStoreCases:
         store.adopt_scoring(replace(FIT, number=2, state=ScoringState.ADOPTED), scores)
         found = store.records(PROJECT, VERSION, [1, 2, 3, 4])
         assert [found[n].score for n in (1, 2, 3, 4)] == [0.25, 0.75, 0.75, 0.75]
-        assert {r.shown_version for r in found.values()} == {f"{VERSION}.r2"}
+        shown = [found[n].shown_version for n in (1, 2, 3, 4)]  # the others come under its name when they are written
+        assert shown == [f"{VERSION}.r2", VERSION, VERSION, VERSION]
         assert {(r.delivery, r.rewrite) for r in found.values()} == {("pending", True)}
         assert store.rewrites(PROJECT, VERSION) == 4
         assert store.rewrites(PROJECT, "other@00000000") == 0
