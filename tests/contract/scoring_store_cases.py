@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,8 +13,10 @@ from backend.adapters.sql.store import SqlStore
 from backend.core.audit import AuditPlan
 from backend.core.scorings import ControlAnswer, ControlScoring, Scoring, ScoringState
 from backend.core.values import FieldReading, Outcome, Task, TaskState
+from backend.core.verifications import Verification, VerificationOutcome
 from backend.ports.audits import WITHHELD
 from backend.ports.store import ProjectRow, Record
+from tests.contract.verification_store_cases import verification
 
 PROJECT, VERSION = 1, "tests@00000000"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,6 +56,10 @@ def answered(store: SqlStore, *task_ids: int, state: TaskState = TaskState.DONE,
         store.save_outcomes([(record.id, record.data_hash, outcome)])
 
 
+def said(task_id: int, **changes: Any) -> Verification:
+    return verification(**{"annotation_id": task_id, "task_id": task_id, "project_id": PROJECT, **changes})
+
+
 class ScoringStoreCases:
     def test_fits_are_kept_as_they_are_the_last_first(self, store: SqlStore) -> None:
         assert store.scorings(PROJECT, VERSION) == []
@@ -82,10 +89,10 @@ class ScoringStoreCases:
         answered(store, 1, 2, 3)
         answered(store, 4, state=TaskState.INVALID)
         answered(store, 5, version="other@00000000")
-        store.save_verifications([said(task_id) for task_id in (1, 1.5, 4, 5)])
+        store.save_verifications([said(1), said(1, annotation_id=11), said(4), said(5)])
         change = store.verification_change(PROJECT)
         assert store.verified_answers(PROJECT, VERSION) == 1
-        store.save_verifications([said(2), replace(said(3), outcome=VerificationOutcome.SKIPPED)])
+        store.save_verifications([said(2), said(3, outcome=VerificationOutcome.SKIPPED)])
         assert store.verified_answers(PROJECT, VERSION) == 2
         assert store.verified_answers(PROJECT, VERSION, changed_after=change) == 1
         assert store.verified_answers(2, VERSION) == store.verified_answers(PROJECT, "none@00000000") == 0

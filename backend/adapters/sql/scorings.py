@@ -65,7 +65,7 @@ class SqlScorings(SqlSelecting):
             if rows:
                 connection.execute(scored, rows)
             connection.execute(held.values(delivery="pending", rewrite=True, hold_until=None))
-            connection.execute(self._upsert(scoring))
+            connection.execute(self._kept(scoring))
 
     def rewrites(self, project_id: int, version: str) -> int:
         query = sa.select(sa.func.count()).select_from(records)
@@ -127,9 +127,9 @@ class SqlScorings(SqlSelecting):
 
     def save_scoring(self, scoring: Scoring) -> None:
         with self.begin() as connection:
-            connection.execute(self._upsert(scoring))
+            connection.execute(self._kept(scoring))
 
-    def _upsert(self, scoring: Scoring) -> sa.Executable:
+    def _kept(self, scoring: Scoring) -> sa.Executable:
         """Of one that has been begun the end, else a new one."""
         row = _row(scoring)
         rest = {name: value for name, value in row.items() if name not in _KEY}

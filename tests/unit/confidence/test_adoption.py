@@ -129,7 +129,6 @@ def test_a_fused_score_with_too_few_left_to_fit_it_gives_way_to_what_can_be_fitt
     assert (found.name, found.before) == ("platt", "fused")
     given_up = "60 verified tasks can be fitted on and 100 are needed: fused, which was fitted on what counts no more,"
     assert found.why.startswith(f"{given_up} is given up; platt replaces raw: its cross-validated log-loss")
-    assert adopted(calibrated(60), in_use=fused).name == "raw"
 
 
 def test_one_class_among_all_but_the_audit_is_no_obstacle() -> None:
