@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import fsum
-from random import Random
 
 from backend.confidence.adoption import (
     FUSED_FROM,
@@ -28,6 +27,7 @@ from backend.confidence.adoption import (
 from backend.confidence.batch_calibration import BatchMeans, batch_means, gain
 from backend.confidence.cases import Case, Verified, case_of
 from backend.confidence.draw_weights import draw_weights
+from backend.core.folds import drawn
 from backend.core.scorings import ControlScoring
 from backend.core.values import JSON
 from backend.learning.student import MAX_SHARES, Lesson, Student, same_text
@@ -133,11 +133,11 @@ def _beside_student(rows: Sequence[Predicted]) -> dict[int, Case]:
     labelled = [row for row in rows if row.label is not None and row.text.strip()]
     if not labelled:
         return {}
-    drawn = set(Random(_SEED).sample(range(len(labelled)), min(MOST_TEXTS, len(labelled))))  # noqa: S311
-    taught = [row for number, row in enumerate(labelled) if number in drawn]
+    chosen = frozenset(drawn(len(labelled), most=MOST_TEXTS, seed=_SEED))
+    taught = [row for number, row in enumerate(labelled) if number in chosen]
     others: defaultdict[str, list[Predicted]] = defaultdict(list)
     for number, row in enumerate(labelled):
-        if number not in drawn:
+        if number not in chosen:
             others[row.group].append(row)
     lesson = Lesson.of([row.text for row in taught], [row.label or "" for row in taught], seed=_SEED)
     found: dict[int, Case] = {}

@@ -8,7 +8,8 @@ Words are one and two in a row, characters three to five within words. What is w
 (Chinese, Japanese) counts as one word a character, so that two in a row are most of its words. Combining vowel signs
 (Devanagari, Arabic) stay in their words.
 
-With many labels it makes do with the most frequent terms, and with as many texts as it can learn from in a minute or so.
+With many labels it makes do with the most frequent terms, and with some of the texts, so that it learns from them in
+about a minute, in some 500 MB.
 
 It is not stored: the same texts, labels and seed give the same student. scikit-learn takes about a second and 120 MB to
 import, so that it is imported where it is first needed.
@@ -23,10 +24,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum, log
-from random import Random
 from typing import Any
 
-from backend.core.folds import folds
+from backend.core.folds import drawn, folds
 
 FOLDS = 5
 MAX_CHARS = 1_000  # of a text, what the student reads of it: time and memory are in proportion
@@ -38,7 +38,9 @@ MAX_STEPS = 100  # of the regression
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # inverse of its ridge: the one that foretells held-out labels best is taken
 USUAL_STRENGTH = 3.0  # with too few texts to choose
 TO_CHOOSE = (100, 2_000)  # texts that it takes to choose the strength, and that it is chosen on at most
-WORK_TO_CHOOSE = MAX_WORK // 5  # as `MAX_WORK`, with which the strength is still chosen: that takes four times as many fits
+WORK_TO_CHOOSE = (
+    MAX_WORK // 5
+)  # as `MAX_WORK`, with which the strength is still chosen: that takes four times as many fits
 _LEAST = 1e-3  # a probability below it counts as this much where students are compared
 _ALONE = "\u2e80-\u2fff\u3040-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # a word each
 _BETWEEN = (  # space and punctuation: ASCII, Latin-1, Arabic, Devanagari, general, Chinese and full width
@@ -154,7 +156,7 @@ def _chosen_strength(matrix: Any, groups: Sequence[str], labels: Sequence[str], 
 
 def _work(matrix: Any, labels: Sequence[str]) -> float:
     """Of a step of the regression, for each text."""
-    return max(1.0, len(set(labels)) * matrix.nnz / len(labels))
+    return float(max(1.0, len(set(labels)) * matrix.nnz / len(labels)))
 
 
 def same_text(text: str) -> str:
@@ -175,7 +177,8 @@ class _Terms:
 
     @classmethod
     def fit(cls, texts: Sequence[str], *, labels: int) -> tuple[_Terms, Any]:
-        """The vocabularies of the texts, to tell so many labels apart, and the texts in them: a sparse matrix, a row a text."""
+        """The vocabularies of the texts, to tell so many labels apart, and the texts in them: a sparse matrix, a row a
+        text."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         read = _read(texts)
@@ -219,7 +222,7 @@ class _Model:
 
         most = max(2, int(MAX_WORK / _work(matrix, labels)))
         if len(labels) > most:
-            rows = sorted(Random(0).sample(range(len(labels)), most))  # noqa: S311
+            rows = drawn(len(labels), most=most, seed=0)
             matrix, labels = matrix[rows], [labels[row] for row in rows]
         counts = Counter(labels)
         frequency = {label: count / len(labels) for label, count in counts.items()}

@@ -24,7 +24,8 @@ def fits(site: Site, version: str | None = None) -> list[Scoring]:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, deed: Callable[[], object]) -> None:
     """The deed is done once, after a fit was computed and before it is kept."""
-    find, done = Learning.find, []
+    find = Learning.find
+    done: list[bool] = []
 
     def found(self: Learning, row: ProjectRow, begun: Scoring) -> Found:
         result = find(self, row, begun)
@@ -136,7 +137,8 @@ def test_what_is_answered_while_a_fit_is_computed_is_scored_by_it_when_it_is_wri
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site = Site()
-    installation, store, new = site.installation, site.installation.store, []
+    installation, store = site.installation, site.installation.store
+    new: list[int] = []
 
     def answer() -> None:
         new.extend(installation.labels.add_tasks(site.project_id, [{"text": "good number 1001 odd"}]))

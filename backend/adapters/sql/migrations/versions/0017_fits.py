@@ -1,5 +1,5 @@
-"""A fit remembers what it was made on: how far verifications had been changed, and how many of its version's answers were
-verified.
+"""A fit remembers what it was made on: how far verifications had been changed, and how many of its version's answers
+were verified.
 
 Revision ID: 0017
 Revises: 0016
