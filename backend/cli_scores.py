@@ -63,6 +63,11 @@ def _show_calibrated(project: int, made: Calibrated, *, as_json: bool) -> None:
 
 def show_scores(told: Mapping[str, Any]) -> None:
     """What the last fit found."""
+    if told["begun_at"] is not None:
+        line(
+            f"  scores: a fit was begun at {told['begun_at']} and has not ended. If that is more than ten minutes ago "
+            "it was killed: `prelabel scores --refit` tries again, else workers do after 25 more submissions."
+        )
     last = told["last"]
     if last is None:
         line("  scores: the model's own confidence; nothing was fitted yet.")

@@ -103,25 +103,30 @@ def adopt(verified: Sequence[Verified], *, in_use: Score, seed: int) -> Adoption
     """The candidate with the lowest log-loss on the audit, fitted on all `verified`; in doubt the one in use.
 
     All rows are predictions of one control by one version. Audit tasks are judged by alike, whatever they weigh in the
-    fits. Where nothing can be compared, `in_use` stays as it is, with its parameters. The same rows, in the same order,
-    and seed give the same answer.
+    fits. Where nothing can be compared, `in_use` stays as it is, with its parameters; but where too few tasks are left
+    that it could be fitted on, what it was fitted on counts no more, and it is given up for the model's own. The same
+    rows, in the same order, and seed give the same answer.
     """
     rows = usable(verified)
     audit = [v for v in rows if v.audit]
     before = _name(in_use)
     obstacle = _obstacle(rows, audit)
+    lost = None if before == "raw" else _too_few(rows, audit, _CANDIDATES[before].needs)
+    given_up = f"{lost}: {before}, which was fitted on what counts no more, is given up" if lost else ""
     figures = {} if obstacle else _compared(rows, seed)
-    if not obstacle and before not in figures:
-        obstacle = f"{len(rows)} tasks are verified that can be fitted on, too few to judge the score in use"
     found = partial(Adoption, before=before, verified=len(rows), audit=len(audit))
     if obstacle:
-        return found(score=in_use, name=before, figures={}, why=f"{obstacle}: {before} stays in use.")
+        kept = Raw() if lost else in_use
+        why = f"{given_up} for raw." if lost else f"{obstacle}: {before} stays in use."
+        return found(score=kept, name=_name(kept), figures={}, why=why)
+    base = "raw" if lost else before
     best = min(figures, key=lambda name: figures[name].log_loss)
-    gain = figures[before].log_loss - figures[best].log_loss
-    name = best if gain >= LEAST_GAIN else before
+    gain = figures[base].log_loss - figures[best].log_loss
+    name = best if gain >= LEAST_GAIN else base
     score = _CANDIDATES[name].fit(rows)
     assert score is not None, "there are rows with some weight"
-    return found(score=score, name=name, figures=figures, why=_why(name, before, figures, len(rows), len(audit)))
+    why = _why(name, base, figures, len(rows), len(audit))
+    return found(score=score, name=name, figures=figures, why=f"{given_up}; {why}" if lost else why)
 
 
 def usable(verified: Sequence[Verified]) -> list[Verified]:
@@ -148,15 +153,22 @@ def cross_fitted(verified: Sequence[Verified], name: str, *, seed: int) -> list[
 
 def _obstacle(rows: Sequence[Verified], audit: Sequence[Verified]) -> str | None:
     """Why nothing can be compared, as the beginning of a sentence."""
-    if len(rows) < PLATT_FROM:
-        return f"{len(rows)} verified tasks can be fitted on and {PLATT_FROM} are needed"
-    if len(audit) < AUDIT_FROM:
-        return f"{len(audit)} verified tasks of the audit can be judged by and {AUDIT_FROM} are needed"
+    if few := _too_few(rows, audit, PLATT_FROM):
+        return few
     if len({v.right for v in audit}) == 1:
         found = "right" if audit[0].right else "wrong"
         return f"All {len(audit)} predictions of the audit are {found}, so that there is nothing to tell apart"
     if len({v.group for v in rows}) < FOLDS:
         return f"The verified tasks show fewer than {FOLDS} different things"
+    return None
+
+
+def _too_few(rows: Sequence[Verified], audit: Sequence[Verified], needed: int) -> str | None:
+    """As `_obstacle`, of their numbers alone."""
+    if len(rows) < needed:
+        return f"{len(rows)} verified tasks can be fitted on and {needed} are needed"
+    if len(audit) < AUDIT_FROM:
+        return f"{len(audit)} verified tasks of the audit can be judged by and {AUDIT_FROM} are needed"
     return None
 
 

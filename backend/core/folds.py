@@ -1,4 +1,4 @@
-"""Which rows are held out together: parts of equal size, the same for the same rows and seed on every machine."""
+"""Which rows are held out together, and which are taken at all: the same for the same rows and seed on every machine."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def folds(groups: Sequence[str], strata: Sequence[str], *, most: int, seed: int)
     dealt = sorted(stratum, key=lambda group: (stratum[group], _draw(group, seed), group))
     fold = {group: place % most for place, group in enumerate(dealt)}
     return [fold[group] for group in groups]
+
+
+def drawn(count: int, *, most: int, seed: int) -> list[int]:
+    """The rows of a part of `most` of them, drawn at random; all of fewer. Ascending."""
+    if count <= most:
+        return list(range(count))
+    return sorted(sorted(range(count), key=lambda row: _draw(str(row), seed))[:most])
 
 
 def _draw(group: str, seed: int) -> bytes:

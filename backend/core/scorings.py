@@ -31,6 +31,7 @@ def content_version(shown: str) -> str:
 class ScoringState(StrEnum):
     """Where one fit stands."""
 
+    BEGUN = "begun"  # it has not ended; one that never does was killed, and counts as if it had found nothing
     TOLD = "told"  # nothing was found that is worth writing the predictions anew
     ADOPTED = "adopted"  # its predictions are being written beside those that are shown
     SHOWN = "shown"  # its predictions are the current ones
@@ -61,6 +62,8 @@ class Scoring:
     number: int
     state: ScoringState
     annotations: int  # of the project that had been read and counted by then
+    change: int  # how often the project's verifications had been changed by then
+    answers: int  # of the version to tasks that people had verified
     controls: tuple[ControlScoring, ...]
     created_at: datetime
     shown_at: datetime | None = None

@@ -9,6 +9,7 @@ show the same (cross-fitting), and certificates, which trust that, are made at h
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import fsum
@@ -24,15 +25,14 @@ from backend.confidence.adoption import (
     usable,
 )
 from backend.confidence.batch_calibration import BatchMeans, batch_means, gain
-from backend.confidence.cases import Verified, case_of
+from backend.confidence.cases import Case, Verified, case_of
 from backend.confidence.draw_weights import draw_weights
-from backend.confidence.fused import Fused
+from backend.core.folds import drawn
 from backend.core.scorings import ControlScoring
 from backend.core.values import JSON
-from backend.learning.student import Probabilities, out_of_fold, same_text, train
+from backend.learning.student import MAX_SHARES, Lesson, Student, same_text
 
-MOST_TEXTS = 20_000  # that a student learns from: of a larger project it tells of the others without having seen them
-_AT_ONCE = 1_000  # of those others
+MOST_TEXTS = 5_000  # that a student learns from: of a larger project it tells of the others without having seen them
 _SEED = 0
 
 
@@ -90,9 +90,10 @@ def fit_control(rows: Sequence[Predicted], said: Mapping[int, Said], *, in_use: 
     """The fit over all of a version's answers. The same input gives the same."""
     weights = draw_weights([row.score for row in rows], [row.task_id in said for row in rows])
     known = sum(row.task_id in said and row.raw is not None for row in rows)
-    wanted = known >= FUSED_FROM or isinstance(in_use, Fused)
-    students = _students(rows) if wanted else [None] * len(rows)
-    cases = [case_of(row.raw, row.label, student) for row, student in zip(rows, students, strict=True)]
+    cases = [case_of(row.raw, row.label, None) for row in rows]
+    if known >= FUSED_FROM:  # with fewer no score that asks the student comes into use, nor stays
+        beside = _beside_student(rows)
+        cases = [beside.get(row.task_id, case) for row, case in zip(rows, cases, strict=True)]
     verified = {
         row.task_id: Verified(
             case=case,
@@ -125,22 +126,38 @@ def _own(verified: Mapping[int, Verified], adoption: Adoption) -> dict[int, floa
     return dict(zip(rows, cross_fitted(list(rows.values()), adoption.name, seed=_SEED), strict=True))
 
 
-def _students(rows: Sequence[Predicted]) -> list[Probabilities | None]:
-    """What a student of the other tasks' predicted labels gives each task; None where one label of a set or text is
-    missing."""
-    found: dict[int, Probabilities | None] = {}
+def _beside_student(rows: Sequence[Predicted]) -> dict[int, Case]:
+    """Task -> its case, with what a student of the other tasks' predicted labels says of it. Tasks without one label
+    of a set or without text are left out. Of what the student says only that is kept: with hundreds of labels the
+    rest is gigabytes."""
     labelled = [row for row in rows if row.label is not None and row.text.strip()]
-    taught, others = labelled[:MOST_TEXTS], labelled[MOST_TEXTS:]
-    texts, labels = [row.text for row in taught], [row.label or "" for row in taught]
-    for row, shares in zip(taught, out_of_fold(texts, labels, seed=_SEED), strict=True):
-        found[row.task_id] = shares
-    if others:
-        student = train(texts, labels, seed=_SEED)
-        for start in range(0, len(others), _AT_ONCE):
-            some = others[start : start + _AT_ONCE]
-            for row, shares in zip(some, student.probabilities([row.text for row in some]), strict=True):
-                found[row.task_id] = shares
-    return [found.get(row.task_id) for row in rows]
+    if not labelled:
+        return {}
+    chosen = frozenset(drawn(len(labelled), most=MOST_TEXTS, seed=_SEED))
+    taught = [row for number, row in enumerate(labelled) if number in chosen]
+    others: defaultdict[str, list[Predicted]] = defaultdict(list)
+    for number, row in enumerate(labelled):
+        if number not in chosen:
+            others[row.group].append(row)
+    lesson = Lesson.of([row.text for row in taught], [row.label or "" for row in taught], seed=_SEED)
+    found: dict[int, Case] = {}
+    for number, shares in lesson.held_out():
+        for row in (taught[number], *others.pop(taught[number].group, ())):  # who has seen the like tells of neither
+            found[row.task_id] = case_of(row.raw, row.label, shares)
+    seen = {row.group for row in taught}
+    rest = [row for group, some in others.items() if group not in seen for row in some]
+    return found | (_told_by(lesson.student(), rest) if rest else {})
+
+
+def _told_by(student: Student, rows: Sequence[Predicted]) -> dict[int, Case]:
+    """Task -> its case, by a student that has not seen it."""
+    at_once = max(1, MAX_SHARES // len(student.labels))
+    found: dict[int, Case] = {}
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        for row, shares in zip(some, student.probabilities([row.text for row in some]), strict=True):
+            found[row.task_id] = case_of(row.raw, row.label, shares)
+    return found
 
 
 def batch_gain(rows: Sequence[Predicted], said: Mapping[int, Said]) -> dict[str, JSON] | None:

@@ -8,6 +8,9 @@ Words are one and two in a row, characters three to five within words. What is w
 (Chinese, Japanese) counts as one word a character, so that two in a row are most of its words. Combining vowel signs
 (Devanagari, Arabic) stay in their words.
 
+With many labels it makes do with the most frequent terms, and with some of the texts, so that it learns from them in
+about a minute, in some 500 MB.
+
 It is not stored: the same texts, labels and seed give the same student. scikit-learn takes about a second and 120 MB to
 import, so that it is imported where it is first needed.
 """
@@ -18,20 +21,26 @@ import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum, log
 from typing import Any
 
-from backend.core.folds import folds
+from backend.core.folds import drawn, folds
 
 FOLDS = 5
 MAX_CHARS = 1_000  # of a text, what the student reads of it: time and memory are in proportion
 MAX_TERMS = 100_000  # of each kind, the most frequent ones
+MAX_WEIGHTS = 1_000_000  # of the regression, labels times terms of both kinds: it keeps 20 numbers for each
+MAX_WORK = 100_000_000  # of one of its steps, labels times terms in all texts: of more texts some are learnt from
+MAX_SHARES = 200_000  # probabilities that are told at a time, texts times labels
 MAX_STEPS = 100  # of the regression
 STRENGTHS = (1.0, 3.0, 10.0, 30.0)  # inverse of its ridge: the one that foretells held-out labels best is taken
 USUAL_STRENGTH = 3.0  # with too few texts to choose
 TO_CHOOSE = (100, 2_000)  # texts that it takes to choose the strength, and that it is chosen on at most
+WORK_TO_CHOOSE = (
+    MAX_WORK // 5
+)  # as `MAX_WORK`, with which the strength is still chosen: that takes four times as many fits
 _LEAST = 1e-3  # a probability below it counts as this much where students are compared
 _ALONE = "\u2e80-\u2fff\u3040-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # a word each
 _BETWEEN = (  # space and punctuation: ASCII, Latin-1, Arabic, Devanagari, general, Chinese and full width
@@ -90,7 +99,7 @@ class Lesson:
         if not texts or len(texts) != len(labels):
             raise ValueError("a student is trained on texts with one label each")
         groups = [same_text(text) for text in texts]
-        terms, matrix = _Terms.fit(texts)
+        terms, matrix = _Terms.fit(texts, labels=len(set(labels)))
         strength = _chosen_strength(matrix, groups, labels, seed, most=to_choose)
         return cls(labels=tuple(labels), seed=seed, _groups=groups, _terms=terms, _matrix=matrix, _strength=strength)
 
@@ -100,26 +109,37 @@ class Lesson:
 
     def out_of_fold(self) -> list[Probabilities | None]:
         """As the function of that name."""
+        found: list[Probabilities | None] = [None] * len(self.labels)
+        for row, shares in self.held_out():
+            found[row] = shares
+        return found
+
+    def held_out(self) -> Iterator[tuple[int, Probabilities]]:
+        """The same as (number of the text, probabilities), in no order, to take from each what is needed: of many
+        texts and labels all of it is gigabytes."""
         fold = folds(self._groups, self.labels, most=FOLDS, seed=self.seed)
-        return _held_out(self._matrix, self.labels, fold, self._strength)
+        yield from _held_out(self._matrix, self.labels, fold, self._strength)
 
 
-def _held_out(matrix: Any, labels: Sequence[str], fold: Sequence[int], strength: float) -> list[Probabilities | None]:
+def _held_out(
+    matrix: Any, labels: Sequence[str], fold: Sequence[int], strength: float
+) -> Iterator[tuple[int, Probabilities]]:
     known = sorted(set(labels))
-    found: list[Probabilities | None] = [None] * len(labels)
+    at_once = max(1, MAX_SHARES // max(1, len(known)))
     for number in sorted(set(fold)):
         held_out = [row for row, own in enumerate(fold) if own == number]
         others = [row for row, own in enumerate(fold) if own != number]
         if others:
             model = _Model.fit(matrix[others], [labels[row] for row in others], strength)
-            for row, shares in zip(held_out, model.probabilities(matrix[held_out], known), strict=True):
-                found[row] = shares
-    return found
+            for start in range(0, len(held_out), at_once):
+                some = held_out[start : start + at_once]
+                yield from zip(some, model.probabilities(matrix[some], known), strict=True)
 
 
 def _chosen_strength(matrix: Any, groups: Sequence[str], labels: Sequence[str], seed: int, *, most: int) -> float:
     """The strength with which held-out labels are foretold best, on a part of the texts where there are many."""
     least = TO_CHOOSE[0]
+    most = max(least, min(most, int(WORK_TO_CHOOSE / _work(matrix, labels))))
     part = folds(groups, labels, most=-(-len(groups) // most), seed=seed)
     rows = [row for row, own in enumerate(part) if own == 0]
     own_labels = [labels[row] for row in rows]
@@ -129,10 +149,14 @@ def _chosen_strength(matrix: Any, groups: Sequence[str], labels: Sequence[str], 
 
     def likelihood(strength: float) -> float:
         found = _held_out(matrix[rows], own_labels, fold, strength)
-        shares = [shares[label] if shares else 0.0 for shares, label in zip(found, own_labels, strict=True)]
-        return fsum(log(max(share, _LEAST)) for share in shares)
+        return fsum(log(max(shares[own_labels[row]], _LEAST)) for row, shares in found)
 
     return max(STRENGTHS, key=likelihood)
+
+
+def _work(matrix: Any, labels: Sequence[str]) -> float:
+    """Of a step of the regression, for each text."""
+    return float(max(1.0, len(set(labels)) * matrix.nnz / len(labels)))
 
 
 def same_text(text: str) -> str:
@@ -152,25 +176,24 @@ class _Terms:
     vectorizers: tuple[Any, ...]
 
     @classmethod
-    def fit(cls, texts: Sequence[str]) -> tuple[_Terms, Any]:
-        """The vocabularies of the texts, and the texts in them: a sparse matrix, a row a text."""
+    def fit(cls, texts: Sequence[str], *, labels: int) -> tuple[_Terms, Any]:
+        """The vocabularies of the texts, to tell so many labels apart, and the texts in them: a sparse matrix, a row a
+        text."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         read = _read(texts)
+        same = {"lowercase": False, "max_features": min(MAX_TERMS, max(1, MAX_WEIGHTS // (2 * labels)))}
         kinds = []
         if any(words_in(text) for text in read):
-            kinds.append(TfidfVectorizer(tokenizer=words_in, token_pattern=None, ngram_range=(1, 2), **_SAME))
+            kinds.append(TfidfVectorizer(tokenizer=words_in, token_pattern=None, ngram_range=(1, 2), **same))
         if any(read):
-            kinds.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), **_SAME))
+            kinds.append(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), **same))
         parts = [kind.fit_transform(read) for kind in kinds]
         return cls(vectorizers=tuple(kinds)), _beside(parts, len(texts))
 
     def matrix(self, texts: Sequence[str]) -> Any:
         read = _read(texts)
         return _beside([vectorizer.transform(read) for vectorizer in self.vectorizers], len(texts))
-
-
-_SAME: dict[str, Any] = {"lowercase": False, "max_features": MAX_TERMS}
 
 
 def _read(texts: Sequence[str]) -> list[str]:
@@ -197,6 +220,10 @@ class _Model:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
+        most = max(2, int(MAX_WORK / _work(matrix, labels)))
+        if len(labels) > most:
+            rows = drawn(len(labels), most=most, seed=0)
+            matrix, labels = matrix[rows], [labels[row] for row in rows]
         counts = Counter(labels)
         frequency = {label: count / len(labels) for label, count in counts.items()}
         if len(counts) == 1 or not matrix.nnz:

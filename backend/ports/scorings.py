@@ -25,10 +25,10 @@ class Scorings(Protocol):
         ...
 
     def adopt_scoring(self, scoring: Scoring, scores: Mapping[int, tuple[str, float | None]]) -> None:
-        """Keep a fit that is to be shown, and all that follows from it, in one step: all finished records of the
-        version are the fit's; those in `scores` (record -> data hash, score), while they show that data, have a new
-        score; those that Label Studio holds are to be written again, under the fit's name. Only under the writer's
-        lock, with nothing claimed."""
+        """Keep a fit that is to be shown, and all that follows from it, in one step: records in `scores` (record ->
+        data hash, score) that are answered and show that data have a new score and are the fit's, others when they are
+        written (`set_scores`); those that Label Studio holds are to be written again, under the fit's name. Only under
+        the writer's lock, with nothing claimed."""
         ...
 
     def rewrites(self, project_id: int, version: str) -> int:
@@ -52,8 +52,21 @@ class Scorings(Protocol):
         cleared."""
         ...
 
+    def begin_scoring(self, scoring: Scoring) -> bool:
+        """Add a fit that is begun. False, with nothing added, where there is one of that number."""
+        ...
+
     def save_scoring(self, scoring: Scoring) -> None:
-        """Add a fit. One of that number that is there already stays."""
+        """Keep a fit, in the place of the begun one of that number."""
+        ...
+
+    def drop_begun_scoring(self, project_id: int, version: str, number: int) -> None:
+        """Forget a fit that was begun and is not to count. One that has ended stays."""
+        ...
+
+    def verified_answers(self, project_id: int, version: str, *, changed_after: int = 0) -> int:
+        """How many tasks that people verified, in a counted annotation that is not stale, the version has answered;
+        only those whose verification was changed since that number of `verification_change`."""
         ...
 
     def scorings(self, project_id: int, version: str) -> list[Scoring]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.confidence.adoption import Raw
 from backend.core.scorings import Scoring, ScoringState
@@ -44,25 +44,47 @@ class Learning:
             self.queue.enqueue_refit(project_id)
 
     def due(self, project_id: int) -> bool:
-        """Whether enough was submitted, or taken back, since the last fit of the current version; or an annotator was
-        left out, or counts again."""
+        """Whether since the last fit of the current version, one that never ended included, enough was submitted, taken
+        back or submitted anew, or enough of what is verified was answered; or an annotator was left out, or counts
+        again. Without a fit: whether enough of what the version answered is verified."""
         row = self.store.project(project_id)
         if row is None or row.version is None:
             return False
         last = next(iter(self.store.scorings(project_id, row.version)), None)
-        changed = self.store.left_out_changed_at(project_id) if last else None
-        if last is not None and changed is not None and changed > last.created_at:
+        answers = self.store.verified_answers(project_id, row.version)
+        if last is None:
+            return answers >= EVERY
+        left_out = self.store.left_out_changed_at(project_id)
+        if left_out is not None and left_out > last.created_at:
             return True
-        return abs(self._annotations(project_id) - (last.annotations if last else 0)) >= EVERY
+        moved = max(abs(answers - last.answers), abs(self._annotations(project_id) - last.annotations))
+        if moved >= EVERY or self.store.verification_change(project_id) == last.change:
+            return moved >= EVERY
+        return self.store.verified_answers(project_id, row.version, changed_after=last.change) >= EVERY
 
-    def find(self, row: ProjectRow, version: str) -> Found:
+    def begin(self, row: ProjectRow, version: str) -> Scoring:
+        """The next fit of the version, as of what is known now; to be stored before `find`, which may be killed."""
+        before = self.store.scorings(row.id, version)
+        return Scoring(
+            project_id=row.id,
+            version=version,
+            number=before[0].number + 1 if before else 1,
+            state=ScoringState.BEGUN,
+            annotations=self._annotations(row.id),
+            change=self.store.verification_change(row.id),
+            answers=self.store.verified_answers(row.id, version),
+            controls=(),
+            created_at=self.clock(),
+        )
+
+    def find(self, row: ProjectRow, begun: Scoring) -> Found:
         """Fit the version's scores on all that is verified. Stores nothing. Raises `ConfigError` where nothing of the
         labeling config can be answered."""
+        version = begun.version
         config = answerable(row.label_config)
         answers = list(self.store.scored_answers(row.id, version))
         said = said_of(config, judgements(self.store, row, version, list(self.store.verifications(row.id))))
-        before = self.store.scorings(row.id, version)
-        current = to_write(before)
+        current = to_write(self.store.scorings(row.id, version))
         used = scores_of(current) if current else {}
         fits = {
             control: fit_control(rows, said.get(control, {}), in_use=used.get(control, Raw()))
@@ -73,14 +95,10 @@ class Learning:
         verified = {task_id for tasks in said.values() for task_id in tasks}
         change = mean_change([(a.score, scores[a.task_id]) for a in answers if a.task_id not in verified])
         worth = any(fit.adoption.changed for fit in fits.values()) or change >= LEAST_CHANGE
-        scoring = Scoring(
-            project_id=row.id,
-            version=version,
-            number=before[0].number + 1 if before else 1,
+        scoring = replace(
+            begun,
             state=ScoringState.ADOPTED if worth else ScoringState.TOLD,
-            annotations=self._annotations(row.id),
             controls=tuple(fit.told(control) for control, fit in fits.items()),
-            created_at=self.clock(),
         )
         return Found(scoring=scoring, scores={a.record_id: (a.data_hash, scores[a.task_id]) for a in answers})
 

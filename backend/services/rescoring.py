@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from backend.core.errors import ConfigError, not_connected
+from backend.core.errors import ConfigError, PrelabelError, not_connected
 from backend.core.scorings import Scoring, ScoringState, content_version, shown_version
 from backend.ports.clock import Clock
 from backend.ports.labels import Labels
@@ -58,7 +58,9 @@ class Rescoring:
 
     def refit(self, project_id: int) -> Scoring | None:
         """Fit the scores of the current version on all that is verified, and bring a better one into use. None while
-        an earlier one is still being written, or another writer is at the project: to be tried again.
+        an earlier one is still being written, another writer is at the project, or another fit was quicker: to be
+        tried again. A fit that is killed, or takes longer than its message may, stays stored as begun: the next one
+        follows when as much is new as after any other, and not at once, which would end in the same way.
 
         Raises `ConfigError` for a project that is not known, or of which nothing can be answered."""
         row, version = known(self.store, project_id)
@@ -68,21 +70,35 @@ class Rescoring:
         fit = to_write(self.store.scorings(project_id, version))
         if fit is not None and fit.state is ScoringState.ADOPTED:
             return None
-        found = self.learning.find(row, version)
-        scoring = found.scoring
-        if scoring.state is ScoringState.TOLD:
-            self.store.save_scoring(scoring)
-        elif not self._adopt(found):
+        begun = self.learning.begin(row, version)
+        if not self.store.begin_scoring(begun):
             return None
+        kept = False
+        try:
+            found = self.learning.find(row, begun)
+            kept = self._keep(found, instead_of=fit)
+        except (PrelabelError, KeyboardInterrupt):
+            self.store.drop_begun_scoring(project_id, version, begun.number)
+            raise
+        if not kept:
+            self.store.drop_begun_scoring(project_id, version, begun.number)
+            return None
+        scoring = found.scoring
         extra = {"project": project_id, "fit": scoring.number, "state": scoring.state.value}
         _log.info("scores were fitted", extra=extra)
         self.settle(project_id)
         return scoring
 
-    def _adopt(self, found: Found) -> bool:
+    def _keep(self, found: Found, *, instead_of: Scoring | None) -> bool:
+        """False where another writer is at the project, or where another fit than `instead_of`, which was in use when
+        this one began, is by now."""
         project_id = found.scoring.project_id
+        if found.scoring.state is ScoringState.TOLD:
+            self.store.save_scoring(found.scoring)
+            return True
         with self.queue.writer_lock(project_id) as keep:
-            if keep is None:
+            used = to_write(self.store.scorings(project_id, found.scoring.version))
+            if keep is None or (used and used.number) != (instead_of and instead_of.number):
                 return False
             self.store.unclaim_deliveries(project_id)
             self.store.adopt_scoring(found.scoring, found.scores)

@@ -29,14 +29,17 @@ def scores_of(fit: Scoring) -> dict[str, Score]:
 
 
 def told_of(store: Store, project_id: int, version: str) -> Mapping[str, Any]:
-    """Which score is used for a version, and what the last fit found, as JSON."""
-    scorings = store.scorings(project_id, version)
+    """Which score is used for a version, and what the last fit that ended found, as JSON."""
+    found = store.scorings(project_id, version)
+    scorings = [scoring for scoring in found if scoring.state is not ScoringState.BEGUN]
+    begun = found[0] if found and found[0].state is ScoringState.BEGUN else None
     shown, last = in_use(scorings), next(iter(scorings), None)
     return {
         "in_use": {one.control: one.kind for one in shown.controls} if shown else {},
         "shown_since": shown.shown_at.isoformat() if shown and shown.shown_at else None,
         "fits": len(scorings),
         "last": _in_numbers(last) if last else None,
+        "begun_at": begun.created_at.isoformat() if begun else None,  # of a later one that has not ended
     }
 
 

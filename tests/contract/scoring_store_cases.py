@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,8 +13,10 @@ from backend.adapters.sql.store import SqlStore
 from backend.core.audit import AuditPlan
 from backend.core.scorings import ControlAnswer, ControlScoring, Scoring, ScoringState
 from backend.core.values import FieldReading, Outcome, Task, TaskState
+from backend.core.verifications import Verification, VerificationOutcome
 from backend.ports.audits import WITHHELD
 from backend.ports.store import ProjectRow, Record
+from tests.contract.verification_store_cases import verification
 
 PROJECT, VERSION = 1, "tests@00000000"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,6 +37,8 @@ FIT = Scoring(
     number=1,
     state=ScoringState.TOLD,
     annotations=60,
+    change=7,
+    answers=50,
     controls=(CONTROL, replace(CONTROL, control="t\0pic", batch=None)),
     created_at=NOW,
 )
@@ -51,6 +56,10 @@ def answered(store: SqlStore, *task_ids: int, state: TaskState = TaskState.DONE,
         store.save_outcomes([(record.id, record.data_hash, outcome)])
 
 
+def said(task_id: int, **changes: Any) -> Verification:
+    return verification(**{"annotation_id": task_id, "task_id": task_id, "project_id": PROJECT, **changes})
+
+
 class ScoringStoreCases:
     def test_fits_are_kept_as_they_are_the_last_first(self, store: SqlStore) -> None:
         assert store.scorings(PROJECT, VERSION) == []
@@ -62,10 +71,31 @@ class ScoringStoreCases:
         assert "\0" not in first.controls[1].control  # no database takes it
         assert store.scorings(2, VERSION) == store.scorings(PROJECT, "other@00000000") == []
 
-    def test_of_two_that_fit_at_once_the_first_stays(self, store: SqlStore) -> None:
-        store.save_scoring(FIT)
-        store.save_scoring(replace(FIT, annotations=99))
-        assert [fit.annotations for fit in store.scorings(PROJECT, VERSION)] == [60]
+    def test_a_fit_is_begun_once_and_ends_in_its_place(self, store: SqlStore) -> None:
+        begun = replace(FIT, state=ScoringState.BEGUN, controls=())
+        assert store.begin_scoring(begun)
+        assert not store.begin_scoring(replace(begun, annotations=99))
+        assert store.scorings(PROJECT, VERSION) == [begun]
+        assert store.shown_version(PROJECT, VERSION) == VERSION
+        store.save_scoring(replace(FIT, controls=(CONTROL,)))
+        assert store.scorings(PROJECT, VERSION) == [replace(FIT, controls=(CONTROL,))]
+        store.drop_begun_scoring(PROJECT, VERSION, 1)  # it has ended
+        assert len(store.scorings(PROJECT, VERSION)) == 1
+        assert store.begin_scoring(replace(begun, number=2))
+        store.drop_begun_scoring(PROJECT, VERSION, 2)
+        assert [fit.number for fit in store.scorings(PROJECT, VERSION)] == [1]
+
+    def test_verified_answers_of_a_version_are_counted(self, store: SqlStore) -> None:
+        answered(store, 1, 2, 3)
+        answered(store, 4, state=TaskState.INVALID)
+        answered(store, 5, version="other@00000000")
+        store.save_verifications([said(1), said(1, annotation_id=11), said(4), said(5)])
+        change = store.verification_change(PROJECT)
+        assert store.verified_answers(PROJECT, VERSION) == 1
+        store.save_verifications([said(2), said(3, outcome=VerificationOutcome.SKIPPED)])
+        assert store.verified_answers(PROJECT, VERSION) == 2
+        assert store.verified_answers(PROJECT, VERSION, changed_after=change) == 1
+        assert store.verified_answers(2, VERSION) == store.verified_answers(PROJECT, "none@00000000") == 0
 
     def test_what_scores_are_fitted_on_is_what_was_answered(self, store: SqlStore) -> None:
         answered(store, *range(1, 8))
@@ -88,7 +118,8 @@ class ScoringStoreCases:
         store.adopt_scoring(replace(FIT, number=2, state=ScoringState.ADOPTED), scores)
         found = store.records(PROJECT, VERSION, [1, 2, 3, 4])
         assert [found[n].score for n in (1, 2, 3, 4)] == [0.25, 0.75, 0.75, 0.75]
-        assert {r.shown_version for r in found.values()} == {f"{VERSION}.r2"}
+        shown = [found[n].shown_version for n in (1, 2, 3, 4)]  # the others come under its name when they are written
+        assert shown == [f"{VERSION}.r2", VERSION, VERSION, VERSION]
         assert {(r.delivery, r.rewrite) for r in found.values()} == {("pending", True)}
         assert store.rewrites(PROJECT, VERSION) == 4
         assert store.rewrites(PROJECT, "other@00000000") == 0

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from backend.adapters.sql.schema import golden_tasks, left_out, verifications
+from backend.core.verifications import VerificationOutcome
 
 _table = verifications
+LOOKED_AT = tuple(  # outcomes of what a person answered
+    o.value for o in VerificationOutcome if o not in (VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED)
+)
 
 
 def live(project_id: int) -> tuple[sa.ColumnElement[bool], ...]:

@@ -319,6 +319,8 @@ scorings = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),  # of the fit: 1, 2, ...
     Column("state", String(10), nullable=False),
     Column("annotations", Integer, nullable=False),
+    Column("change", Integer, nullable=False, server_default="0"),  # of `verification_changes`, by then
+    Column("answers", Integer, nullable=False, server_default="0"),
     Column("controls", JSON, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("shown_at", DateTime(timezone=True)),

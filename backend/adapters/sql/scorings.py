@@ -10,15 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
+from backend.adapters.sql.counted import LOOKED_AT, counted
 from backend.adapters.sql.database import batches, utc, utc_or_none
-from backend.adapters.sql.schema import projects, records, scorings
+from backend.adapters.sql.schema import projects, records, scorings, verifications
 from backend.adapters.sql.selecting import SqlSelecting
 from backend.core.scorings import ControlAnswer, ControlScoring, ScoredAnswer, Scoring, ScoringState, shown_version
 from backend.core.text import storable
 from backend.core.values import JSON, TaskState
 
 _ANSWERED = (TaskState.DONE.value, TaskState.EMPTY.value)
-_FINISHED = tuple(state.value for state in TaskState if state.finished)
+_KEY = ("project_id", "version", "number")
 _NAMES = ("task_id", "id", "data", "data_hash", "result", "score", "fields")
 _COLUMNS = sa.select(*(records.c[name] for name in _NAMES))
 _OWN = sa.case((records.c.revision == 0, records.c.score), else_=records.c.raw_score)  # the model's own score
@@ -49,7 +50,6 @@ class SqlScorings(SqlSelecting):
 
     def adopt_scoring(self, scoring: Scoring, scores: Mapping[int, tuple[str, float | None]]) -> None:
         of_version = (records.c.project_id == scoring.project_id, records.c.version == scoring.version)
-        changed = sa.update(records).where(*of_version, records.c.state.in_(_FINISHED))
         scored = (
             sa.update(records)
             .where(
@@ -57,16 +57,15 @@ class SqlScorings(SqlSelecting):
                 records.c.data_hash == sa.bindparam("of_hash"),
                 sa.or_(*(records.c.state == state for state in _ANSWERED)),  # a list cannot be for many rows at once
             )
-            .values(score=sa.bindparam("new_score", type_=sa.Float))
+            .values(raw_score=_OWN, revision=scoring.number, score=sa.bindparam("new_score", type_=sa.Float))
         )
         rows = [{"of_id": i, "of_hash": data, "new_score": score} for i, (data, score) in sorted(scores.items())]
         held = sa.update(records).where(*of_version, records.c.delivery.in_(("handed", "written")))
         with self.begin() as connection:
-            connection.execute(changed.values(raw_score=_OWN, revision=scoring.number))
             if rows:
                 connection.execute(scored, rows)
             connection.execute(held.values(delivery="pending", rewrite=True, hold_until=None))
-            connection.execute(self._insert(scorings).values(_row(scoring)))
+            connection.execute(self._kept(scoring))
 
     def rewrites(self, project_id: int, version: str) -> int:
         query = sa.select(sa.func.count()).select_from(records)
@@ -121,10 +120,38 @@ class SqlScorings(SqlSelecting):
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
-    def save_scoring(self, scoring: Scoring) -> None:
-        key = ["project_id", "version", "number"]
+    def begin_scoring(self, scoring: Scoring) -> bool:
+        added = self._insert(scorings).values(_row(scoring)).on_conflict_do_nothing(index_elements=_KEY)
         with self.begin() as connection:
-            connection.execute(self._insert(scorings).values(_row(scoring)).on_conflict_do_nothing(index_elements=key))
+            return connection.execute(added).rowcount == 1
+
+    def save_scoring(self, scoring: Scoring) -> None:
+        with self.begin() as connection:
+            connection.execute(self._kept(scoring))
+
+    def _kept(self, scoring: Scoring) -> sa.Executable:
+        """Of one that has been begun the end, else a new one."""
+        row = _row(scoring)
+        rest = {name: value for name, value in row.items() if name not in _KEY}
+        return self._insert(scorings).values(row).on_conflict_do_update(index_elements=_KEY, set_=rest)
+
+    def drop_begun_scoring(self, project_id: int, version: str, number: int) -> None:
+        of_number = (scorings.c.project_id == project_id, scorings.c.version == version, scorings.c.number == number)
+        with self.begin() as connection:
+            connection.execute(sa.delete(scorings).where(*of_number, scorings.c.state == ScoringState.BEGUN.value))
+
+    def verified_answers(self, project_id: int, version: str, *, changed_after: int = 0) -> int:
+        people = sa.select(verifications.c.task_id).where(
+            *counted(project_id),
+            verifications.c.outcome.in_(LOOKED_AT),
+            verifications.c.stale.is_(False),
+            verifications.c.change > changed_after,
+        )
+        query = sa.select(sa.func.count()).select_from(records)
+        query = query.where(records.c.project_id == project_id, records.c.version == version)
+        query = query.where(records.c.state.in_(_ANSWERED), records.c.task_id.in_(people))
+        with self.begin(read_only=True) as connection:
+            return int(connection.execute(query).scalar_one())
 
     def scorings(self, project_id: int, version: str) -> list[Scoring]:
         query = sa.select(scorings).where(scorings.c.project_id == project_id, scorings.c.version == version)
@@ -160,7 +187,7 @@ def _row(scoring: Scoring) -> dict[str, Any]:
 
 
 def _to_scoring(row: RowMapping) -> Scoring:
-    values: dict[str, Any] = {name: row[name] for name in ("project_id", "version", "number", "annotations", "cleared")}
+    values: dict[str, Any] = {name: row[name] for name in (*_KEY, "annotations", "change", "answers", "cleared")}
     return Scoring(
         **values,
         state=ScoringState(row["state"]),

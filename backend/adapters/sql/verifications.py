@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from backend.adapters.sql.counted import counted, is_golden, is_left_out, live
+from backend.adapters.sql.counted import LOOKED_AT, counted, is_golden, is_left_out, live
 from backend.adapters.sql.database import Database, batches, utc, utc_or_none
 from backend.adapters.sql.schema import caught_up, projects, records, verification_changes, verifications
 from backend.core.text import storable
@@ -23,9 +23,6 @@ _PAGE = 200  # rows that are held at a time: each may hold two results of hundre
 _LOOKED_PAGE = 5_000  # rows without their regions
 _PROBLEM_CHARS = 200
 _FINISHED = [state.value for state in TaskState if state.finished and state != TaskState.DELETED]
-_LOOKED_AT = [
-    o.value for o in VerificationOutcome if o not in (VerificationOutcome.SKIPPED, VerificationOutcome.ACCEPTED)
-]
 
 
 class SqlVerifications(Database):
@@ -145,7 +142,7 @@ class SqlVerifications(Database):
 
     def verified_task_ids(self, project_id: int) -> list[int]:
         query = sa.select(_table.c.task_id).distinct().order_by(_table.c.task_id)
-        query = query.where(*counted(project_id), _table.c.outcome.in_(_LOOKED_AT), _table.c.stale.is_(False))
+        query = query.where(*counted(project_id), _table.c.outcome.in_(LOOKED_AT), _table.c.stale.is_(False))
         with self.begin(read_only=True) as connection:
             return list(connection.execute(query).scalars())
 
@@ -211,7 +208,7 @@ class SqlVerifications(Database):
 
 def _label() -> tuple[sa.ColumnElement[bool], ...]:
     """As `Verification.is_label`, of live ones."""
-    return (_table.c.outcome.in_(_LOOKED_AT), _table.c.stale.is_(False), _table.c.problem.is_(None))
+    return (_table.c.outcome.in_(LOOKED_AT), _table.c.stale.is_(False), _table.c.problem.is_(None))
 
 
 def _rows_of(annotation_ids: Sequence[int]) -> sa.Select[Any]:

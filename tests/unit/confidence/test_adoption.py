@@ -113,16 +113,22 @@ def test_where_nothing_can_be_compared_the_score_in_use_stays_as_it_is(
     found = adopted(rows)
     assert (found.name, found.score, found.figures, found.why) == ("raw", Raw(), {}, why), name
     platt = Platt(slope=0.3, intercept=0.1)
-    assert adopted(rows, in_use=platt).score is platt
+    found = adopted(rows, in_use=platt)
+    if "are needed" in why:
+        assert (found.score, found.changed, found.figures) == (Raw(), True, {})
+        assert found.why.endswith("are needed: platt, which was fitted on what counts no more, is given up for raw.")
+    else:
+        assert found.score is platt
 
 
-def test_a_fused_score_with_too_few_left_to_judge_it_stays_as_it_is() -> None:
+def test_a_fused_score_with_too_few_left_to_fit_it_gives_way_to_what_can_be_fitted() -> None:
     """Verifications of a failing annotator were taken out."""
     fused = fit_fused(overconfident(200))
     assert fused is not None
     found = adopted(overconfident(60), in_use=fused)
-    assert found.score is fused
-    assert found.why.startswith("60 tasks are verified that can be fitted on, too few to judge the score in use")
+    assert (found.name, found.before) == ("platt", "fused")
+    given_up = "60 verified tasks can be fitted on and 100 are needed: fused, which was fitted on what counts no more,"
+    assert found.why.startswith(f"{given_up} is given up; platt replaces raw: its cross-validated log-loss")
 
 
 def test_one_class_among_all_but_the_audit_is_no_obstacle() -> None:
