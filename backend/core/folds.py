@@ -1,4 +1,4 @@
-"""Which rows are held out together, and which are taken at all: the same for the same rows and seed everywhere."""
+"""Which rows are held out together, and which are taken at all: the same for the same rows and seed anywhere."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.core.folds import folds
+from backend.core.folds import drawn, folds
 
 
 def test_folds_are_of_equal_size_and_have_their_share_of_each_stratum() -> None:
@@ -48,3 +48,11 @@ def test_any_text_has_a_fold(rows: list[tuple[str, str]], most: int, seed: int) 
     assert all(0 <= fold < most for fold in found)
     fold_of = dict(zip((group for group, _ in rows), found, strict=True))
     assert [fold_of[group] for group, _ in rows] == found
+
+
+def test_a_part_is_drawn_from_all_over() -> None:
+    found = drawn(10_000, most=1_000, seed=1)
+    assert found == sorted(set(found)) == drawn(10_000, most=1_000, seed=1) != drawn(10_000, most=1_000, seed=2)
+    assert len(found) == 1_000
+    assert 4_500 < sum(found) / len(found) < 5_500
+    assert drawn(3, most=3, seed=1) == [0, 1, 2]

@@ -206,7 +206,10 @@ def test_what_is_half_written_is_not_taken_for_old() -> None:
     site.adopt()
     installation, store = site.installation, site.installation.store
     first = store.scorings(site.project_id, site.version)[0]
-    store.adopt_scoring(replace(first, number=first.number + 1, state=ScoringState.ADOPTED, shown_at=None), {})
+    scores = {
+        r.id: (r.data_hash, r.score) for r in store.records(site.project_id, site.version, site.task_ids).values()
+    }
+    store.adopt_scoring(replace(first, number=first.number + 1, state=ScoringState.ADOPTED, shown_at=None), scores)
     coming = f"{site.version}.r{first.number + 1}"
     records = store.records(site.project_id, site.version, site.task_ids[:1])
     installation.labels.import_predictions(site.project_id, [record.prediction for record in records.values()])
