@@ -282,8 +282,8 @@ def test_how_often_a_certificate_from_an_extended_audit_is_wrong() -> None:
 
 
 def wrongly_certified(*, counted: bool) -> float:
-    """Of 150 projects with 5.3 % wrong, audited further after each refusal, as it says, up to 600 labels."""
-    chance, size, broken, projects = random.Random(7), 3000, 0, 150
+    """Of 200 projects with 5.3 % wrong, audited further after each refusal, as it says, up to 600 labels."""
+    chance, size, broken, projects = random.Random(1), 3000, 0, 200
     wrong = round(0.053 * size)
     for _ in range(projects):
         order = [place < wrong for place in range(size)]
@@ -300,7 +300,8 @@ def wrongly_certified(*, counted: bool) -> float:
     return broken / projects
 
 
-def test_all_looks_together_keep_the_promise() -> None:
+def test_all_looks_together_keep_the_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backend.confidence.certificate._for_half", lambda *given: None)  # slow, and only told
     assert wrongly_certified(counted=True) <= 0.05 < wrongly_certified(counted=False)
 
 
