@@ -141,16 +141,18 @@ def test_while_a_call_hangs_others_are_made() -> None:
     assert len(asyncio.run(run()).vectors) == 1
 
 
-def test_what_is_asked_the_moment_that_callers_end_is_made() -> None:
-    embedder = kept(Slow(), None)
-
+@pytest.mark.parametrize("turns", range(12))
+def test_what_is_asked_the_moment_that_all_callers_end_is_made(turns: int) -> None:
     async def run() -> None:
-        for n in range(40):  # whoever hears of a vector asks for the next at once, or some turns later
-            await at_once(embedder, [f"text {n} {place}" for place in range(8 * TEXTS_A_CALL)])
-            for _ in range(n % 4):
-                await asyncio.sleep(0)
+        embedder = kept(Slow(), None)
+        texts = [f"text {n}" for n in range(CALLS_AT_ONCE * TEXTS_A_CALL)]
+        others = asyncio.create_task(at_once(embedder, texts))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(embedder.embed("small", ["another"]), 1)
+        await others
 
-    asyncio.run(asyncio.wait_for(run(), 30))
+    asyncio.run(run())
 
 
 def test_a_text_that_is_refused_fails_its_own_task_alone(store: SqlStore) -> None:
