@@ -59,7 +59,8 @@ def test_batch_calibration_is_proposed_by_the_rule_that_adopts_it(
     measured = {"mended": mended, "spoiled": spoiled, "audit": audit}
     assert (not_adopted(measured) is None) == ("adopts it" in told)
     batch = {**measured, "helps": True, "accuracy": [0.5, 0.6], "auroc": [None, None]}
-    show_scores({"in_use": {}, "last": {"controls": {"mood": {"figures": {}, "why": "raw stays.", "batch": batch}}}})
+    controls = {"mood": {"figures": {}, "why": "raw stays.", "batch": batch}}
+    show_scores({"in_use": {}, "begun_at": None, "last": {"controls": controls}})
     assert " ".join(capsys.readouterr().out.split()).endswith(told)
 
 
