@@ -121,9 +121,9 @@ class SqlScorings(SqlSelecting):
             return list(connection.execute(query).scalars())
 
     def begin_scoring(self, scoring: Scoring) -> bool:
-        added = self._insert(scorings).values(_row(scoring)).on_conflict_do_nothing(index_elements=_KEY)
+        adding = self._insert(scorings).values(_row(scoring)).on_conflict_do_nothing(index_elements=_KEY)
         with self.begin() as connection:
-            return connection.execute(added).rowcount == 1
+            return connection.execute(adding.returning(scorings.c.number)).first() is not None
 
     def save_scoring(self, scoring: Scoring) -> None:
         with self.begin() as connection:
