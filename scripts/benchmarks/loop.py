@@ -1,10 +1,10 @@
 """What 200 verifications do in a real Label Studio: truer scores, a better order, a certificate that holds.
 
-A scripted model of a known error rate: wrong by lot, more often about some labels and where it is less sure. With
-`--by-wording` no lot but the wording tells where it is wrong: it is always fooled by irony and by what is told
-without an opinion word. A scripted annotator who knows the truth works through the tabs "Audit" and "Verify next" by
-Label Studio's own API. What is measured is held against the truth of all tasks, which the product never sees. The
-texts are of a few kinds: near duplicates are not held back.
+A scripted model of a known error rate: wrong by lot, and more often where it is less sure; but it says "positive" too
+readily, and is as sure of it as of what it knows. With `--by-wording` no lot but the wording tells where it is wrong:
+it is always fooled by irony and by what is told without an opinion word. A scripted annotator who knows the truth
+works through the tabs "Audit" and "Verify next" by Label Studio's own API. What is measured is held against the truth
+of all tasks, which the product never sees. The texts are of a few kinds: near duplicates are not held back.
 """
 
 import argparse
@@ -38,7 +38,7 @@ WAIT_S = 240.0
 
 LABELS = ("positive", "negative", "neutral")
 # How often the model is wrong: where it is least sure of the label, and where it is surest.
-ERROR_RATES = {"negative": (0.02, 0.02), "positive": (0.35, 0.10), "neutral": (0.60, 0.30)}
+ERROR_RATES = {"negative": (0.02, 0.02), "positive": (0.45, 0.20), "neutral": (0.30, 0.10)}
 # What the model takes it for, what it is by its wording, how often of 1,000 texts, how it is told.
 KINDS = (
     ("negative", "negative", 400, "The {thing} was awful and the {other} too"),
