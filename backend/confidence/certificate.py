@@ -130,7 +130,7 @@ class _Goal:
     error_of: ErrorOf
 
     def next_look(self) -> _Goal:
-        return replace(self, confidence=1 - max((1 - self.confidence) / 2, _LEAST_RISK))
+        return replace(self, confidence=held_at(1, self.confidence))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,6 +73,10 @@ class AuditPlan:
         share are among those that are drawn at a higher one."""
         return self._place(task_id) < (self.share_of(task_id) if share is None else share) * _STEPS
 
+    def withholds(self, task_id: int) -> bool:
+        """Whether the task's prediction is kept from its annotators, until somebody has annotated it."""
+        return self.ended_at is None and self.holds(task_id)
+
     def even_share(self, task_ids: Iterable[int]) -> float:
         """The lowest share of these tasks: those that are drawn at it had the same chance each, whatever anybody had
         seen or labelled, so that they stand for all of them, where batches were audited at different shares."""

@@ -195,4 +195,4 @@ def _place(task_id: int, record: Record | None, plan: AuditPlan | None) -> Place
     in_label_studio = record is not None and record.state.finished and (record.delivery in _SHOWN or record.rewrite)
     if in_label_studio:
         return "verify"
-    return "audit" if plan is not None and plan.ended_at is None and plan.holds(task_id) else "waiting"
+    return "audit" if plan is not None and plan.withholds(task_id) else "waiting"

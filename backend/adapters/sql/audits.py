@@ -125,8 +125,7 @@ def blind_of(connection: Connection, project_id: int, task_ids: Sequence[int]) -
     """Of these tasks those whose predictions are withheld: the plan holds them and is not ended, nobody has annotated
     them, and no version's prediction of them was ever shown."""
     plan = plan_of(connection, project_id)
-    on = plan is not None and plan.ended_at is None
-    held = [task_id for task_id in task_ids if plan is not None and on and plan.holds(task_id)]
+    held = [task_id for task_id in task_ids if plan is not None and plan.withholds(task_id)]
     if not held:
         return frozenset()
     shown = sa.select(records.c.task_id).where(

@@ -22,6 +22,13 @@ def fits(site: Site, version: str | None = None) -> list[Scoring]:
     return site.installation.store.scorings(site.project_id, version or site.version)
 
 
+def instruct(site: Site) -> None:
+    """The project has other instructions: a new version, which has answered nothing yet."""
+    project = site.installation.labels.projects[site.project_id]
+    project.project = replace(project.project, instructions="Look twice.")
+    site.installation.projects.sync(site.installation.labels, site.project_id)
+
+
 def meanwhile(monkeypatch: pytest.MonkeyPatch, deed: Callable[[], object]) -> None:
     """The deed is done once, after a fit was computed and before it is kept."""
     find = Learning.find
@@ -41,9 +48,7 @@ def test_a_new_version_is_fitted_again_as_it_answers_what_is_verified() -> None:
     site = Site()
     site.verify(site.blind)
     installation = site.installation
-    project = installation.labels.projects[site.project_id]
-    project.project = replace(project.project, instructions="Look twice.")
-    installation.projects.sync(installation.labels, site.project_id)
+    instruct(site)
     site.version = installation.version(site.project_id)
     some = site.blind[: EVERY + 3]
     installation.run(site.project_id, some)
@@ -65,9 +70,7 @@ def test_a_version_that_answered_nothing_that_is_verified_is_not_fitted() -> Non
     site = Site()
     site.verify(site.blind)
     installation = site.installation
-    project = installation.labels.projects[site.project_id]
-    project.project = replace(project.project, instructions="Look twice.")
-    installation.projects.sync(installation.labels, site.project_id)
+    instruct(site)
     assert not installation.learning.due(site.project_id)
 
 

@@ -1,7 +1,7 @@
 """Looks at an audit are counted; an audit that is ended stays, and one that was drawn late is marked.
 
 Revision ID: 0018
-Revises: 0016
+Revises: 0017
 """
 
 import sqlalchemy as sa

@@ -2,7 +2,7 @@
 Data Manager tabs that were made here are known.
 
 Revision ID: 0019
-Revises: 0016
+Revises: 0018
 """
 
 import sqlalchemy as sa
