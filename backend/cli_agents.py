@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from backend.agent_file import MAX_FILE_BYTES, AgentFields, read_agent
-from backend.cli_agents_compare import show_compared
+from backend.cli_agents_compare import compare_command
 from backend.cli_agents_improve import improve_command
 from backend.cli_agents_show import (
     show_added,
@@ -27,6 +27,7 @@ from backend.wiring import Parts
 
 agents_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
+agents_app.command("compare", short_help="Measure two agents on verified tasks.")(compare_command)
 agents_app.command("improve", short_help="Let a model write a better instruction.")(improve_command)
 
 NameArgument = Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="NAME")]
@@ -122,21 +123,6 @@ def try_command(
     outcomes = parts.trials.test(question, parts.trials.tasks(project, question, most=count))
     price = partial(parts.cost, agent=question.agent)
     show_trials(project, question, outcomes, price, as_json=as_json)
-
-
-@agents_app.command("compare", short_help="Measure two agents on verified tasks.")
-def compare_command(
-    old: Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="OLD")],
-    new: Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="NEW")],
-    project: ProjectOption,
-    count: Annotated[int, typer.Option("-n", help="So many verified tasks, by lot.", min=1, max=10_000)] = 100,
-    seed: Annotated[int, typer.Option(help="Of the lot: another one draws other tasks.", min=0)] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Let two agents answer the same verified tasks, and tell which is right more often: both accuracies and the gain,
-    with 95 % intervals, and what each cost. Nothing is written to Label Studio or to the records of tasks; stored
-    replies are used, and new ones stored."""
-    show_compared(project, open_parts().comparing.compare(project, old, new, count=count, seed=seed), as_json=as_json)
 
 
 @agents_app.command("use", short_help="Make an agent a project's own.")

@@ -1,19 +1,90 @@
-"""What `prelabel agents compare` prints."""
+"""`prelabel agents compare`: two agents measured on verified tasks."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from backend.cli_agents_show import dollars
+from backend.cli_common import DryRunOption, JsonOption, ProjectOption, YesOption, need_consent, open_parts
 from backend.cli_show import line, print_json
 from backend.confidence.intervals import Interval
-from backend.services.comparing import FEWEST, Compared, Measured
+from backend.services.comparing import FEWEST, Compared, ComparePlan, Measured
+from backend.services.trial_usage import AtMost
 
 
-def show_compared(project_id: int, found: Compared, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"project": project_id, **measured_as_json(found)})
+def compare_command(
+    old: Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="OLD")],
+    new: Annotated[str, typer.Argument(help="NAME or NAME@HASH.", metavar="NEW")],
+    project: ProjectOption,
+    count: Annotated[int, typer.Option("-n", help="So many verified tasks, by lot.", min=1, max=10_000)] = 100,
+    seed: Annotated[int, typer.Option(help="Of the lot: another one draws other tasks.", min=0)] = 0,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let two agents answer the same verified tasks, and tell which is right more often: both accuracies and the gain,
+    with 95 % intervals, and what each cost. Nothing is written to Label Studio or to the records of tasks; stored
+    replies are used, and new ones stored."""
+    comparing = open_parts().comparing
+    plan = comparing.plan(project, old, new, count=count, seed=seed)
+    if not as_json:
+        _show_plan(plan)
+    elif dry_run:
+        print_json(_plan(plan))
+    if dry_run:
         return
+    if not yes and plan.at_most.calls:
+        need_consent(as_json=as_json)
+    found = comparing.compare(plan)
+    if as_json:
+        print_json({**_plan(plan), **measured_as_json(found)})
+    else:
+        _show_compared(project, found)
+
+
+def _show_plan(plan: ComparePlan) -> None:
+    old, new = (version.reference for version in plan.versions)
+    line(f"{old} and {new} would answer {len(plan.drawn)} verified tasks.")
+    show_at_most(plan.at_most)
+
+
+def show_at_most(most: AtMost) -> None:
+    tokens = f"{most.prompt_tokens:,} tokens in, {most.completion_tokens:,} out"
+    if most.documents:
+        line(
+            f"At most {most.calls:,} calls. Without what the documents of {most.documents:,} tasks hold, which is not "
+            f"counted: {tokens}, by an estimate; cost {dollars(most.cost_usd)}. Replies that are stored cost nothing."
+        )
+        return
+    line(
+        f"At most {most.calls:,} calls, {tokens}, by an estimate; cost at most {dollars(most.cost_usd)}. Replies that "
+        "are stored cost nothing."
+    )
+
+
+def _plan(plan: ComparePlan) -> dict[str, Any]:
+    old, new = (version.reference for version in plan.versions)
+    return {
+        "project": plan.project_id,
+        "agents": [old, new],
+        "tasks": [one.task.id for one in plan.drawn],
+        "at_most": at_most_as_json(plan.at_most),
+    }
+
+
+def at_most_as_json(most: AtMost) -> dict[str, Any]:
+    return {
+        "model_calls": most.calls,
+        "prompt_tokens": most.prompt_tokens,
+        "completion_tokens": most.completion_tokens,
+        "cost_usd": most.cost_usd,
+        "tasks_with_documents_not_counted": most.documents,
+    }
+
+
+def _show_compared(project_id: int, found: Compared) -> None:
     show_measured(found)
     comparison = found.comparison
     if found.winner:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from backend.cli_agents_compare import measured_as_json, show_measured
+from backend.cli_agents_compare import at_most_as_json, measured_as_json, show_at_most, show_measured
 from backend.cli_agents_show import dollars, plain
-from backend.cli_common import JsonOption, ProjectOption, open_parts
+from backend.cli_common import DryRunOption, JsonOption, ProjectOption, YesOption, need_consent, open_parts
 from backend.cli_show import line, print_json
 from backend.core.agents import AGENT_NAME
-from backend.core.errors import InputError
 from backend.services.comparing import FEWEST
 from backend.services.improving import Improved, Plan
 
@@ -43,8 +41,8 @@ def improve_command(
             parser=_name,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what it would take; ask no model.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Let a model write better guidance from what people corrected, measure it on held-out verified tasks, and register
@@ -60,7 +58,7 @@ def improve_command(
     if not as_json:
         _show_plan(plan)
     if not yes:
-        _need_consent(as_json=as_json)
+        need_consent(as_json=as_json)
     found = improving.improve(plan)
     if as_json:
         print_json({**_plan(plan), **_improved(found)})
@@ -68,30 +66,13 @@ def improve_command(
         _show_improved(found)
 
 
-def _need_consent(*, as_json: bool) -> None:
-    if as_json or not sys.stdin.isatty():
-        raise InputError("Model calls cost money, and nobody can be asked here: say --yes, or --dry-run first.")
-    typer.confirm("Go on?", abort=True)
-
-
 def _show_plan(plan: Plan) -> None:
-    most = plan.at_most
     line(
         f"{plan.writer.model} at {plan.writer.base_url or 'the endpoint of the installation'} would be shown what "
         f"{plan.old.reference} is wrong about now, of {len(plan.corrected)} corrected tasks."
     )
     line(f"Old and new would answer {len(plan.held_out)} verified tasks that it is not shown.")
-    tokens = f"{most.prompt_tokens:,} tokens in, {most.completion_tokens:,} out"
-    if most.documents:
-        line(
-            f"At most {most.calls:,} calls. Without what the documents of {most.documents:,} tasks hold, which is not "
-            f"counted: {tokens}, by an estimate; cost {dollars(most.cost_usd)}. Replies that are stored cost nothing."
-        )
-        return
-    line(
-        f"At most {most.calls:,} calls, {tokens}, by an estimate; cost at most {dollars(most.cost_usd)}. Replies that "
-        "are stored cost nothing."
-    )
+    show_at_most(plan.at_most)
 
 
 def _show_improved(found: Improved) -> None:
@@ -119,20 +100,13 @@ def _diff(found: Improved) -> list[str]:
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    most = plan.at_most
     return {
         "project": plan.project_id,
         "agent": plan.old.reference,
         "writer": {"agent": plan.writer.name, "model": plan.writer.model, "base_url": plan.writer.base_url},
         "corrected_tasks": [one.task.id for one in plan.corrected],
         "held_out_tasks": [one.task.id for one in plan.held_out],
-        "at_most": {
-            "model_calls": most.calls,
-            "prompt_tokens": most.prompt_tokens,
-            "completion_tokens": most.completion_tokens,
-            "cost_usd": most.cost_usd,
-            "tasks_with_documents_not_counted": most.documents,
-        },
+        "at_most": at_most_as_json(plan.at_most),
     }
 
 

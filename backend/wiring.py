@@ -286,14 +286,14 @@ class Parts:
 
     @cached_property
     def comparing(self) -> Comparing:
-        return Comparing(store=self.store, trials=self.trials, cost=self.cost)
-
-    @cached_property
-    def improving(self) -> Improving:
         def known(agent: Agent) -> Capabilities | None:
             return self.store.capabilities(self.endpoint(agent), agent.model)
 
-        return Improving(comparing=self.comparing, capabilities=known)
+        return Comparing(store=self.store, trials=self.trials, cost=self.cost, capabilities=known)
+
+    @cached_property
+    def improving(self) -> Improving:
+        return Improving(comparing=self.comparing)
 
     @cached_property
     def operation(self) -> Operation:

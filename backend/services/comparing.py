@@ -19,9 +19,11 @@ from backend.core.verifications import Verification
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig
 from backend.labeling.resolving import Resolved, resolve
+from backend.ports.model import Capabilities
 from backend.ports.store import Store
 from backend.services.agent_trials import Trials
 from backend.services.projects import answerable
+from backend.services.trial_usage import AtMost, Cost, answering
 
 FEWEST = 30  # tasks: with fewer the interval of a difference is too narrow, and nobody wins
 _PAGE = 100  # tasks that are asked at a time, so that what both agents ask of a task is asked at about the same time
@@ -34,6 +36,17 @@ class HeldOut:
     task: Task
     right: Mapping[str, Resolved]  # control -> what counts
     blind: bool  # whether nobody who labelled it saw a prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparePlan:
+    """What is going to be measured."""
+
+    project_id: int
+    versions: tuple[AgentVersion, AgentVersion]  # old and new
+    drawn: tuple[HeldOut, ...]
+    seed: int
+    at_most: AtMost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,16 +89,31 @@ class Comparing:
 
     store: Store
     trials: Trials
-    cost: Callable[[str, Usage, Agent], float | None]  # model, tokens, agent -> US dollars
+    cost: Cost
+    capabilities: Callable[[Agent], Capabilities | None]  # of an agent's endpoint, as far as they are known
 
-    def compare(self, project_id: int, old: str, new: str, *, count: int, seed: int = 0) -> Compared:
-        """Two agents, NAME or NAME@HASH, on at most `count` verified tasks, drawn by `seed`. Raises `AgentUnknown`,
-        `ConfigError`, `InputError` where there is no verified task, and what would stop a job."""
+    def plan(self, project_id: int, old: str, new: str, *, count: int, seed: int = 0) -> ComparePlan:
+        """Two agents, NAME or NAME@HASH, on at most `count` verified tasks, drawn by `seed`; nobody is asked yet.
+        Raises `AgentUnknown`, `ConfigError`, `InputError` where there is no verified task, and `TemplateError`."""
         agents = self.trials.projects.agents
         versions = agents.find(old), agents.find(new)
         if versions[0] == versions[1]:
             raise InputError(f"{old!r} and {new!r} are the same agent: name two different ones.")
-        return self.measure(project_id, versions, self.held_out(project_id, count=count, seed=seed), seed=seed)
+        drawn = self.held_out(project_id, count=count, seed=seed)
+        questions = [self.trials.question(project_id, version) for version in versions]
+        tasks = [one.task for one in drawn]
+        used = [(one.agent, answering(one, self.capabilities(one.agent), tasks)) for one in questions]
+        return ComparePlan(
+            project_id=project_id,
+            versions=versions,
+            drawn=tuple(drawn),
+            seed=seed,
+            at_most=AtMost.of(used, self.cost, questions[0].config, tasks),
+        )
+
+    def compare(self, plan: ComparePlan) -> Compared:
+        """Ask both. Raises what would stop a job."""
+        return self.measure(plan.project_id, plan.versions, plan.drawn, seed=plan.seed)
 
     def measure(
         self,

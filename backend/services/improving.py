@@ -5,43 +5,27 @@ Which tasks the writer may be shown, and on which old and new are measured, `imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 
 from backend.core.agents import AgentVersion
 from backend.core.errors import InputError
 from backend.core.values import Agent, Request, Usage
 from backend.dialogue import Question
-from backend.ports.model import Capabilities
 from backend.prompting.guidance import MAX_GUIDANCE_CHARS, names_asked
 from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guidance, writing_messages
 from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_checks import check_guidance
 from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, drawn_from, is_right
-from backend.services.estimated_usage import PROMPT_SHARES, calls_a_task
-from backend.services.estimating import first_request
 from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
+from backend.services.trial_usage import AtMost, answering
 
 MOST_MISTAKES = 20  # that the writer is shown
 _MOST_CORRECTED = 60  # tasks that the agent is asked about again, to see what it is wrong about now
 _ANSWER_TOKENS = 1_500  # of the writer at least; a model that thinks takes what its agent has
 _GUIDANCE_TOKENS = MAX_GUIDANCE_CHARS // 3  # that a prompt may grow by
-_FAULT_TOKENS = 50  # that name what is wrong with the answer to one control
 _TRIES = 2  # of the writer
-
-
-@dataclass(frozen=True, kw_only=True)
-class AtMost:
-    """What calls take, from above: replies that are stored already cost nothing, and what documents hold comes to
-    it."""
-
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float | None  # None: not known
-    documents: int  # tasks with some, of those that are asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +59,6 @@ class Improving:
     """Better instructions in one installation. Written are the replies' cache, and a version that wins."""
 
     comparing: Comparing
-    capabilities: Callable[[Agent], Capabilities | None]  # of an agent's endpoint, as far as they are known
 
     def plan(
         self, project_id: int, agent: str, *, writer: str | None = None, name: str | None = None, count: int = 100
@@ -171,49 +154,15 @@ class Improving:
     def _at_most(
         self, question: Question, writer: Agent, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
     ) -> AtMost:
-        labelling = _labelling(question, self.capabilities(question.agent), corrected, drawn)
+        """The old agent answers all of these tasks, the new one those that are measured on."""
+        known = self.comparing.capabilities(question.agent)
+        asked, measured = [one.task for one in (*corrected, *drawn)], [one.task for one in drawn]
+        old, new = (answering(question, known, asked), answering(question, known, measured, longer=_GUIDANCE_TOKENS))
         mistakes = [mistake_of(question.config, one, None) for one in corrected[:MOST_MISTAKES]]
         request = _writing(writer, question, mistakes)
         prompt = min(estimated_tokens(request.messages), writer.context_tokens) + request.max_tokens
         written = Usage(prompt_tokens=_TRIES * prompt, completion_tokens=_TRIES * request.max_tokens, calls=_TRIES)
-        costs = [
-            self.comparing.cost(agent.model, usage, agent)
-            for agent, usage in ((question.agent, labelling), (writer, written))
-        ]
-        known = [cost for cost in costs if cost is not None]
-        both = labelling + written
-        return AtMost(
-            calls=both.calls,
-            prompt_tokens=both.prompt_tokens,
-            completion_tokens=both.completion_tokens,
-            cost_usd=sum(known) if len(known) == len(costs) else None,
-            documents=sum(bool(question.config.document_sources(one.task.data)) for one in (*corrected, *drawn)),
-        )
-
-
-def _labelling(
-    question: Question, known: Capabilities | None, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
-) -> Usage:
-    """The most that the old agent takes for all of these tasks, and the new one for those that are measured on."""
-    agent = question.agent
-    _, most = calls_a_task(question, known)
-    # A question that is asked again holds every reply until then and what was wrong with it; one for relations, one.
-    replies = agent.reasks + (1 if agent.relations else 0)
-    again = replies * (agent.max_tokens + _FAULT_TOKENS * len(question.config.controls))
-    sizes = [ceil(PROMPT_SHARES[2] * _size(question, one)) + again for one in (*corrected, *drawn)]
-    grown = [size + _GUIDANCE_TOKENS for size in sizes[len(corrected) :]]
-    calls = round(most) * (len(sizes) + len(grown))
-    return Usage(
-        prompt_tokens=round(most) * sum(sizes + grown),
-        completion_tokens=calls * question.agent.max_tokens,
-        calls=calls,
-    )
-
-
-def _size(question: Question, one: HeldOut) -> int:
-    """Tokens of the first prompt; 0: the task is not asked."""
-    first = first_request(question, one.task)
-    return 0 if isinstance(first, str) else estimated_tokens(first.messages)
+        return AtMost.of([(question.agent, old + new), (writer, written)], self.comparing.cost, question.config, asked)
 
 
 def _writing(writer: Agent, question: Question, mistakes: Sequence[Mistake]) -> Request:

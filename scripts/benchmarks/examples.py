@@ -129,6 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", default="options-first.v2", help="prompt template (default options-first.v2)")
     parser.add_argument("--concurrency", type=int, default=4, help="tasks at a time (default 4)")
     parser.add_argument("--size", default="1.5B", help="of the local model: 1.5B or 0.5B")
+    parser.add_argument("--threads", type=int, help="of the local model (default: half of the processors)")
 
 
 def run(asked: argparse.Namespace) -> ExamplesTable | Report:
@@ -144,7 +145,7 @@ def run(asked: argparse.Namespace) -> ExamplesTable | Report:
     rows = list(zip(texts, gold, strict=True))
     with (
         tempfile.TemporaryDirectory(prefix="prelabel-bench-") as folder,
-        start_local_model(Path(folder) / "model", asked.size) as model,
+        start_local_model(Path(folder) / "model", asked.size, threads=asked.threads) as model,
     ):
         parts = Parts(
             Settings(

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -302,14 +303,36 @@ def test_compare_tells_both_and_who_wins(prelabel: Command, installation: Instal
     project_id, ids = verified(installation, "good", "bad", "fine")
     added = "careful"
     assert add(CAREFUL + "retrieved: 2\n")[0] == 0
-    code, printed, _ = prelabel("agents", "compare", "tests", added, "--project", project_id)
+    compare = partial(prelabel, "agents", "compare", "tests", added, "--project", project_id)
+    code, printed, _ = compare("--yes")
     assert code == 0
     assert "2 of 3 right, 66.7% (9.4% to 99.2%)" in printed
     assert "3 tasks are too few to tell which is better: 30 at least." in printed
     assert "labelled with a prediction in sight" in printed
-    told = json.loads(prelabel("agents", "compare", "tests", added, "--project", project_id, "-n", 2, "--json")[1])
+    told = json.loads(compare("-n", 2, "--yes", "--json")[1])
     assert (told["old"]["tasks"], told["winner"], told["blind"]) == (2, None, False)
     assert set(told["tasks"]) < set(ids)
     code, _, error = prelabel("agents", "compare", "tests", "nobody", "--project", project_id)
     assert code == 1
     assert "There is no agent 'nobody'" in error
+
+
+def test_compare_spends_nothing_before_somebody_agrees(
+    prelabel: Command, installation: Installation, add: Command
+) -> None:
+    project_id, ids = verified(installation, "good", "bad", "fine")
+    assert add(CAREFUL + "retrieved: 2\n")[0] == 0
+    installation.model.requests.clear()
+    compare = partial(prelabel, "agents", "compare", "tests", "careful", "--project", project_id)
+    for options in ([], ["--json"]):
+        code, out, error = compare(*options)
+        assert code == 1
+        assert "say --yes, or --dry-run first" in out + error
+    code, printed, _ = compare("--dry-run")
+    assert code == 0
+    assert "would answer 3 verified tasks." in printed
+    assert "calls, " in printed
+    told = json.loads(compare("--dry-run", "--json")[1])
+    assert (told["tasks"], told["at_most"]["model_calls"] >= 6) == (ids, True)
+    assert "old" not in told
+    assert installation.model.requests == []

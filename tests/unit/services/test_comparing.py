@@ -14,7 +14,7 @@ from backend.core.audit import AuditRule
 from backend.core.errors import AgentUnknown, ConfigError, InputError, ModelError, ModelUnauthorized
 from backend.core.values import JSON, Reply, Request
 from backend.services.agent_trials import Trials
-from backend.services.comparing import FEWEST, Comparing
+from backend.services.comparing import FEWEST, Compared, Comparing
 from tests.fakes.installation import AGENT, Installation, replying
 
 PLAIN = replace(AGENT, confidence="self_reported")  # replies without token probabilities are stored, too
@@ -53,14 +53,20 @@ class Site:
             self.here.store.add_agent(AgentVersion.of(agent, source))
         trials = Trials(labels=self.here.labels, projects=self.here.projects, caller=self.here.caller, concurrency=4)
         self.comparing = Comparing(
-            store=self.here.store, trials=trials, cost=lambda model, usage, agent: usage.calls / 100
+            store=self.here.store,
+            trials=trials,
+            cost=lambda model, usage, agent: usage.calls / 100,
+            capabilities=lambda agent: None,
         )
+
+    def compare(self, old: str, new: str, count: int = 100) -> Compared:
+        return self.comparing.compare(self.comparing.plan(self.project_id, old, new, count=count))
 
 
 def test_the_better_one_wins_beyond_chance() -> None:
     site = Site()
     before = len(site.here.labels.calls)
-    found = site.comparing.compare(site.project_id, "tests", "better", count=100)
+    found = site.compare("tests", "better")
     assert (found.old.n, found.old.right, found.new.right) == (60, 40, 54)
     assert found.comparison.gain == pytest.approx(14 / 60)
     assert 0 < found.comparison.interval.low < 14 / 60 < found.comparison.interval.high
@@ -70,14 +76,28 @@ def test_the_better_one_wins_beyond_chance() -> None:
     assert (found.old.cost_usd, found.new.cost_usd) == (0.0, 0.6)  # the first agent's replies are stored
     assert found.tasks == tuple(site.ids)
     assert len(site.here.labels.calls) == before  # nothing was written
-    other = site.comparing.compare(site.project_id, "better", "tests", count=100)
+    other = site.compare("better", "tests")
     assert other.winner == found.winner
+
+
+def test_the_plan_tells_what_it_takes_and_asks_nobody() -> None:
+    site = Site()
+    site.here.model.requests.clear()
+    plan = site.comparing.plan(site.project_id, "tests", "better", count=40)
+    assert site.here.model.requests == []
+    assert (plan.at_most.calls, plan.at_most.documents) == (2 * 40, 0)
+    assert plan.at_most.cost_usd == pytest.approx(0.8)
+    found = site.comparing.compare(plan)
+    assert found.tasks == tuple(one.task.id for one in plan.drawn)
+    used = found.old.usage + found.new.usage
+    assert used.calls <= plan.at_most.calls
+    assert used.prompt_tokens <= plan.at_most.prompt_tokens
 
 
 def test_what_may_be_chance_has_no_winner() -> None:
     site = Site()
-    assert site.comparing.compare(site.project_id, "tests", "same", count=100).winner is None
-    few = site.comparing.compare(site.project_id, "tests", "better", count=FEWEST - 1)
+    assert site.compare("tests", "same").winner is None
+    few = site.compare("tests", "better", count=FEWEST - 1)
     assert (few.comparison.n, few.winner) == (FEWEST - 1, None)
 
 
@@ -95,14 +115,14 @@ def test_labels_that_were_given_unseen_go_before_all_others() -> None:
     plan = site.here.store.audit_plan(site.project_id)
     assert plan is not None
     drawn = {task_id for task_id in site.ids if plan.holds(task_id)}
-    found = site.comparing.compare(site.project_id, "tests", "better", count=100)
+    found = site.compare("tests", "better")
     assert len(drawn) > FEWEST
     assert (found.blind, set(found.tasks) <= drawn) == (True, True)
-    site.comparing.compare(site.project_id, "tests", "better", count=100)
+    site.compare("tests", "better")
     (look,) = site.here.store.audit_looks(site.project_id)  # the same again is no other one
     assert (look.number, look.kind) == (1, "compare")
     shown = Site()
-    assert shown.comparing.compare(shown.project_id, "tests", "better", count=100).blind is False
+    assert shown.compare("tests", "better").blind is False
     assert shown.here.store.audit_looks(shown.project_id) == []
 
 
@@ -111,7 +131,7 @@ def test_an_answer_that_cannot_be_used_is_wrong() -> None:
         return replying("no idea") if request.model == "better" and number_in(request) < 50 else mostly(request)
 
     found = Site(answer=garbled)
-    compared = found.comparing.compare(found.project_id, "tests", "better", count=100)
+    compared = found.compare("tests", "better")
     assert (compared.new.right, compared.new.unusable) == (9, 50)
     assert compared.winner == compared.old.agent
 
@@ -121,7 +141,7 @@ def test_a_task_is_no_example_of_itself() -> None:
     agent = replace(PLAIN, name="shown", retrieved=9, selector="tfidf", model="better")
     site.here.store.add_agent(AgentVersion.of(agent, site.here.projects.template_source))
     site.here.model.requests.clear()
-    site.comparing.compare(site.project_id, "tests", "shown", count=100)
+    site.compare("tests", "shown")
     asked = [r for r in site.here.model.requests if r.model == "better"]
     assert len(asked) == 10
     for request in asked:
@@ -132,13 +152,13 @@ def test_a_task_is_no_example_of_itself() -> None:
 def test_what_there_is_nothing_to_compare_for() -> None:
     site = Site(labelled=0)
     with pytest.raises(InputError, match="No task of project 1 has a label to compare with: annotate some"):
-        site.comparing.compare(site.project_id, "tests", "better", count=100)
+        site.compare("tests", "better")
     with pytest.raises(ConfigError, match="Project 99 is not known here"):
-        site.comparing.compare(99, "tests", "better", count=100)
+        site.comparing.plan(99, "tests", "better", count=100)
     with pytest.raises(InputError, match="are the same agent"):
-        site.comparing.compare(site.project_id, "tests", "tests", count=100)
+        site.compare("tests", "tests")
     with pytest.raises(AgentUnknown):
-        site.comparing.compare(site.project_id, "tests", "nobody", count=100)
+        site.compare("tests", "nobody")
 
 
 def test_two_who_disagree_are_nobodys_truth() -> None:
@@ -156,4 +176,4 @@ def test_what_would_stop_a_job_stops_a_comparison() -> None:
     site = Site(answer=refused)
     site.here.refusal = ModelUnauthorized("The key is refused.")
     with pytest.raises(ModelUnauthorized, match="The key is refused"):
-        site.comparing.compare(site.project_id, "tests", "better", count=100)
+        site.compare("tests", "better")

@@ -18,8 +18,9 @@ from backend.dialogue import Question
 from backend.labeling.parsing import parse_config
 from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Comparing, HeldOut
-from backend.services.improving import MOST_MISTAKES, AtMost, Improving
+from backend.services.improving import MOST_MISTAKES, Improving
 from backend.services.improving_tasks import FEWEST_MISTAKES
+from backend.services.trial_usage import AtMost
 from tests.fakes.installation import AGENT, CONFIG, Installation, replying
 from tests.unit.services.test_comparing import number_in, said
 
@@ -67,8 +68,13 @@ class Site:
             self.here.labels.annotate(task_id, said("positive"))
         self.here.verifier.catch_up(self.project_id)
         trials = Trials(labels=self.here.labels, projects=self.here.projects, caller=self.here.caller, concurrency=4)
-        comparing = Comparing(store=self.here.store, trials=trials, cost=lambda model, usage, agent: usage.calls / 100)
-        self.improving = Improving(comparing=comparing, capabilities=lambda agent: None)
+        comparing = Comparing(
+            store=self.here.store,
+            trials=trials,
+            cost=lambda model, usage, agent: usage.calls / 100,
+            capabilities=lambda agent: None,
+        )
+        self.improving = Improving(comparing=comparing)
         self.here.model.requests.clear()
 
     @property

@@ -84,6 +84,15 @@ class Site:
     def trials(self) -> Trials:
         return Trials(labels=self.here.labels, projects=self.here.projects, caller=self.here.caller, concurrency=4)
 
+    @property
+    def comparing(self) -> Comparing:
+        return Comparing(
+            store=self.here.store,
+            trials=self.trials,
+            cost=lambda model, usage, agent: usage.calls / 100,
+            capabilities=lambda agent: None,
+        )
+
     def tested(self, **how: Any) -> list[Outcome]:
         question = self.trials.question(self.project_id, "pupil")
         tasks = self.trials.tasks(self.project_id, question, **how)
@@ -247,8 +256,7 @@ class TestWhatItCannotAnswer:
 
     def test_an_instruction_that_could_be_improved(self) -> None:
         site = Site()
-        comparing = Comparing(store=site.here.store, trials=site.trials, cost=lambda model, usage, agent: None)
-        improving = Improving(comparing=comparing, capabilities=lambda _: None)
+        improving = Improving(comparing=site.comparing)
         for agent, writer in (("pupil", None), ("tests", "pupil")):
             with pytest.raises(InputError, match="The student 'pupil' reads no instructions and writes none"):
                 improving.plan(site.project_id, agent, writer=writer)
@@ -264,8 +272,9 @@ class TestWhatItCannotAnswer:
 
 def test_it_is_measured_against_the_model_on_what_it_has_not_seen() -> None:
     site = Site(verified=60)
-    comparing = Comparing(store=site.here.store, trials=site.trials, cost=lambda model, usage, agent: usage.calls / 100)
-    found = comparing.compare(site.project_id, "tests", "pupil", count=100)
+    plan = site.comparing.plan(site.project_id, "tests", "pupil", count=100)
+    assert plan.at_most.calls == len(plan.drawn)  # the student asks nobody
+    found = site.comparing.compare(plan)
     assert found.winner == site.version.reference
     assert (found.old.right, found.new.cost_usd) == (30, 0.0)
     assert found.new.right >= 57
