@@ -121,7 +121,7 @@ def try_command(
     parts = open_parts()
     question = parts.trials.question(project, name)
     outcomes = parts.trials.test(question, parts.trials.tasks(project, question, most=count))
-    price = partial(parts.cost, agent=question.agent)
+    price = partial(parts.endpoints.cost, agent=question.agent)
     show_trials(project, question, outcomes, price, as_json=as_json)
 
 

@@ -76,7 +76,7 @@ def resume_command(
     parts = open_parts()
     limits = JobLimits(budget_tokens=budget_tokens, budget_usd=budget_usd, per_minute=max_per_minute)
     known = parts.steering.job(job)
-    parts.check_limits(limits, parts.agent_of(parts.store.project(known.project_id), known.agent))
+    parts.endpoints.check_limits(limits, parts.agent_of(parts.store.project(known.project_id), known.agent))
     _tell(parts, parts.steering.resume(job, limits), as_json=as_json)
 
 

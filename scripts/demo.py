@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
@@ -32,7 +31,7 @@ from scripts.demo_project import (
     label_counts,
     right_labels,
 )
-from scripts.processes import ServiceError
+from scripts.processes import ServiceError, stop_like_ctrl_c
 from scripts.product import CommandError, Product, settings
 from scripts.services import LabelStudio, LocalModel, start_label_studio, start_local_model, start_redis
 from scripts.weights import WeightsError
@@ -230,10 +229,6 @@ def services_stopped() -> Iterator[ExitStack]:
         stack.close()
 
 
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def run(asked: argparse.Namespace) -> None:
     stages = Stages(started=time.monotonic() - asked.setup_seconds)
     stages.seconds["setup"] = asked.setup_seconds
@@ -262,8 +257,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked = arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    stop_like_ctrl_c()
     try:
         run(asked)
     except FAILURES as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 POLL_S = 0.1
 LOG_TAIL_LINES = 12
@@ -126,3 +127,13 @@ def all_processes() -> list[int]:
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     listed = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=True)
     return [int(pid) for pid in listed.stdout.split()]
+
+
+def stop_like_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that what it started is stopped."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)

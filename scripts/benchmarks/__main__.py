@@ -26,7 +26,7 @@ from scripts.benchmarks import (
 )
 from scripts.benchmarks.report import BenchError, SkippedError
 from scripts.demo_project import LabelStudioError
-from scripts.processes import ServiceError
+from scripts.processes import ServiceError, stop_like_ctrl_c
 from scripts.product import CommandError
 
 BENCHMARKS = {
@@ -71,4 +71,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    stop_like_ctrl_c()
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        print("bench: stopped, nothing is left running", flush=True)
+        code = 130
+    sys.exit(code)

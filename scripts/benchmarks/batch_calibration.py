@@ -111,8 +111,8 @@ async def answers(
     )
     parts.store.migrate()
     slots = asyncio.Semaphore(asked.concurrency)
-    async with parts.model() as endpoint:
-        caller = Caller(model=endpoint, media=parts.media(), sleep=asyncio.sleep, random=random.random)
+    async with parts.endpoints.model() as endpoint:
+        caller = Caller(model=endpoint, media=parts.endpoints.media(), sleep=asyncio.sleep, random=random.random)
 
         async def one(number: int, text: str, gold: str) -> FieldReading | None:
             async with slots:

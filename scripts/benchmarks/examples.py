@@ -201,8 +201,8 @@ def measured(parts: Parts, model: LocalModel, rows: Sequence[tuple[str, str]], a
 
 async def answers(parts: Parts, question: Question, rows: Sequence[tuple[str, str]], concurrency: int) -> list[Outcome]:
     slots = asyncio.Semaphore(concurrency)
-    async with parts.model() as endpoint:
-        caller = Caller(model=endpoint, media=parts.media(), sleep=asyncio.sleep, random=random.random)
+    async with parts.endpoints.model() as endpoint:
+        caller = Caller(model=endpoint, media=parts.endpoints.media(), sleep=asyncio.sleep, random=random.random)
 
         async def one(number: int, text: str) -> Outcome:
             async with slots:

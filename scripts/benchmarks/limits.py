@@ -172,7 +172,7 @@ async def work(seconds: float, sentences: int) -> None:
     base = Request(
         messages=(), schema=SCHEMA, model=settings.model, temperature=0.0, max_tokens=64, seed=0, logprobs=False
     )
-    async with parts.caller() as caller:
+    async with parts.endpoints.caller() as caller:
         await caller.model.capabilities(settings.model)  # found out before the clock starts
         print("ready", flush=True)
         while not Path("go").exists():

@@ -91,7 +91,7 @@ async def measured(tasks: int, in_flight: int) -> dict[str, float]:
     with clock.stage("cache: look up"):
         for wanted in in_parts(keys, in_flight):
             store.replies(wanted)
-    async with parts.model() as model, parts.governor(model.endpoint) as governor:
+    async with parts.endpoints.model() as model, parts.endpoints.governor(model.endpoint) as governor:
         await model.capabilities(question.agent.model)
         with clock.stage("governor"):
             leaves = await at_once(

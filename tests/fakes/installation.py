@@ -341,14 +341,14 @@ class Installation:
             "jobs",
             "predictor",
             "same_settings",
-            "caller",
             "verifier",
             "rescoring",
         )
         for name in shared:
             setattr(parts, name, getattr(self, name))
         vars(parts).update(golden_making=self.golden, leaving_out=self.leaving_out)
-        vars(parts).update(meters=self.meters, limits=lambda: asyncio.run(self._limits()))
+        vars(parts).update(meters=self.meters)
+        vars(parts.endpoints).update(caller=self.caller, limits=lambda: asyncio.run(self._limits()))
         return parts
 
     async def _limits(self) -> Levels:

@@ -69,7 +69,7 @@ def opened(redis: Redis, model: ScriptedModel, folder: Path, key: str = KEY) -> 
 
 def embedded(parts: Parts, agent: Agent, *texts: str) -> list[Vector]:
     async def once() -> list[Vector]:
-        async with parts.caller(agent) as caller:
+        async with parts.endpoints.caller(agent) as caller:
             return list(await caller.embed("small", texts))
 
     return asyncio.run(once())
@@ -94,7 +94,7 @@ def test_its_calls_are_in_the_governors_account(parts: Parts, agent: Agent, othe
     assert [len(body["input"]) for body in other.embedded] == [32, 8]
 
     async def level() -> int:
-        async with parts.governor(other.base_url, agent) as governor:
+        async with parts.endpoints.governor(other.base_url, agent) as governor:
             return (await governor.level("small")).requests_used
 
     assert asyncio.run(level()) == 2
@@ -108,7 +108,7 @@ def test_without_an_address_of_its_own_it_is_the_models(parts: Parts, agent: Age
 def test_what_add_tells_and_refuses(
     parts: Parts, agent: Agent, redis: Redis, model: ScriptedModel, tmp_path: Path
 ) -> None:
-    assert parts.describe_model(agent)["embeddings"] == "small, 26 numbers a text"
-    assert "embeddings" not in parts.describe_model(replace(agent, embeddings_model=None))
+    assert parts.endpoints.describe_model(agent)["embeddings"] == "small, 26 numbers a text"
+    assert "embeddings" not in parts.endpoints.describe_model(replace(agent, embeddings_model=None))
     with pytest.raises(ModelUnauthorized, match="does not accept OPENAI_API_KEY"):
         embedded(opened(redis, model, tmp_path, "wrong"), agent, "another text")

@@ -72,7 +72,7 @@ def ask(parts: Parts, times: int) -> list[Reply | BaseException]:
     """Find out what the endpoint accepts, then ask so often at once."""
 
     async def calls() -> list[Reply | BaseException]:
-        async with parts.caller() as caller:
+        async with parts.endpoints.caller() as caller:
             caller = replace(caller, sleep=lambda seconds: asyncio.sleep(0))
             await caller.model.capabilities("scripted")
             asked = [caller.ask(replace(REQUEST, seed=n)) for n in range(times)]

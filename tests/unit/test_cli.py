@@ -114,7 +114,7 @@ def test_a_run_through_batches_tells_what_it_waits_for_and_what_it_spent(
     installation = Installation(scored, cached=True)
     parts = installation.parts()
     checked: list[str] = []
-    monkeypatch.setattr(parts, "need_batches", lambda agent: checked.append("batches"))
+    monkeypatch.setattr(parts.endpoints, "need_batches", lambda agent: checked.append("batches"))
     monkeypatch.setattr(parts, "model_warning", lambda _: None)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     project, _ = installation.project("good", "bad")

@@ -56,7 +56,7 @@ def prelabel(
             raise ModelUnauthorized("The model endpoint does not accept OPENAI_API_KEY: set another one.")
         return {"model": agent.model, "answers": "strict JSON schema"}
 
-    monkeypatch.setattr(parts, "describe_model", describe)
+    monkeypatch.setattr(parts.endpoints, "describe_model", describe)
     monkeypatch.setattr(cli_common, "Parts", lambda _: parts)
     monkeypatch.setenv("COLUMNS", "300")
 

@@ -137,7 +137,7 @@ def test_a_run_that_stops_at_its_budget(installation: Installation, prelabel: Co
 def test_a_budget_in_dollars_needs_a_price(installation: Installation, prelabel: Command) -> None:
     project, _ = installation.project("good")
     parts = installation.parts(openai_base_url="http://localhost:1/v1")
-    assert parts.price("gpt-4o-mini", 1, 1, endpoint=parts.endpoint()) is None
+    assert parts.endpoints.price("gpt-4o-mini", 1, 1, endpoint=parts.endpoints.address()) is None
     code, _, err = prelabel("run", "--project", project, "--budget-usd", -1)
     assert (code, err) == (1, "prelabel: --budget-usd must be more than 0.\n")
     assert installation.store.jobs() == []

@@ -26,7 +26,7 @@ FILE = "name: pupil\nprovider: student\n"
 def parts_of(site: Site) -> Parts:
     """Without a key and without an endpoint."""
     parts = site.here.parts(prompts_dir=PROMPTS, openai_base_url=None)
-    vars(parts).pop("caller")
+    vars(parts.endpoints).pop("caller")
     return parts
 
 
@@ -73,7 +73,7 @@ def test_no_endpoint_is_opened_for_a_student() -> None:
     parts = Parts(Settings(label_studio_api_key="key", redis_url="redis://nowhere.invalid:1"))
 
     async def opened(agent: Agent) -> None:
-        async with parts.caller(agent) as caller:
+        async with parts.endpoints.caller(agent) as caller:
             assert await caller.model.takes_images("student") is False
             for call in (caller.model.ask(None), caller.model.capabilities("student")):  # type: ignore[arg-type]
                 with pytest.raises(ModelBadRequest, match="asks no model"):
@@ -82,8 +82,8 @@ def test_no_endpoint_is_opened_for_a_student() -> None:
     asyncio.run(opened(PUPIL))
     with pytest.raises(SettingsError, match="no model endpoint"):
         asyncio.run(opened(Agent(name="a", model="m", template="default.v1")))
-    assert parts.describe_model(PUPIL) == {"model": "none: a student learns from verified labels"}
-    parts.check_limits(JobLimits(budget_usd=1.0), PUPIL)
+    assert parts.endpoints.describe_model(PUPIL) == {"model": "none: a student learns from verified labels"}
+    parts.endpoints.check_limits(JobLimits(budget_usd=1.0), PUPIL)
 
 
 def test_a_run_of_a_student_costs_nothing_beforehand_too() -> None:

@@ -34,7 +34,7 @@ def agent(**changes: Any) -> Agent:
 
 def endpoint_and_key(parts: Parts, one: Agent | None) -> tuple[str, str]:
     async def look() -> tuple[str, str]:
-        async with parts.model(agent=one) as model:
+        async with parts.endpoints.model(agent=one) as model:
             return model.endpoint, model.client.api_key
 
     return asyncio.run(look())
@@ -67,7 +67,7 @@ def test_calls_with_another_key_have_limits_of_their_own(monkeypatch: pytest.Mon
     parts = Parts(Settings(**OWN))
 
     async def names(one: Agent | None) -> tuple[str, ...]:
-        async with parts.governor("http://usual/v1", one) as governor:
+        async with parts.endpoints.governor("http://usual/v1", one) as governor:
             return tuple(governor.names("m"))
 
     usual, own = asyncio.run(names(None)), asyncio.run(names(agent(key_variable="OWN_KEY")))
@@ -79,7 +79,7 @@ def test_limits_are_told_of_agents_with_an_endpoint_of_their_own_too(monkeypatch
     monkeypatch.setenv("OWN_KEY", "own-key")
     installation = Installation()
     parts = installation.parts(**OWN)
-    del vars(parts)["limits"]
+    del vars(parts.endpoints)["limits"]
     for name, model, more in (
         ("own", "own-model", {"base_url": "http://own/v1"}),
         ("keyed", "own-model", {"base_url": "http://own/v1", "key_variable": "OWN_KEY"}),
@@ -111,8 +111,8 @@ def test_limits_are_told_of_agents_with_an_endpoint_of_their_own_too(monkeypatch
         parts.settings.endpoint_key(agent.key_variable if agent else None)
         yield Told(7 if agent is not None and agent.key_variable else 1)
 
-    vars(parts)["governor"] = governor
-    found = {place: level.requests_used for place, level in parts.limits().items()}
+    vars(parts.endpoints)["governor"] = governor
+    found = {place: level.requests_used for place, level in parts.endpoints.limits().items()}
     usual = "http://usual/v1"
     assert found == {(usual, "gpt-4o-mini"): 1, (usual, "other-model"): 1, ("http://own/v1", "own-model"): 7}
 
@@ -138,7 +138,7 @@ def test_the_batch_api_that_a_run_needs_is_that_of_its_agent_s_endpoint(monkeypa
         async def check(self) -> None:
             asked.append(self.endpoint)
 
-    monkeypatch.setattr("backend.wiring.OpenAIBatches", Offered)
+    monkeypatch.setattr("backend.endpoints.OpenAIBatches", Offered)
     parts.start_run(project_id, lane="batch")
     parts.start_run(project_id, lane="batch", agent="other")
     parts.projects.choose(installation.labels, project_id, "other")
@@ -172,7 +172,7 @@ def test_errors_name_what_sets_an_agent_s_endpoint(
     monkeypatch.setenv("OWN_KEY", "own-key")
 
     async def set_by() -> SetBy:
-        async with Parts(Settings(**OWN)).model(agent=one) as opened:
+        async with Parts(Settings(**OWN)).endpoints.model(agent=one) as opened:
             return opened.set_by
 
     told = asyncio.run(set_by())

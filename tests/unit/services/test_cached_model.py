@@ -335,7 +335,7 @@ def test_the_setting_switches_the_cache_off(store: SqlStore, cache_days: int, ki
     parts.store = store
 
     async def model() -> object:
-        async with parts.caller() as caller:
+        async with parts.endpoints.caller() as caller:
             return caller.model
 
     assert type(asyncio.run(model())) is kind
