@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -10,8 +11,9 @@ from backend.cli_agents_show import dollars
 from backend.cli_common import DryRunOption, JsonOption, ProjectOption, YesOption, need_consent, open_parts
 from backend.cli_show import line, print_json
 from backend.confidence.intervals import Interval
-from backend.services.comparing import FEWEST, Compared, ComparePlan, Measured
-from backend.services.trial_usage import AtMost
+from backend.services.comparing import FEWEST, Compared, ComparePlan, Look, Measured
+from backend.services.estimate import Spent
+from backend.services.trial_usage import Takes
 
 
 def compare_command(
@@ -35,7 +37,7 @@ def compare_command(
         print_json(_plan(plan))
     if dry_run:
         return
-    if not yes and plan.at_most.calls:
+    if not yes and plan.takes.at_most.calls:
         need_consent(as_json=as_json)
     found = comparing.compare(plan)
     if as_json:
@@ -47,21 +49,25 @@ def compare_command(
 def _show_plan(plan: ComparePlan) -> None:
     old, new = (version.reference for version in plan.versions)
     line(f"{old} and {new} would answer {len(plan.drawn)} verified tasks.")
-    show_at_most(plan.at_most)
+    show_takes(plan.takes, plan.look)
 
 
-def show_at_most(most: AtMost) -> None:
-    tokens = f"{most.prompt_tokens:,} tokens in, {most.completion_tokens:,} out"
-    if most.documents:
+def show_takes(takes: Takes, look: Look | None) -> None:
+    """Of the audit, and of the model."""
+    if look is not None:
         line(
-            f"At most {most.calls:,} calls. Without what the documents of {most.documents:,} tasks hold, which is not "
-            f"counted: {tokens}, by an estimate; cost {dollars(most.cost_usd)}. Replies that are stored cost nothing."
+            f"{look.tasks:,} of these are the blind audit's, so that this is look {look.number} at it, unless it finds "
+            f"what an earlier one found. A certificate of 5 % takes {look.labels_after} audit labels without an error "
+            f"then, instead of {look.labels_before}."
         )
-        return
-    line(
-        f"At most {most.calls:,} calls, {tokens}, by an estimate; cost at most {dollars(most.cost_usd)}. Replies that "
-        "are stored cost nothing."
-    )
+    if takes.documents:
+        line(f"What the documents of {takes.documents:,} tasks hold is not counted in the following.")
+    line(f"By an estimate {_spent(takes.likely)}; at most {_spent(takes.at_most)}. Stored replies cost nothing.")
+
+
+def _spent(one: Spent) -> str:
+    tokens = f"{one.calls:,} calls, {one.prompt_tokens:,} tokens in, {one.completion_tokens:,} out"
+    return f"{tokens}, cost {'not known' if one.cost_usd is None else dollars(one.cost_usd)}"
 
 
 def _plan(plan: ComparePlan) -> dict[str, Any]:
@@ -70,17 +76,16 @@ def _plan(plan: ComparePlan) -> dict[str, Any]:
         "project": plan.project_id,
         "agents": [old, new],
         "tasks": [one.task.id for one in plan.drawn],
-        "at_most": at_most_as_json(plan.at_most),
+        **takes_as_json(plan.takes, plan.look),
     }
 
 
-def at_most_as_json(most: AtMost) -> dict[str, Any]:
+def takes_as_json(takes: Takes, look: Look | None) -> dict[str, Any]:
     return {
-        "model_calls": most.calls,
-        "prompt_tokens": most.prompt_tokens,
-        "completion_tokens": most.completion_tokens,
-        "cost_usd": most.cost_usd,
-        "tasks_with_documents_not_counted": most.documents,
+        "likely": takes.likely.as_json(),
+        "at_most": takes.at_most.as_json(),
+        "tasks_with_documents_not_counted": takes.documents,
+        "audit_look": None if look is None else asdict(look),
     }
 
 
@@ -101,7 +106,7 @@ def show_measured(found: Compared) -> None:
     for one in (found.old, found.new):
         unusable = f", {one.unusable} without a usable answer" if one.unusable else ""
         line(
-            f"{one.version}: {one.right} of {one.n} right, {one.right / one.n:.1%} "
+            f"{one.agent}: {one.right} of {one.n} right, {one.right / one.n:.1%} "
             f"({one.interval.low:.1%} to {one.interval.high:.1%}){unusable}; cost {dollars(one.cost_usd)}"
         )
     interval = comparison.interval

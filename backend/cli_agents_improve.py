@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from backend.cli_agents_compare import at_most_as_json, measured_as_json, show_at_most, show_measured
+from backend.cli_agents_compare import measured_as_json, show_measured, show_takes, takes_as_json
 from backend.cli_agents_show import dollars, plain
 from backend.cli_common import DryRunOption, JsonOption, ProjectOption, YesOption, need_consent, open_parts
 from backend.cli_show import line, print_json
@@ -72,7 +72,7 @@ def _show_plan(plan: Plan) -> None:
         f"{plan.old.reference} is wrong about now, of {len(plan.corrected)} corrected tasks."
     )
     line(f"Old and new would answer {len(plan.held_out)} verified tasks that it is not shown.")
-    show_at_most(plan.at_most)
+    show_takes(plan.takes, plan.look)
 
 
 def _show_improved(found: Improved) -> None:
@@ -106,7 +106,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "writer": {"agent": plan.writer.name, "model": plan.writer.model, "base_url": plan.writer.base_url},
         "corrected_tasks": [one.task.id for one in plan.corrected],
         "held_out_tasks": [one.task.id for one in plan.held_out],
-        "at_most": at_most_as_json(plan.at_most),
+        **takes_as_json(plan.takes, plan.look),
     }
 
 

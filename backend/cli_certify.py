@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from backend.core.errors import InputError
 from backend.core.verifications import VerificationOutcome
 from backend.ports.store import Store
 from backend.services.certifying import Certifying
+
+MAX_ERROR, CONFIDENCE = 0.05, 0.95  # where nothing else is asked
 
 
 def share_given(text: str) -> float:
@@ -44,6 +47,15 @@ class Asked:
     error_of: ErrorOf
 
     @property
+    def as_options(self) -> str:
+        """What to say on the command line to ask for the same; begins with a space where it says anything."""
+        usual = Asked(max_error=MAX_ERROR, confidence=CONFIDENCE, error_of=ErrorOf.ALL)
+        options = [f" --max-error {self.max_error:g}"] if self.max_error != usual.max_error else []
+        options += [f" --confidence {self.confidence:g}"] if self.confidence != usual.confidence else []
+        options += [f" --error-of {self.error_of.value}"] if self.error_of is not usual.error_of else []
+        return "".join(options)
+
+    @property
     def in_words(self) -> str:
         return f"at most {_per_cent(self.max_error)} wrong, {_per_cent(self.confidence)} sure"
 
@@ -60,10 +72,10 @@ def certify_command(
     ] = None,
     max_error: Annotated[
         float, typer.Option(help="Most that may be wrong, as a share.", metavar="SHARE", parser=share_given)
-    ] = 0.05,
+    ] = MAX_ERROR,
     confidence: Annotated[
         float, typer.Option(help="How sure the promise is, as a share.", metavar="SHARE", parser=share_given)
-    ] = 0.95,
+    ] = CONFIDENCE,
     error_of: Annotated[
         ErrorOf, typer.Option(help="Wrong labels as a share of all tasks, or of those from the threshold on.")
     ] = ErrorOf.ALL,
@@ -87,6 +99,8 @@ def certify_command(
     asked = Asked(max_error=max_error, confidence=confidence, error_of=error_of)
     if (project is None) == (file is None):
         raise InputError("Certify a project or a file: give --project N or --file FILE.")
+    if accept and undo:
+        raise InputError("--accept makes annotations and --undo takes them back: give one of them.")
     if file is not None and (accept or undo):
         raise InputError("--accept and --undo change a project: give --project N.")
     if file is not None:
@@ -117,7 +131,7 @@ def _certify_project(project: int, asked: Asked, *, accept: bool, as_json: bool)
         if verdict.look is not None:
             line(which_look(verdict.look, asked))
         if isinstance(verdict.found, Certificate) and verdict.found.accepted:
-            line(_accepting(project, verdict.found, new=len(verdict.accepted), made=made))
+            line(_accepting(project, asked, verdict.found, new=len(verdict.accepted), made=made))
     if isinstance(verdict.found, Refusal):
         raise typer.Exit(1)
 
@@ -213,12 +227,13 @@ def show_verdict(verdict: Certificate | Refusal, asked: Asked, project: int | No
         )
     table.add_row("wrong in the audit", f"{verdict.errors:,}", Text(_evidence(verdict, asked)))
     if verdict.wrong_of_accepted is not None:
-        expected = f"{verdict.expected_errors:,.1f} by their confidences"
-        table.add_row("wrong if accepted", "", f"at most {_per_cent(verdict.wrong_of_accepted)} of these; {expected}")
+        most = math.floor(verdict.wrong_of_accepted * verdict.accepted + 1e-9)
+        expected = f"some {verdict.expected_errors:,.1f} by their confidences"
+        table.add_row("wrong if accepted", f"{most:,}", f"of these at most, by the promise; {expected}")
     out.print(table)
 
 
-def _accepting(project: int, found: Certificate, *, new: int, made: int | None) -> str:
+def _accepting(project: int, asked: Asked, found: Certificate, *, new: int, made: int | None) -> str:
     """What became of the predictions that may be accepted (`made`: annotations of so many), or how to accept them."""
     undo = f"`prelabel certify --project {project} --undo` takes it back."
     if not new:
@@ -230,7 +245,8 @@ def _accepting(project: int, found: Certificate, *, new: int, made: int | None) 
         left = f" Of {new - made:,} more Label Studio has no prediction to accept: repeat this once all are written."
         return told + (left if made < new else "")
     others = "" if new == found.accepted else f"; the other {found.accepted - new:,} are already"
-    return f"`prelabel certify --project {project} --accept` makes annotations of {new:,} of them{others}."
+    again = f"`prelabel certify --project {project}{asked.as_options} --accept`"
+    return f"{again} makes annotations of {new:,} of them{others}."
 
 
 def _promise(verdict: Certificate, asked: Asked) -> str:

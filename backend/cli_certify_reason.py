@@ -27,6 +27,15 @@ def reason(refusal: Refusal, project: int | None = None) -> str:
 
 
 def _no_audit(refusal: Refusal, project: int | None) -> str:
+    run = f"`prelabel run --project {project} --wait`"
+    if project is not None and not refusal.tasks:
+        return f"the current version has answered no task yet. Answer them first: {run}."
+    if refusal.unanswered:
+        labels = f"{refusal.unanswered:,} task{' is' if refusal.unanswered == 1 else 's are'}"
+        return (
+            f"{labels} annotated for the random audit, none of which the current version has answered yet. Answer them "
+            f"first: {run}."
+        )
     if refusal.waiting:
         none = "the one task" if refusal.waiting == 1 else f"none of the {refusal.waiting:,} tasks"
         not_yet = "is not annotated yet" if refusal.waiting == 1 else "is annotated yet"
@@ -41,6 +50,13 @@ def _no_audit(refusal: Refusal, project: int | None) -> str:
     )
     if project is None:
         return f"{told}."
+    if refusal.unanswered is not None:
+        return f"no task of the random audit is answered yet: {run} answers them."
+    if (refusal.at_least or 0) > refusal.tasks:
+        return (
+            f"there is no random audit, and it would take {refusal.at_least:,} labels of {refusal.tasks:,} answered "
+            "tasks: have people check them all, or more answered first."
+        )
     return f"{told}: `prelabel audit begin --project {project} -n {refusal.at_least}` draws them."
 
 
@@ -49,6 +65,9 @@ def _who_waits(refusal: Refusal, project: int | None) -> str:
     waiting, missing = refusal.waiting, refusal.at_least or 0
     if project is None:
         return f" {waiting:,} rows of the audit have no gold yet: have them labelled." if waiting else ""
+    left = refusal.tasks - refusal.audited
+    if missing > left > 0:
+        return f" Only {left:,} answered tasks are left: have people check them all, or more answered first."
     annotate = f"Annotate the {waiting:,} that wait (`prelabel audit show --project {project}` tells how far they are)"
     draw = f"`prelabel audit begin --project {project} -n {missing - waiting}`"
     if waiting >= missing:
@@ -67,10 +86,21 @@ def _too_little(refusal: Refusal, project: int | None) -> str:
     if left and (refusal.at_least or 0) > left:
         return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."
     told += (
-        f"It takes {refusal.at_least:,} more at least, drawn at random, with no further error among the most confident"
+        f"It takes {refusal.at_least:,} more at least{_why_so_many(refusal)}, drawn at random, with no further error "
+        "among the most confident"
     )
     if refusal.for_half is None:
         told += "; with errors as so far half of the tasks cannot be accepted, however many are labelled."
     else:
         told += f"; with errors as so far about {refusal.for_half:,} more to accept half of the tasks."
     return told + _who_waits(refusal, project)
+
+
+def _why_so_many(refusal: Refusal) -> str:
+    """What makes it more than a first certificate of raw scores takes, in brackets; begins with a space."""
+    causes = []
+    if refusal.cross_fitted:
+        causes.append("the scores are fitted on the audit too")
+    if refusal.next_look is not None and refusal.next_look > 1:
+        causes.append(f"it will be look {refusal.next_look} at this audit, each held more strictly than the one before")
+    return f" (reckoned so because {' and '.join(causes)})" if causes else ""

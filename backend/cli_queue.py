@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from backend.cli_certify import Asked, look_as_json, share_given, verdict_as_json
+from backend.cli_certify import CONFIDENCE, MAX_ERROR, Asked, look_as_json, share_given, verdict_as_json
 from backend.cli_certify_reason import reason
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
@@ -17,7 +17,7 @@ from backend.confidence.certificate import ErrorOf, Refusal
 from backend.core.errors import InputError
 from backend.services.certifying import Verdict
 from backend.services.differing import resolved_version
-from backend.services.queue_tabs import VERIFY, SavedTab, save_tabs
+from backend.services.queue_tabs import AUDIT, VERIFY, SavedTab, save_tabs
 from backend.services.remaining import CAP, Remaining
 from backend.wiring import Parts
 
@@ -43,10 +43,10 @@ def queue_command(
     ] = CAP,
     max_error: Annotated[
         float, typer.Option(help="For the certificate: most that may be wrong.", metavar="SHARE", parser=share_given)
-    ] = 0.05,
+    ] = MAX_ERROR,
     confidence: Annotated[
         float, typer.Option(help="For the certificate: how sure it is.", metavar="SHARE", parser=share_given)
-    ] = 0.95,
+    ] = CONFIDENCE,
     as_json: JsonOption = False,
 ) -> None:
     """Tell how many tasks remain and why, least certain first; make the tabs for them."""
@@ -68,6 +68,8 @@ def queue_command(
     _show(remaining)
     _show_certificate(verdict, asked, project)
     for one in saved:
+        if one.kind == AUDIT and parts.store.audit_plan(project) is None:
+            line(f"There is no blind audit: `prelabel audit begin --project {project} -n COUNT` draws one.")
         line(f'Tab "{one.tab.title}": {one.tasks:,} tasks{_beyond(one)}.')
         if one.tab.title != one.kind:
             line(f'A tab "{one.kind}" that was not made here stays as it is.')

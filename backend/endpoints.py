@@ -28,7 +28,7 @@ from backend.core.errors import (
     QueueError,
     SettingsError,
 )
-from backend.core.values import JSON, Agent, Usage
+from backend.core.values import JSON, Agent, Request, Usage
 from backend.ports.embeddings import Embedder
 from backend.ports.governor import Governor, GovernorLevel, Levels
 from backend.ports.meters import LIMIT_WAIT_SECONDS
@@ -37,8 +37,9 @@ from backend.ports.store import JobLimits, JobRow
 from backend.services.annotate import Caller
 from backend.services.batch_lane import CACHE_IS_OFF
 from backend.services.budgets import budgeted, check_limits
-from backend.services.cached_model import CachedModel
+from backend.services.cached_model import CachedModel, reply_key
 from backend.services.embedding import GovernedEmbedder, KeptEmbedder
+from backend.services.estimated_usage import has_logprobs
 from backend.services.governed_model import GovernedModel
 from backend.services.message_time import LONGEST_PROBE_S
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
@@ -250,6 +251,12 @@ class Endpoints:
     def capabilities(self, agent: Agent) -> Capabilities | None:
         """What an agent's endpoint can do, as far as that was found out."""
         return self._store.capabilities(self.address(agent), agent.model)
+
+    def is_stored(self, agent: Agent, request: Request) -> bool:
+        """Whether the reply to a request is, so that nobody would be asked."""
+        logprobs = request.logprobs and has_logprobs(self.capabilities(agent))
+        key = reply_key(self.address(agent), request.key, logprobs=logprobs)
+        return self._settings.cache_days > 0 and self._store.has_reply(key)
 
     @cached_property
     def prices(self) -> KnownPrices:

@@ -278,8 +278,7 @@ class Parts:
 
     @cached_property
     def comparing(self) -> Comparing:
-        endpoints = self.endpoints
-        return Comparing(store=self.store, trials=self.trials, cost=endpoints.cost, capabilities=endpoints.capabilities)
+        return Comparing(store=self.store, trials=self.trials, endpoints=self.endpoints)
 
     @cached_property
     def improving(self) -> Improving:

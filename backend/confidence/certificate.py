@@ -111,11 +111,19 @@ class Refusal:
     waiting: int = 0  # tasks that the audit drew and nobody has labelled yet
     at_least: int | None = None  # so many before anything is certified, without a further error at the highest scores
     for_half: int | None = None  # so many before half of the tasks are, at the rate of errors so far; None: no telling
+    next_look: int | None = None  # at the audit, for which these are reckoned; None: looks are not counted
+    cross_fitted: bool = False  # and so at half the risk
+    unanswered: int | None = None  # audit labels of tasks that were not predicted here; None: there is no audit at all
 
 
 def held_at(look: int, confidence: float) -> float:
     """The confidence of a look at an audit, so that all of them together have `confidence`."""
     return 1 - max((1 - confidence) * 0.5**look, _LEAST_RISK)
+
+
+def fewest_labels(look: int, max_error: float = 0.05, confidence: float = 0.95) -> int:
+    """So many audit labels without an error among them a certificate takes as this look at the audit."""
+    return sample_size(0, max_error, held_at(look, confidence))
 
 
 def is_look(found: Certificate | Refusal) -> bool:
@@ -153,6 +161,7 @@ def certify(
     max_error: float = 0.05,
     confidence: float = 0.95,
     error_of: ErrorOf = ErrorOf.ALL,
+    unanswered: int | None = None,
     cross_fitted: bool = False,
     look: int | None = None,
 ) -> Certificate | Refusal:
@@ -161,10 +170,11 @@ def certify(
     `audit` are the random draws with a label, `waiting` the scores of those that have none yet, and are left to people;
     `checked` those of tasks that people labelled and that were not drawn at random: they prove nothing; `left_open`
     those of tasks that somebody looked at without giving a label, and that people have to check; `unseen` those of all
-    others. Together they are the project. `cross_fitted`: the audit's labels were used in fitting, each score by a fit
-    without its own. `look`: the number of this look at the audit, from 1; None: there is no other. How many labels are
-    missing is told for the look that is next. Raises `ValueError` for scores outside [0, 1], and for shares outside
-    (0, 1).
+    others. Together they are the project. `unanswered`: how many more audit labels there are of tasks without a
+    prediction, to be told with a refusal; None: there is no audit. `cross_fitted`: the audit's labels were used in
+    fitting, each score by a fit without its own. `look`: the number of this look at the audit, from 1; None: there is
+    no other. How many labels are missing is told for the look that is next. Raises `ValueError` for scores outside
+    [0, 1], and for shares outside (0, 1).
     """
     held = confidence if look is None else held_at(look, checked_share(confidence))
     risk = (1 - checked_share(held)) / (2 if cross_fitted else 1)
@@ -175,10 +185,12 @@ def certify(
     why = _unusable(project, left_out)
     if why is not None:
         at_least = None if project.labels else sample_size(0, max_error, goal.confidence)
-        return Refusal(why=why, **project.counts(), waiting=len(waiting), at_least=at_least)
+        refusal = replace(project.refusal(why), at_least=at_least, next_look=look)
+        return replace(refusal, waiting=len(waiting), cross_fitted=cross_fitted, unanswered=unanswered)
     passed = _last_passed(project, goal)
     if passed is None:
-        return _refused(project, goal, len(waiting), again=look is not None)
+        refusal = _refused(project, goal, look)
+        return replace(refusal, waiting=len(waiting), cross_fitted=cross_fitted, unanswered=unanswered)
     accepted = [score for score in unseen if score is not None and score >= passed.threshold]
     wrong = max_error * project.tasks * passed.share - passed.errors  # at most so many of the accepted, as promised
     return Certificate(
@@ -211,8 +223,8 @@ class _Project:
         first = [row.score for row in audit if not row.extension]  # as the scores of all, which the others need not be
         self.random = can_be_random(first, [*others, *(row.score for row in audit if row.extension)])
 
-    def counts(self) -> dict[str, int]:
-        return {"tasks": self.tasks, "audited": self.labels, "errors": self.errors, "undecided": self.undecided}
+    def refusal(self, why: Why) -> Refusal:
+        return Refusal(why=why, tasks=self.tasks, audited=self.labels, errors=self.errors, undecided=self.undecided)
 
     def seen(self, threshold: float, error_of: ErrorOf) -> _Seen:
         whole = error_of is ErrorOf.ALL
@@ -257,18 +269,17 @@ def _thresholds(project: _Project, goal: _Goal) -> Iterator[float]:
     yield from dict.fromkeys(scores[-size] for size in begun)
 
 
-def _refused(project: _Project, goal: _Goal, waiting: int, *, again: bool) -> Refusal:
+def _refused(project: _Project, goal: _Goal, look: int | None) -> Refusal:
     few = project.labels < sample_size(0, goal.max_error, goal.confidence)
-    if again and not few:
-        goal = goal.next_look()  # this was one
+    if look is not None and not few:
+        goal, look = goal.next_look(), look + 1  # this was one
     first = project.seen(next(_thresholds(project, goal)), goal.error_of)
     at_least = _further(first, sample_size(first.errors, goal.max_error, goal.confidence))
-    return Refusal(
-        why="too few labels" if few else "too many errors",
-        **project.counts(),
-        waiting=waiting,
+    return replace(
+        project.refusal("too few labels" if few else "too many errors"),
         at_least=at_least,
         for_half=_for_half(project, goal, at_least),
+        next_look=look,
     )
 
 

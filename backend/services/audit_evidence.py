@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from backend.confidence.certificate import Audited
+from backend.core.audit import AuditPlan
 from backend.core.values import canonical_hash
-from backend.core.verifications import VerificationOutcome
+from backend.core.verifications import Verification, VerificationOutcome
 from backend.learning.report import one_a_task
 from backend.ports.store import ProjectRow, Store
 from backend.services.report import judgements
@@ -26,6 +27,7 @@ class Evidence:
     checked: Sequence[float | None]
     left_open: Sequence[float | None]
     unseen: Sequence[tuple[int, float | None]]  # task, score
+    unanswered: int | None  # tasks that were annotated blind and that the version has not answered; None: no audit
     accepted_before: Collection[int]
     cross_fitted: bool
     made_by: str  # the version, and the fit that its scores are by
@@ -71,7 +73,13 @@ def evidence(store: Store, row: ProjectRow, version: str) -> Evidence:
         checked=checked,
         left_open=left_open,
         unseen=unseen,
+        unanswered=None if plan is None else _unanswered(plan, verified, {task_id for task_id, _ in scores}),
         accepted_before={v.task_id for v in verified if v.outcome is _UNLOOKED},
         cross_fitted=(fit is not None and fit.fitted) or has_met_the_audit(store, row.id, version),
         made_by=f"{version}.r{fit.number if fit is not None else 0}",
     )
+
+
+def _unanswered(plan: AuditPlan, verified: Sequence[Verification], answered: Collection[int]) -> int:
+    blind = {v.task_id for v in verified if v.is_label and not v.shown and plan.holds(v.task_id)}
+    return len(blind.difference(answered))

@@ -40,6 +40,7 @@ class _Goal:
             waiting=told.waiting,
             checked=told.checked,
             left_open=told.left_open,
+            unanswered=told.unanswered,
             max_error=self.max_error,
             confidence=self.confidence,
             error_of=self.error_of,

@@ -8,22 +8,22 @@ what they are shown, and so would favour the agent that was shown.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from backend.confidence.certificate import fewest_labels
 from backend.confidence.intervals import Comparison, Interval, clopper_pearson, compare_paired
 from backend.core.agents import AgentVersion
 from backend.core.errors import ConfigError, InputError, not_connected
-from backend.core.values import Agent, Outcome, Task, TaskState, Usage, canonical_hash
+from backend.core.values import Outcome, Task, TaskState, Usage, canonical_hash
 from backend.core.verifications import Verification
 from backend.dialogue import Question
 from backend.labeling.config import LabelingConfig
 from backend.labeling.resolving import Resolved, resolve
-from backend.ports.model import Capabilities
 from backend.ports.store import Store
 from backend.services.agent_trials import Trials
 from backend.services.projects import answerable
-from backend.services.trial_usage import AtMost, Cost, answering
+from backend.services.trial_usage import KnownEndpoints, Takes, answering, takes
 
 FEWEST = 30  # tasks: with fewer the interval of a difference is too narrow, and nobody wins
 _PAGE = 100  # tasks that are asked at a time, so that what both agents ask of a task is asked at about the same time
@@ -39,6 +39,24 @@ class HeldOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Look:
+    """A look at the blind audit. Certificates that are asked for later are held more strictly (`certificate.py`)."""
+
+    number: int  # from 1
+    tasks: int  # of the audit, among those that are drawn
+
+    @property
+    def labels_before(self) -> int:
+        """So many audit labels without an error a certificate of 5 % at 95 % takes as the next look."""
+        return fewest_labels(self.number)
+
+    @property
+    def labels_after(self) -> int:
+        """And so many afterwards."""
+        return fewest_labels(self.number + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComparePlan:
     """What is going to be measured."""
 
@@ -46,7 +64,8 @@ class ComparePlan:
     versions: tuple[AgentVersion, AgentVersion]  # old and new
     drawn: tuple[HeldOut, ...]
     seed: int
-    at_most: AtMost
+    takes: Takes
+    look: Look | None  # at the audit, that it takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +108,7 @@ class Comparing:
 
     store: Store
     trials: Trials
-    cost: Cost
-    capabilities: Callable[[Agent], Capabilities | None]  # of an agent's endpoint, as far as they are known
+    endpoints: KnownEndpoints
 
     def plan(self, project_id: int, old: str, new: str, *, count: int, seed: int = 0) -> ComparePlan:
         """Two agents, NAME or NAME@HASH, on at most `count` verified tasks, drawn by `seed`; nobody is asked yet.
@@ -102,14 +120,24 @@ class Comparing:
         drawn = self.held_out(project_id, count=count, seed=seed)
         questions = [self.trials.question(project_id, version) for version in versions]
         tasks = [one.task for one in drawn]
-        used = [(one.agent, answering(one, self.capabilities(one.agent), tasks)) for one in questions]
+        documents = sum(bool(questions[0].config.document_sources(task.data)) for task in tasks)
+        expected = [answering(one, self.endpoints, tasks) for one in questions]
         return ComparePlan(
             project_id=project_id,
             versions=versions,
             drawn=tuple(drawn),
             seed=seed,
-            at_most=AtMost.of(used, self.cost, questions[0].config, tasks),
+            takes=takes(expected, self.endpoints, documents=documents),
+            look=self.look(project_id, drawn),
         )
+
+    def look(self, project_id: int, drawn: Sequence[HeldOut]) -> Look | None:
+        """The look at the audit that it takes to measure on these tasks; None where it takes none: with tasks that are
+        too few for a winner nothing is chosen."""
+        of_audit = self._of_audit(project_id, [one.task.id for one in drawn])
+        if len(drawn) < FEWEST or not of_audit:
+            return None
+        return Look(number=len(self.store.audit_looks(project_id)) + 1, tasks=len(of_audit))
 
     def compare(self, plan: ComparePlan) -> Compared:
         """Ask both. Raises what would stop a job."""
@@ -160,12 +188,15 @@ class Comparing:
         rights: Sequence[Sequence[bool]],
     ) -> None:
         """Which agent is taken may follow from the audit's labels now: a certificate is told."""
-        plan = self.store.audit_plan(project_id)
-        found = [(one.task.id, *both) for one, *both in zip(drawn, *rights, strict=True)]
-        of_audit = [both for both in found if plan is not None and plan.holds(both[0])]
-        if of_audit:
+        if self.look(project_id, drawn) is not None:
+            held = self._of_audit(project_id, [one.task.id for one in drawn])
+            found = [(one.task.id, *both) for one, *both in zip(drawn, *rights, strict=True) if one.task.id in held]
             named = [version.reference for version in versions]
-            self.store.add_audit_look(project_id, kind, canonical_hash([kind, named, of_audit]))
+            self.store.add_audit_look(project_id, kind, canonical_hash([kind, named, found]))
+
+    def _of_audit(self, project_id: int, task_ids: Sequence[int]) -> set[int]:
+        plan = self.store.audit_plan(project_id)
+        return {task_id for task_id in task_ids if plan is not None and plan.holds(task_id)}
 
     def held_out(self, project_id: int, *, count: int, seed: int = 0) -> list[HeldOut]:
         """At most `count` verified tasks by lot: those that were labelled blind, where these are enough, else any.
@@ -215,7 +246,7 @@ class Comparing:
             interval=clopper_pearson(sum(right), len(right)),
             unusable=sum(outcome.state not in _READ for outcome in outcomes),
             usage=usage,
-            cost_usd=self.cost(question.agent.model, usage, question.agent),
+            cost_usd=self.endpoints.cost(question.agent.model, usage, question.agent),
         )
 
 

@@ -17,9 +17,9 @@ from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guida
 from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_checks import check_guidance
-from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, drawn_from, is_right
+from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, Look, drawn_from, is_right
 from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
-from backend.services.trial_usage import AtMost, answering
+from backend.services.trial_usage import Expected, Takes, answering, takes
 
 MOST_MISTAKES = 20  # that the writer is shown
 _MOST_CORRECTED = 60  # tasks that the agent is asked about again, to see what it is wrong about now
@@ -38,7 +38,8 @@ class Plan:
     name: str  # of the new version
     corrected: tuple[HeldOut, ...]  # the writer may be shown
     held_out: tuple[HeldOut, ...]  # to measure on
-    at_most: AtMost
+    takes: Takes
+    look: Look | None  # at the audit, that it takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,8 @@ class Improving:
             name=named,
             corrected=tuple(corrected),
             held_out=tuple(drawn),
-            at_most=self._at_most(question, writing, corrected, drawn),
+            takes=self._takes(question, writing, corrected, drawn),
+            look=self.comparing.look(project_id, drawn),
         )
 
     def improve(self, plan: Plan) -> Improved:
@@ -113,7 +115,7 @@ class Improving:
             compared=compared,
             registered=wins,
             writing=usage,
-            writing_cost_usd=self.comparing.cost(plan.writer.model, usage, plan.writer),
+            writing_cost_usd=self.comparing.endpoints.cost(plan.writer.model, usage, plan.writer),
         )
 
     def _mistakes(self, plan: Plan, question: Question) -> dict[int, Mistake]:
@@ -151,18 +153,31 @@ class Improving:
             "agent's model write with --with."
         )
 
-    def _at_most(
+    def _takes(
         self, question: Question, writer: Agent, corrected: Sequence[HeldOut], drawn: Sequence[HeldOut]
-    ) -> AtMost:
+    ) -> Takes:
         """The old agent answers all of these tasks, the new one those that are measured on."""
-        known = self.comparing.capabilities(question.agent)
+        endpoints = self.comparing.endpoints
         asked, measured = [one.task for one in (*corrected, *drawn)], [one.task for one in drawn]
-        old, new = (answering(question, known, asked), answering(question, known, measured, longer=_GUIDANCE_TOKENS))
         mistakes = [mistake_of(question.config, one, None) for one in corrected[:MOST_MISTAKES]]
-        request = _writing(writer, question, mistakes)
-        prompt = min(estimated_tokens(request.messages), writer.context_tokens) + request.max_tokens
-        written = Usage(prompt_tokens=_TRIES * prompt, completion_tokens=_TRIES * request.max_tokens, calls=_TRIES)
-        return AtMost.of([(question.agent, old + new), (writer, written)], self.comparing.cost, question.config, asked)
+        expected = (
+            answering(question, endpoints, asked),
+            answering(question, endpoints, measured, longer=_GUIDANCE_TOKENS),
+            _written(writer, _writing(writer, question, mistakes)),
+        )
+        return takes(
+            expected, endpoints, documents=sum(bool(question.config.document_sources(task.data)) for task in asked)
+        )
+
+
+def _written(writer: Agent, request: Request) -> Expected:
+    """Once, where the first answer can be used."""
+    prompt, answer = min(estimated_tokens(request.messages), writer.context_tokens), request.max_tokens
+    return Expected(
+        agent=writer,
+        likely=Usage(prompt_tokens=prompt, completion_tokens=_GUIDANCE_TOKENS, calls=1),
+        at_most=Usage(prompt_tokens=_TRIES * (prompt + answer), completion_tokens=_TRIES * answer, calls=_TRIES),
+    )
 
 
 def _writing(writer: Agent, question: Question, mistakes: Sequence[Mistake]) -> Request:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from backend import cli_certify
 from backend.cli_certify_reason import reason
-from backend.confidence.certificate import Refusal
+from backend.confidence.certificate import Refusal, fewest_labels
 from backend.services.certifying import Certifying
 from tests.unit.conftest import Run
 from tests.unit.services.test_certifying import scored
@@ -33,12 +34,19 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
 
 
 def test_an_audit_that_waits_is_told_with_its_numbers(prelabel: Run, site: Site) -> None:
-    code, out, _ = prelabel("certify", "-p", str(site.project_id))
-    waiting = len(site.blind)
+    code, out, _ = prelabel("certify", "-p", str(site.project_id), "--max-error", "0.1")
+    waiting, takes = len(site.blind), fewest_labels(1, 0.1)
     assert code == 1
-    assert f"none of the {waiting} tasks of the random audit is annotated yet, and it takes 72 that are." in out
+    assert f"none of the {waiting} tasks of the random audit is annotated yet, and it takes {takes} that are." in out
     assert f"Annotate the {waiting} that wait (`prelabel audit show --project {site.project_id}`" in out
-    assert f"draw {72 - waiting} more: `prelabel audit begin --project {site.project_id} -n {72 - waiting}`." in out
+    more = takes - waiting
+    assert f"draw {more} more: `prelabel audit begin --project {site.project_id} -n {more}`." in out
+
+
+def test_more_than_there_are_tasks_is_not_drawn(prelabel: Run, site: Site) -> None:
+    _, out, _ = prelabel("certify", "-p", str(site.project_id))
+    assert "it takes 72 that are. Only 60 answered tasks are left: have people check them all" in out
+    assert "audit begin" not in out
 
 
 def test_to_accept_twice_is_told_clearly(prelabel: Run, site: Site) -> None:
@@ -48,7 +56,7 @@ def test_to_accept_twice_is_told_clearly(prelabel: Run, site: Site) -> None:
     assert code == 0
     look = "This is the 1st look at this audit: held at 97.5 %, so that all looks together keep 95 %."
     assert look in out
-    assert f"`prelabel certify --project {project} --accept` makes annotations of" in out
+    assert f"`prelabel certify --project {project} {' '.join(LOOSE)} --accept` makes annotations of" in out
     _, out, _ = prelabel("certify", "-p", project, *LOOSE, "--accept")
     assert look in out
     accepted = int(out.splitlines()[-1].split()[0])
@@ -108,6 +116,35 @@ def test_what_is_missing_and_nobody_waits_for_is_to_be_drawn() -> None:
     assert "prelabel audit" not in reason(refusal)
     none = Refusal(why="no audit", tasks=500, audited=0, errors=0, at_least=59)
     assert "`prelabel audit begin --project 7 -n 59` draws them." in reason(none, 7)
+    small = reason(replace(none, tasks=40), 7)
+    assert "it would take 59 labels of 40 answered tasks" in small
+    assert "audit begin" not in small
+
+
+def test_a_version_that_has_not_answered_the_audit_is_not_told_to_draw_another_one() -> None:
+    refusal = Refusal(why="no audit", tasks=0, audited=0, errors=0, at_least=59, unanswered=12)
+    assert "has answered no task yet. Answer them first: `prelabel run --project 7 --wait`" in reason(refusal, 7)
+    some = reason(replace(refusal, tasks=500), 7)
+    assert some.startswith(
+        "12 tasks are annotated for the random audit, none of which the current version has answered"
+    )
+    assert "`prelabel run --project 7 --wait` answers them" in reason(replace(refusal, tasks=500, unanswered=0), 7)
+    for one in (refusal, replace(refusal, tasks=500), replace(refusal, tasks=500, unanswered=0)):
+        assert "audit begin" not in reason(one, 7)
+
+
+def test_why_it_takes_more_than_a_first_certificate_is_said() -> None:
+    refusal = Refusal(why="too few labels", tasks=500, audited=90, errors=1, at_least=50, for_half=60, next_look=8)
+    assert "It takes 50 more at least (reckoned so because it will be look 8 at this audit" in reason(refusal, 7)
+    fitted = reason(replace(refusal, cross_fitted=True), 7)
+    assert "because the scores are fitted on the audit too and it will be look 8" in fitted
+    assert "reckoned" not in reason(replace(refusal, next_look=1), 7)
+
+
+def test_to_accept_and_to_undo_at_once_is_refused(prelabel: Run, site: Site) -> None:
+    code, out, err = prelabel("certify", "-p", str(site.project_id), "--accept", "--undo")
+    assert code == 1
+    assert "give one of them" in out + err
 
 
 def test_a_share_in_per_cent_is_told_as_it_must_be_given(prelabel: Run) -> None:

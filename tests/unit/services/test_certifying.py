@@ -10,6 +10,7 @@ import pytest
 
 from backend.confidence.certificate import Certificate, ErrorOf, Refusal
 from backend.confidence.intervals import sample_size
+from backend.core.agents import AgentVersion
 from backend.core.errors import ConfigError, InputError
 from backend.core.values import Outcome, TaskState
 from backend.core.verifications import VerificationOutcome
@@ -49,7 +50,19 @@ def test_nothing_is_certified_without_the_blind_audit() -> None:
     site.annotate(site.task_ids[:40])
     found = verdict(site)
     assert isinstance(found.found, Refusal)
-    assert (found.found.why, found.accepted) == ("no audit", ())
+    assert (found.found.why, found.found.unanswered, found.accepted) == ("no audit", None, ())
+
+
+def test_another_version_that_has_answered_nothing_yet_has_an_audit_all_the_same() -> None:
+    site = scored()
+    site.annotate(site.blind)
+    installation = site.installation
+    agent = replace(installation.projects.agent, name="other")
+    installation.store.add_agent(AgentVersion.of(agent, installation.projects.template_source))
+    installation.projects.choose(installation.labels, site.project_id, "other")
+    found = verdict(site).found
+    assert isinstance(found, Refusal)
+    assert (found.why, found.tasks, found.unanswered) == ("no audit", 0, len(site.blind))
 
 
 def test_what_may_be_accepted_is_accepted_and_taken_back() -> None:

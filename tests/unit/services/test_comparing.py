@@ -15,7 +15,9 @@ from backend.core.errors import AgentUnknown, ConfigError, InputError, ModelErro
 from backend.core.values import JSON, Reply, Request
 from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Compared, Comparing
+from backend.services.estimating import first_request
 from tests.fakes.installation import AGENT, Installation, replying
+from tests.fakes.priced_endpoints import PricedEndpoints
 
 PLAIN = replace(AGENT, confidence="self_reported")  # replies without token probabilities are stored, too
 
@@ -55,8 +57,7 @@ class Site:
         self.comparing = Comparing(
             store=self.here.store,
             trials=trials,
-            cost=lambda model, usage, agent: usage.calls / 100,
-            capabilities=lambda agent: None,
+            endpoints=PricedEndpoints(),
         )
 
     def compare(self, old: str, new: str, count: int = 100) -> Compared:
@@ -85,13 +86,42 @@ def test_the_plan_tells_what_it_takes_and_asks_nobody() -> None:
     site.here.model.requests.clear()
     plan = site.comparing.plan(site.project_id, "tests", "better", count=40)
     assert site.here.model.requests == []
-    assert (plan.at_most.calls, plan.at_most.documents) == (2 * 40, 0)
-    assert plan.at_most.cost_usd == pytest.approx(0.8)
+    assert (plan.takes.at_most.calls, plan.takes.documents) == (2 * 40, 0)
+    assert plan.takes.at_most.cost_usd == pytest.approx(0.8)
     found = site.comparing.compare(plan)
     assert found.tasks == tuple(one.task.id for one in plan.drawn)
+    assert plan.takes.likely.prompt_tokens < plan.takes.at_most.prompt_tokens
     used = found.old.usage + found.new.usage
-    assert used.calls <= plan.at_most.calls
-    assert used.prompt_tokens <= plan.at_most.prompt_tokens
+    assert used.calls <= plan.takes.at_most.calls
+    assert used.prompt_tokens <= plan.takes.at_most.prompt_tokens
+
+
+def test_what_is_stored_is_not_counted() -> None:
+    site = Site()
+    plan = site.comparing.plan(site.project_id, "tests", "better", count=40)
+    questions = [site.comparing.trials.question(site.project_id, version) for version in plan.versions]
+    stored = {first_request(questions[0], one.task).key for one in plan.drawn}  # type: ignore[union-attr]
+    comparing = replace(site.comparing, endpoints=PricedEndpoints(stored))
+    found = comparing.plan(site.project_id, "tests", "better", count=40).takes
+    assert found.at_most.calls == found.likely.calls == 40
+
+
+def test_before_it_is_taken_a_look_at_the_audit_is_told() -> None:
+    site = Site(200, 200, audit=AuditRule(first=80, fewest_tasks=50))
+    plan = site.comparing.plan(site.project_id, "tests", "better", count=100)
+    assert plan.look is not None
+    assert (plan.look.number, plan.look.tasks) == (1, len(plan.drawn))
+    assert (plan.look.labels_before, plan.look.labels_after) == (72, 86)
+    few = site.comparing.plan(site.project_id, "tests", "better", count=FEWEST - 1)
+    assert few.look is None
+    site.comparing.compare(few)
+    assert site.here.store.audit_looks(site.project_id) == []  # nobody could win
+    site.comparing.compare(plan)
+    again = site.comparing.plan(site.project_id, "tests", "same", count=100)
+    assert again.look is not None
+    assert again.look.number == 2
+    shown = Site()
+    assert shown.comparing.plan(shown.project_id, "tests", "better", count=100).look is None
 
 
 def test_what_may_be_chance_has_no_winner() -> None:

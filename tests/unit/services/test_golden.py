@@ -291,7 +291,7 @@ def test_a_left_out_annotator_counts_for_nothing_and_can_count_again() -> None:
     assert {person["annotator"] for person in report["people"]["annotators"]} == {1, 2}
     assert len(pool.pool(site.project_id, config).tasks) == 40
     assert len(site.store.verified_task_ids(site.project_id)) == 40
-    none = {"trials": None, "cost": None, "capabilities": None}  # nobody is asked
+    none = {"trials": None, "endpoints": None}  # nobody is asked
     compared = Comparing(store=site.store, **none)  # type: ignore[arg-type]
     assert len(compared.held_out(site.project_id, count=100)) == 40
     assert site.here.leaving_out.take_back(site.project_id, LAZY) == 20

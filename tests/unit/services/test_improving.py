@@ -20,8 +20,9 @@ from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Comparing, HeldOut
 from backend.services.improving import MOST_MISTAKES, Improving
 from backend.services.improving_tasks import FEWEST_MISTAKES
-from backend.services.trial_usage import AtMost
+from backend.services.trial_usage import Takes
 from tests.fakes.installation import AGENT, CONFIG, Installation, replying
+from tests.fakes.priced_endpoints import PricedEndpoints
 from tests.unit.services.test_comparing import number_in, said
 
 PLAIN = replace(AGENT, confidence="self_reported")  # replies without token probabilities are stored, too
@@ -71,8 +72,7 @@ class Site:
         comparing = Comparing(
             store=self.here.store,
             trials=trials,
-            cost=lambda model, usage, agent: usage.calls / 100,
-            capabilities=lambda agent: None,
+            endpoints=PricedEndpoints(),
         )
         self.improving = Improving(comparing=comparing)
         self.here.model.requests.clear()
@@ -110,7 +110,7 @@ def test_what_wins_is_registered() -> None:
 WITH_A_DOCUMENT = CONFIG.replace("</View>", '<Pdf name="pdf" value="$doc"/></View>')
 
 
-def at_most(config: str, **changes: Any) -> AtMost:
+def takes(config: str, **changes: Any) -> Takes:
     """For 20 corrected tasks and 40 to measure on."""
     site = Site(writing(RULE), tasks=1)
     agent, template = replace(PLAIN, **changes), site.here.projects.template_source
@@ -119,18 +119,18 @@ def at_most(config: str, **changes: Any) -> AtMost:
     )
     data = [{"text": f"text number {n} here", "doc": f"http://files/{n}.pdf"} for n in range(60)]
     tasks = [HeldOut(task=Task(id=n, project_id=1, data=one), right={}, blind=False) for n, one in enumerate(data)]
-    return site.improving._at_most(question, agent, tasks[:20], tasks[20:])
+    return site.improving._takes(question, agent, tasks[:20], tasks[20:])
 
 
 def test_what_documents_hold_is_said_not_to_be_counted() -> None:
-    assert at_most(WITH_A_DOCUMENT).documents == 60
-    assert at_most(CONFIG).documents == 0
+    assert takes(WITH_A_DOCUMENT).documents == 60
+    assert takes(CONFIG).documents == 0
 
 
 def test_each_time_a_question_is_asked_again_it_has_grown() -> None:
-    never, thrice = at_most(CONFIG), at_most(CONFIG, reasks=3)
+    never, thrice = takes(CONFIG).at_most, takes(CONFIG, reasks=3).at_most
     assert (never.calls, thrice.calls) == (100 + 2, 400 + 2)
-    assert thrice.prompt_tokens > 4 * 0.9 * never.prompt_tokens + 400 * 3 * PLAIN.max_tokens
+    assert thrice.prompt_tokens > 4 * 0.9 * never.prompt_tokens + 100 * (1 + 2 + 3) * PLAIN.max_tokens
 
 
 def test_where_tasks_show_no_text_nothing_can_be_written() -> None:
@@ -279,10 +279,10 @@ def test_what_it_takes_is_told_from_above() -> None:
     found = site.improving.improve(plan)
     assert found.compared is not None
     used = sum((found.writing, found.compared.old.usage, found.compared.new.usage), Usage())
-    assert used.calls <= plan.at_most.calls
-    assert used.prompt_tokens <= plan.at_most.prompt_tokens
-    assert plan.at_most.cost_usd == pytest.approx(plan.at_most.calls / 100)
-    assert plan.at_most.calls == len(plan.corrected) + 2 * len(plan.held_out) + 2
+    assert used.calls <= plan.takes.at_most.calls
+    assert used.prompt_tokens <= plan.takes.at_most.prompt_tokens
+    assert plan.takes.at_most.cost_usd == pytest.approx(plan.takes.at_most.calls / 100)
+    assert plan.takes.at_most.calls == len(plan.corrected) + 2 * len(plan.held_out) + 2
 
 
 def test_a_template_without_instructions_cannot_be_improved() -> None:

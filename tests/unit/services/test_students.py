@@ -20,6 +20,7 @@ from backend.services.comparing import Comparing
 from backend.services.improving import Improving
 from backend.services.students import MOST_TASKS, Students, is_by_student
 from tests.fakes.installation import AGENT, Installation, replying
+from tests.fakes.priced_endpoints import PricedEndpoints
 
 PUPIL = Agent(name="pupil", model="student", template="(inline)", provider="student")
 CONFIG = (
@@ -89,8 +90,7 @@ class Site:
         return Comparing(
             store=self.here.store,
             trials=self.trials,
-            cost=lambda model, usage, agent: usage.calls / 100,
-            capabilities=lambda agent: None,
+            endpoints=PricedEndpoints(),
         )
 
     def tested(self, **how: Any) -> list[Outcome]:
@@ -273,7 +273,7 @@ class TestWhatItCannotAnswer:
 def test_it_is_measured_against_the_model_on_what_it_has_not_seen() -> None:
     site = Site(verified=60)
     plan = site.comparing.plan(site.project_id, "tests", "pupil", count=100)
-    assert plan.at_most.calls == len(plan.drawn)  # the student asks nobody
+    assert plan.takes.at_most.calls == len(plan.drawn)  # the student asks nobody
     found = site.comparing.compare(plan)
     assert found.winner == site.version.reference
     assert (found.old.right, found.new.cost_usd) == (30, 0.0)
