@@ -12,7 +12,7 @@ from rich.table import Table
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json
 from backend.core.audit import AuditPlan
-from backend.core.errors import InputError
+from backend.core.errors import InputError, ProjectUnknown, not_connected
 from backend.wiring import Parts
 
 audit_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -22,6 +22,8 @@ audit_app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_
 def show_command(project: ProjectOption, as_json: JsonOption = False) -> None:
     """Tell how many tasks the audit drew, how many of them are annotated, and how many predictions are withheld."""
     parts = open_parts()
+    if parts.store.project(project) is None:
+        raise ProjectUnknown(not_connected(project))
     plan = parts.store.audit_plan(project)
     if plan is not None:
         parts.need_key()
@@ -103,8 +105,8 @@ def _tell(parts: Parts, project: int, plan: AuditPlan | None, *, as_json: bool) 
 
 def _show(told: Mapping[str, Any]) -> None:
     line(
-        f"Blind audit of project {told['project']}: {told['drawn']:,} tasks ({told['first_share']:.1%} of those up to "
-        f"{told['first_up_to_task']}, {told['later_share']:.1%} of later ones"
+        f"Blind audit of project {told['project']}: {told['drawn']:,} tasks ({told['first_share']:.1%} of those "
+        f"with a number up to {told['first_up_to_task']}, {told['later_share']:.1%} of later ones, by chance"
         f"{', with those that extended it' if told['extended'] else ''})"
         f"{'; it is ended' if told['ended_at'] else ''}."
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from backend.cli_common import JsonOption, ProjectOption, open_parts
 from backend.cli_show import line, out, print_json, with_interval
@@ -107,7 +108,8 @@ def end_command(project: ProjectOption, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"project": project, "deleted": deleted})
     else:
-        line(f"{deleted} golden questions of project {project} were deleted, with what was said of them.")
+        what = f"{deleted} golden questions of project {project} were deleted, with what was said of them."
+        line(what if deleted else f"Project {project} has no golden questions: nothing to delete.")
 
 
 def show_people(golden: Mapping[str, Any] | None, left_out: list[dict[str, Any]]) -> None:
@@ -124,7 +126,7 @@ def show_people(golden: Mapping[str, Any] | None, left_out: list[dict[str, Any]]
         for person in golden["annotators"]:
             out_now = " (left out)" if person["left_out"] else ""
             table.add_row(
-                str(person["annotator"]),
+                Text(who(person)),
                 f"{person['verdict']}{out_now}",
                 with_interval(person["accuracy"]),
                 with_interval(person["catch_rate"]),
@@ -132,9 +134,16 @@ def show_people(golden: Mapping[str, Any] | None, left_out: list[dict[str, Any]]
         if table.row_count:
             out.print(table)
         for person in golden["annotators"]:
-            line(f"  {person['annotator']}: {person['because']}")
+            line(f"  {who(person)}: {person['because']}")
     for person in left_out:
         line(f"Left out: annotator {person['annotator']}, {person['annotations']} annotations count for nothing.")
+
+
+def who(person: Mapping[str, Any]) -> str:
+    """The annotator's name, where Label Studio tells it, and the number of the account."""
+    if person["annotator"] is None:
+        return "unknown"
+    return f"{person['name']} ({person['annotator']})" if person.get("name") else f"user {person['annotator']}"
 
 
 def _made(made: Made) -> dict[str, Any]:

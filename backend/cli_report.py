@@ -10,13 +10,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from backend.cli_common import JsonOption, ProjectOption, open_parts
-from backend.cli_golden import show_people
+from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
+from backend.cli_golden import show_people, who
 from backend.cli_scores import show_scores
 from backend.cli_show import line, out, print_json, with_interval
-from backend.core.errors import InputError
+from backend.core.errors import InputError, LabelStudioError, SettingsError
 from backend.core.text import percent
 from backend.report_page import page
+from backend.wiring import Parts
 
 _MOST_LABELS, _MOST_VALUES, _MOST_PEOPLE, _MOST_PAIRS = 10, 10, 20, 5
 
@@ -31,7 +32,9 @@ def report_command(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how much is verified, how often it is confirmed, and, from the blind audit, how good the labels are."""
-    report = open_parts().reports.report(project, agents=tuple(agent or ()))
+    parts = open_parts()
+    warn(_read(parts, project))
+    report = parts.reports.report(project, agents=tuple(agent or ()))
     if html is not None:
         try:
             html.write_text(page(report), encoding="utf-8")
@@ -45,6 +48,16 @@ def report_command(
         line(f"The page: {html}")
 
 
+def _read(parts: Parts, project: int) -> str | None:
+    """Read what was annotated since; a warning where that cannot be."""
+    try:
+        parts.need_key()
+        parts.verifier.catch_up(project)
+    except (LabelStudioError, SettingsError) as error:
+        return f"This is of the annotations as they were read last. {error}"
+    return None
+
+
 def _show(report: Mapping[str, Any]) -> None:
     audit = report["audit"]
     line(f"Project {report['project']}{': ' + report['title'] if report['title'] else ''}, {report['made_at'][:10]}")
@@ -52,7 +65,10 @@ def _show(report: Mapping[str, Any]) -> None:
         _show_version(figures)
     if audit is not None:
         shown = f"; {audit['annotated_shown']} more had been shown before" if audit["annotated_shown"] else ""
-        line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.")
+        counted = audit["of_first_draw"]
+        others = f" Accuracies are from {counted} of them; what was drawn later counts for certificates."
+        told = others if counted < audit["annotated_blind"] else ""
+        line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.{told}")
     annotations = {name: n for name, n in report["annotations"].items() if n}
     if annotations:
         told = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in annotations.items())
@@ -175,13 +191,6 @@ def _show_people(people: Mapping[str, Any]) -> None:
         if told["tasks"]:
             several = f"{told['tasks']} tasks with several annotators, {told['disagreed']} disagreed"
             line(f"{control}: {several}; alpha {number(told['alpha'])}.")
-
-
-def who(person: Mapping[str, Any]) -> str:
-    """The annotator's name, where Label Studio tells it, and the number of the account."""
-    if person["annotator"] is None:
-        return "unknown"
-    return f"{person['name']} ({person['annotator']})" if person["name"] else f"user {person['annotator']}"
 
 
 def number(value: float | None) -> str:

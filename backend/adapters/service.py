@@ -36,7 +36,7 @@ class ServiceApi:
                 self._need_credentials(health, base)
                 told = _settings(health)
                 if told is not None:
-                    # Without an action: refused as such, and noted nowhere.
+                    # An empty one, which is noted nowhere.
                     event = client.post(f"{base}/webhook", json={}, headers=self._webhook_header)
                     self._need_secret(event, base)
                 return told

@@ -76,7 +76,8 @@ class Verifications(Protocol):
         ...
 
     def verification_counts(self, project_id: int) -> Mapping[str, int]:
-        """Counted ones by outcome; of them "stale" and "problem"; and "deleted", "golden" and "left_out"."""
+        """Counted ones by outcome; of them "stale" and "problem"; and "deleted", "taken_back" (deleted, and were
+        accepted unseen), "golden" and "left_out"."""
         ...
 
     def annotations_known(self, project_id: int, task_ids: Sequence[int] | None = None) -> Mapping[int, int]:

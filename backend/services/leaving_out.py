@@ -36,6 +36,7 @@ class LeavingOut:
             raise InputError(
                 f"Annotator {annotator_id} is left out of project {project_id} already: --undo counts them again."
             )
+        self.queue.ping()  # before anything is changed
         left_out = self.store.leave_out(project_id, annotator_id)
         self.queue.enqueue_refit(project_id)
         return left_out
@@ -49,6 +50,7 @@ class LeavingOut:
             raise InputError(
                 f"Annotator {annotator_id} is not left out of project {project_id}: those who are: {named}."
             )
+        self.queue.ping()
         taken_back = self.store.take_back(project_id, annotator_id)
         self.queue.enqueue_refit(project_id)
         return taken_back

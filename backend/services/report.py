@@ -142,7 +142,7 @@ class Reports:
             "audit": None if plan is None else _audit(plan, verified),
             "versions": figures,
             "people": _named(people_figures(seen), names),
-            "golden": told(golden),
+            "golden": _golden_named(told(golden), names),
             "left_out": told_left_out(golden.left_out),
         }
 
@@ -210,13 +210,20 @@ def _named(people: Mapping[str, Any], names: Mapping[int, str]) -> Mapping[str, 
     return {**people, "annotators": annotators}
 
 
+def _golden_named(golden: Mapping[str, Any] | None, names: Mapping[int, str]) -> Mapping[str, Any] | None:
+    return None if golden is None else _named(golden, names)
+
+
 def _audit(plan: AuditPlan, verified: Sequence[Verification]) -> Mapping[str, Any]:
     """How large the audit is, and how many of its tasks have been annotated, blind and not."""
     drawn = {v.task_id: v for v in verified if v.is_label and plan.holds(v.task_id)}
+    share = plan.even_share(v.task_id for v in verified)
+    blind = [v.task_id for v in drawn.values() if not v.shown]
     return {
         "begun_at": plan.begun_at.isoformat(),
         "first_share": plan.first_share,
         "later_share": plan.later_share,
-        "annotated_blind": sum(not v.shown for v in drawn.values()),
+        "annotated_blind": len(blind),
+        "of_first_draw": sum(plan.holds(task_id, share) for task_id in blind),  # accuracies are of these
         "annotated_shown": sum(v.shown for v in drawn.values()),
     }

@@ -167,6 +167,7 @@ def in_numbers(store: Store, project_id: int) -> dict[str, JSON]:
         "stale": counts.get("stale", 0),
         "unfit": counts.get("problem", 0),
         "deleted": counts.get("deleted", 0),
+        "taken_back": counts.get("taken_back", 0),
         "golden": counts.get("golden", 0),
         "left_out": counts.get("left_out", 0),
         "read_at": caught_up.since.isoformat() if caught_up else None,

@@ -83,6 +83,8 @@ def versions() -> ResponseReturnValue:
 def webhook() -> ResponseReturnValue:
     """Note the event; what is to be done about it is queued. Label Studio does not try again."""
     body, parts = _body(), _parts()
+    if not body:  # a command asks whether the secret is right
+        return jsonify(status="nothing to note")
     action = body.get("action")
     if not isinstance(action, str) or not action:
         abort(400, "`action` is missing.")

@@ -105,6 +105,9 @@ class VerificationStoreCases:
         assert store.annotations_known(1) == {101: 1}
         assert store.verification_counts(1) == {"corrected": 1, "deleted": 1}
         assert store.tasks_annotated(1, [1, 2, 3]) == [101]
+        store.save_verifications([verification(4, outcome=VerificationOutcome.ACCEPTED)])
+        store.delete_verifications(1, [4])
+        assert store.verification_counts(1) == {"corrected": 1, "deleted": 1, "taken_back": 1}
         store.delete_verifications(1, [2])
         assert (store.verified_task_ids(1), store.latest_verifications(1, [101])) == ([], {})
 

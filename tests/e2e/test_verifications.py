@@ -119,7 +119,7 @@ def test_the_webhook_tells_of_many_at_once(stack: Stack, store: SqlStore) -> Non
     eventually(lambda: list(outcomes(store, project).values()) == ["accepted"] * 3, "three are known", _WEBHOOK_S)
     people.act("delete_tasks_annotations", tasks[1:3])
     eventually(lambda: len(outcomes(store, project)) == 1, "two are gone", _WEBHOOK_S)
-    assert store.verification_counts(project.id) == {"accepted": 1, "deleted": 2}
+    assert store.verification_counts(project.id) == {"accepted": 1, "taken_back": 2}
 
 
 def test_what_the_webhook_did_not_tell_is_caught_up_with(stack: Stack, store: SqlStore) -> None:

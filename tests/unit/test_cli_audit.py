@@ -50,6 +50,13 @@ def test_show_tells_how_far_it_is(prelabel: Run, monkeypatch: pytest.MonkeyPatch
     ]
 
 
+def test_a_project_that_is_not_known(prelabel: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    serve(monkeypatch, Installation())
+    code, out, err = prelabel("audit", "show", "-p", "99")
+    assert (code, out) == (1, "")
+    assert "Project 99 is not known here" in err
+
+
 def test_begin_in_a_small_project_says_why_not_and_what_to_do(prelabel: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     installation = Installation(audit=AuditRule())
     project_id, _ = installation.project("one", "two")

@@ -37,11 +37,14 @@ def test_from_making_to_the_end(site: Site, prelabel: Command) -> None:  # noqa:
     both_answer(site)
     code, out, _ = prelabel("golden", "show", *here)
     assert code == 0
-    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ") and ":" not in line}
-    assert rows[f"{DILIGENT}"].split()[1] == "pass"
-    assert rows[f"{LAZY}"].split()[1] == "fail"
-    assert f"  {LAZY}: 22 of 30 golden questions right; 0 of 8 wrong predictions noticed; accepts what is shown." in out
-    assert "  1: 0 of 0 golden questions right; 30 more needed, 8 of them with a wrong prediction." in out
+    rows = {line.split()[1]: line for line in out.splitlines() if line.startswith("  ") and ":" not in line}
+    assert rows[f"{DILIGENT}"].split()[2] == "pass"
+    assert rows[f"{LAZY}"].split()[2] == "fail"
+    assert (
+        f"  user {LAZY}: 22 of 30 golden questions right; 0 of 8 wrong predictions noticed; accepts what is shown."
+        in out
+    )
+    assert "  user 1: 0 of 0 golden questions right; 30 more needed, 8 of them with a wrong prediction." in out
     assert "task 1" not in out
 
     told = json.loads(prelabel("golden", "show", *here, "--tasks", "--json")[1])
@@ -51,6 +54,7 @@ def test_from_making_to_the_end(site: Site, prelabel: Command) -> None:  # noqa:
 
     code, out, _ = prelabel("golden", "end", *here)
     assert out.startswith("30 golden questions of project")
+    assert "has no golden questions: nothing to delete." in prelabel("golden", "end", *here)[1]
     assert "has no golden questions: make some with" in prelabel("golden", "show", *here)[1]
 
 
@@ -75,12 +79,29 @@ def test_the_report_says_who_failed(site: Site, prelabel: Command) -> None:  # n
     site.make()
     both_answer(site)
     site.here.leaving_out.leave_out(site.project_id, LAZY)
+    site.here.labels.names = {LAZY: "Ben <b>"}
     _, out, _ = prelabel("report", "--project", site.project_id)
+    assert f"Ben <b> ({LAZY}): 22 of 30" in out
     assert "Golden questions: 30, 8 of them with a wrong prediction." in out
     assert "fail (left out)" in out
     html = page(json.loads(prelabel("report", "--project", site.project_id, "--json")[1]))
     assert "<h2>Golden questions</h2>" in html
     assert "fail (left out)" in html
+    assert f"Ben &lt;b&gt; ({LAZY})" in html
+
+
+def test_the_report_reads_what_is_new_and_says_where_it_cannot(site: Site, prelabel: Command) -> None:  # noqa: F811
+    here = ("report", "--project", site.project_id)
+    before = json.loads(prelabel(*here, "--json")[1])["versions"][0]["verified"]
+    site.here.labels.annotate(site.ids[60], [], skipped=True, by=1)
+    _, out, err = prelabel(*here)
+    assert "1 skipped" in out
+    assert err == ""
+    site.here.labels.reachable = False
+    code, out, err = prelabel(*here)
+    assert code == 0
+    assert "Warning: This is of the annotations as they were read last." in err
+    assert json.loads(prelabel(*here, "--json")[1])["versions"][0]["verified"] == before
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,9 @@ class SqlVerifications(Database):
 
     def verification_counts(self, project_id: int) -> Mapping[str, int]:
         t = _table
+        accepted = t.c.outcome == VerificationOutcome.ACCEPTED
         aside = sa.case(
+            (t.c.deleted_at.is_not(None) & accepted, "taken_back"),
             (t.c.deleted_at.is_not(None), "deleted"),
             (is_golden(project_id), "golden"),
             (is_left_out(project_id), "left_out"),

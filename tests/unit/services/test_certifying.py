@@ -14,6 +14,7 @@ from backend.core.agents import AgentVersion
 from backend.core.errors import ConfigError, InputError
 from backend.core.values import Outcome, TaskState
 from backend.core.verifications import VerificationOutcome
+from backend.report_page import page
 from backend.services.certifying import Certifying, Verdict
 from backend.services.report import judgements
 from tests.unit.services.test_report import LABELS, Site, region
@@ -164,8 +165,11 @@ def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_d
     found = verdict(site, max_error=0.1).found
     assert isinstance(found, Certificate)
     assert (found.audited, found.tasks) == (len(first) + 30, len(site.task_ids))
-    (figures,) = site.report()["versions"]
-    assert figures["accuracy"]["n"] == len(first)
+    report = site.report()
+    (figures,) = report["versions"]
+    assert figures["accuracy"]["n"] == len(first) == report["audit"]["of_first_draw"]
+    assert report["audit"]["annotated_blind"] == len(first) + 30
+    assert f"Accuracies are from {len(first)} of them" in page(report)
 
 
 def test_an_audit_that_is_drawn_after_people_began_stands_for_what_they_had_not_annotated() -> None:

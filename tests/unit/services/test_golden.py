@@ -341,6 +341,24 @@ def test_nobody_is_left_out_who_is_not_there(annotator: int, words: str) -> None
         site.here.leaving_out.leave_out(site.project_id, annotator)
 
 
+def test_without_a_queue_nobody_is_left_out_halfway(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(verified=10)
+
+    def gone() -> None:
+        raise QueueError("Redis cannot be used.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.here.queue, "ping", gone)
+        with pytest.raises(QueueError):
+            site.here.leaving_out.leave_out(site.project_id, 1)
+        assert site.store.left_out(site.project_id) == {}
+    site.here.leaving_out.leave_out(site.project_id, 1)
+    monkeypatch.setattr(site.here.queue, "ping", gone)
+    with pytest.raises(QueueError):
+        site.here.leaving_out.take_back(site.project_id, 1)
+    assert list(site.store.left_out(site.project_id)) == [1]
+
+
 def test_who_is_left_out_is_not_left_out_twice_nor_counted_twice() -> None:
     site = Site(verified=10)
     with pytest.raises(InputError, match=r"is not left out.*nobody"):

@@ -102,6 +102,14 @@ def test_webhook(settings: dict[str, str], headers: dict[str, str], status: int)
     assert answer.status_code == status
 
 
+def test_an_empty_event_asks_whether_the_secret_is_right_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    client = client_of(webhook_secret="s3cret")
+    assert client.post("/webhook", json={}, headers={WEBHOOK_HEADER: "wrong"}).status_code == 401
+    caplog.clear()
+    assert client.post("/webhook", json={}, headers={WEBHOOK_HEADER: "s3cret"}).status_code == 200
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def test_the_derived_secret_tells_nothing_of_the_password() -> None:
     assert len(DERIVED) == 40
     assert "pass" not in DERIVED
