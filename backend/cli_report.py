@@ -14,7 +14,7 @@ from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
 from backend.cli_golden import show_people, who
 from backend.cli_scores import show_scores
 from backend.cli_show import line, out, print_json, with_interval
-from backend.core.errors import InputError, LabelStudioError, SettingsError
+from backend.core.errors import InputError, LabelStudioError, QueueError, SettingsError
 from backend.core.text import percent
 from backend.report_page import page
 from backend.wiring import Parts
@@ -53,7 +53,7 @@ def _read(parts: Parts, project: int) -> str | None:
     try:
         parts.need_key()
         parts.verifier.catch_up(project)
-    except (LabelStudioError, SettingsError) as error:
+    except (LabelStudioError, QueueError, SettingsError) as error:
         return f"This is of the annotations as they were read last. {error}"
     return None
 
