@@ -37,7 +37,7 @@ def compare_command(
         print_json(_plan(plan))
     if dry_run:
         return
-    if not yes and plan.takes.at_most.calls:
+    if not yes and (plan.takes.at_most.calls or plan.look is not None):
         need_consent(as_json=as_json)
     found = comparing.compare(plan)
     if as_json:
@@ -53,16 +53,20 @@ def _show_plan(plan: ComparePlan) -> None:
 
 
 def show_takes(takes: Takes, look: Look | None) -> None:
-    """Of the audit, and of the model."""
+    """Print which look at the audit it takes, and what calls and tokens, before consent is asked for."""
     if look is not None:
         line(
             f"{look.tasks:,} of these are the blind audit's, so that this is look {look.number} at it, unless it finds "
-            f"what an earlier one found. A certificate of 5 % takes {look.labels_after} audit labels without an error "
-            f"then, instead of {look.labels_before}."
+            f"what an earlier one found. A certificate of 5 % takes {look.labels_after} audit labels or more without "
+            f"an error then, instead of {look.labels_before} or more."
         )
     if takes.documents:
         line(f"What the documents of {takes.documents:,} tasks hold is not counted in the following.")
-    line(f"By an estimate {_spent(takes.likely)}; at most {_spent(takes.at_most)}. Stored replies cost nothing.")
+    for note in takes.notes:
+        line(note)
+    line(
+        f"By estimates likely {_spent(takes.likely)}, and at most {_spent(takes.at_most)}. Stored replies cost nothing."
+    )
 
 
 def _spent(one: Spent) -> str:
@@ -81,10 +85,12 @@ def _plan(plan: ComparePlan) -> dict[str, Any]:
 
 
 def takes_as_json(takes: Takes, look: Look | None) -> dict[str, Any]:
+    """The same in numbers, as `run --dry-run` has them."""
     return {
         "likely": takes.likely.as_json(),
         "at_most": takes.at_most.as_json(),
         "tasks_with_documents_not_counted": takes.documents,
+        "notes": list(takes.notes),
         "audit_look": None if look is None else asdict(look),
     }
 

@@ -50,8 +50,8 @@ class Asked:
     def as_options(self) -> str:
         """What to say on the command line to ask for the same; begins with a space where it says anything."""
         usual = Asked(max_error=MAX_ERROR, confidence=CONFIDENCE, error_of=ErrorOf.ALL)
-        options = [f" --max-error {self.max_error:g}"] if self.max_error != usual.max_error else []
-        options += [f" --confidence {self.confidence:g}"] if self.confidence != usual.confidence else []
+        options = [f" --max-error {self.max_error}"] if self.max_error != usual.max_error else []
+        options += [f" --confidence {self.confidence}"] if self.confidence != usual.confidence else []
         options += [f" --error-of {self.error_of.value}"] if self.error_of is not usual.error_of else []
         return "".join(options)
 

@@ -27,52 +27,26 @@ def reason(refusal: Refusal, project: int | None = None) -> str:
 
 
 def _no_audit(refusal: Refusal, project: int | None) -> str:
-    run = f"`prelabel run --project {project} --wait`"
     if project is not None and not refusal.tasks:
-        return f"the current version has answered no task yet. Answer them first: {run}."
-    if refusal.unanswered:
-        labels = f"{refusal.unanswered:,} task{' is' if refusal.unanswered == 1 else 's are'}"
-        return (
-            f"{labels} annotated for the random audit, none of which the current version has answered yet. Answer them "
-            f"first: {run}."
-        )
+        return f"the current version has answered no task yet. Answer them first: {_run(project)}."
     if refusal.waiting:
         none = "the one task" if refusal.waiting == 1 else f"none of the {refusal.waiting:,} tasks"
         not_yet = "is not annotated yet" if refusal.waiting == 1 else "is annotated yet"
         return (
             f"{none} of the random audit {not_yet}, and it takes {refusal.at_least:,} that are."
-            f"{_who_waits(refusal, project)}"
+            f"{_what_next(refusal, project)}"
         )
-    told = (
-        "there is no random audit, and what people verified in another order says nothing about the tasks that nobody "
-        f"looked at. Have {refusal.at_least:,} tasks or more, drawn at random, labelled by people who do not see the "
-        "prediction"
-    )
-    if project is None:
-        return f"{told}."
-    if refusal.unanswered is not None:
-        return f"no task of the random audit is answered yet: {run} answers them."
-    if (refusal.at_least or 0) > refusal.tasks:
+    if project is not None and refusal.unanswered:
         return (
-            f"there is no random audit, and it would take {refusal.at_least:,} labels of {refusal.tasks:,} answered "
-            "tasks: have people check them all, or more answered first."
+            f"it takes {refusal.at_least:,} labels of the random audit, and none is of a task that the current version "
+            f"has answered.{_what_next(refusal, project)}"
         )
-    return f"{told}: `prelabel audit begin --project {project} -n {refusal.at_least}` draws them."
-
-
-def _who_waits(refusal: Refusal, project: int | None) -> str:
-    """What to do about audit labels that are missing, where some tasks wait for one; begins with a space."""
-    waiting, missing = refusal.waiting, refusal.at_least or 0
-    if project is None:
-        return f" {waiting:,} rows of the audit have no gold yet: have them labelled." if waiting else ""
-    left = refusal.tasks - refusal.audited
-    if missing > left > 0:
-        return f" Only {left:,} answered tasks are left: have people check them all, or more answered first."
-    annotate = f"Annotate the {waiting:,} that wait (`prelabel audit show --project {project}` tells how far they are)"
-    draw = f"`prelabel audit begin --project {project} -n {missing - waiting}`"
-    if waiting >= missing:
-        return f" {annotate}."
-    return f" {annotate}, and draw {missing - waiting:,} more: {draw}." if waiting else f" Draw them: {draw}."
+    none = "there is no random audit" if refusal.unanswered is None else "no task of the random audit counts"
+    told = (
+        f"{none}, and what people verified in another order says nothing about the tasks that nobody looked at. Have "
+        f"{refusal.at_least:,} tasks or more, drawn at random, labelled by people who do not see the prediction"
+    )
+    return f"{told}." if project is None else f"{told}.{_what_next(refusal, project)}"
 
 
 def _too_little(refusal: Refusal, project: int | None) -> str:
@@ -82,18 +56,39 @@ def _too_little(refusal: Refusal, project: int | None) -> str:
     if refusal.undecided:
         undecided = f" or undecided ({refusal.undecided:,}, skipped or with people who disagree, that count as wrong)"
     told = f"the audit's {labels}, {refusal.errors:,} of them against the prediction{undecided}, are {what}. "
+    told += f"It takes {refusal.at_least:,} more at least{_why_so_many(refusal)}"
     left = refusal.tasks - refusal.audited
-    if left and (refusal.at_least or 0) > left:
-        return f"{told}It takes {refusal.at_least:,} more at least and {left:,} tasks are left: have people check them."
-    told += (
-        f"It takes {refusal.at_least:,} more at least{_why_so_many(refusal)}, drawn at random, with no further error "
-        "among the most confident"
-    )
+    if project is None and left and (refusal.at_least or 0) > left:
+        return f"{told} and {left:,} tasks are left: have people check them."
+    told += ", drawn at random, with no further error among the most confident"
     if refusal.for_half is None:
         told += "; with errors as so far half of the tasks cannot be accepted, however many are labelled."
     else:
         told += f"; with errors as so far about {refusal.for_half:,} more to accept half of the tasks."
-    return told + _who_waits(refusal, project)
+    return told + _what_next(refusal, project)
+
+
+def _what_next(refusal: Refusal, project: int | None) -> str:
+    """What to do about audit labels that are missing; begins with a space."""
+    waiting, missing = refusal.waiting, refusal.at_least or 0
+    if project is None:
+        return f" {waiting:,} rows of the audit have no gold yet: have them labelled." if waiting else ""
+    if refusal.unanswered:
+        are = "1 is" if refusal.unanswered == 1 else f"{refusal.unanswered:,} are"
+        return f" {are} annotated and not answered by the current version yet: answer them first, {_run(project)}."
+    if missing > waiting + refusal.unseen:
+        free = waiting + refusal.unseen
+        some = f"only {free:,} answered tasks are left that nobody has labelled: have people check them all"
+        return f" And {some if free else 'no answered task is left that nobody has labelled'}."
+    draw = f"`prelabel audit begin --project {project} -n {missing - waiting}`"
+    if not waiting:
+        return f" Draw them: {draw}."
+    annotate = f"Annotate the {waiting:,} that wait (`prelabel audit show --project {project}` tells how far they are)"
+    return f" {annotate}." if waiting >= missing else f" {annotate}, and draw {missing - waiting:,} more: {draw}."
+
+
+def _run(project: int) -> str:
+    return f"`prelabel run --project {project} --wait`"
 
 
 def _why_so_many(refusal: Refusal) -> str:

@@ -40,5 +40,5 @@ def warn(warning: str | None) -> None:
 def need_consent(*, as_json: bool) -> None:
     """Ask whether to go on. Raises `InputError` where nobody can be asked."""
     if as_json or not sys.stdin.isatty():
-        raise InputError("Model calls cost money, and nobody can be asked here: say --yes, or --dry-run first.")
+        raise InputError("This costs money or certainty, and nobody can be asked here: say --yes, or --dry-run first.")
     typer.confirm("Go on?", abort=True)

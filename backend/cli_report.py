@@ -14,7 +14,7 @@ from backend.cli_common import JsonOption, ProjectOption, open_parts, warn
 from backend.cli_golden import show_people, who
 from backend.cli_scores import show_scores
 from backend.cli_show import line, out, print_json, with_interval
-from backend.core.errors import InputError, LabelStudioError, QueueError, SettingsError
+from backend.core.errors import InputError, LabelStudioError, ProjectUnknown, QueueError, SettingsError
 from backend.core.text import percent
 from backend.report_page import page
 from backend.wiring import Parts
@@ -53,7 +53,11 @@ def _read(parts: Parts, project: int) -> str | None:
     try:
         parts.need_key()
         parts.verifier.catch_up(project)
-    except (LabelStudioError, QueueError, SettingsError) as error:
+    except ProjectUnknown:
+        return None  # the report says so
+    except QueueError as error:  # what is read is stored before anything is queued
+        return str(error)
+    except (LabelStudioError, SettingsError) as error:
         return f"This is of the annotations as they were read last. {error}"
     return None
 
@@ -65,8 +69,8 @@ def _show(report: Mapping[str, Any]) -> None:
         _show_version(figures)
     if audit is not None:
         shown = f"; {audit['annotated_shown']} more had been shown before" if audit["annotated_shown"] else ""
-        counted = audit["of_first_draw"]
-        others = f" Accuracies are from {counted} of them; what was drawn later counts for certificates."
+        counted = audit["for_accuracy"]
+        others = f" Accuracies are from {counted} of them, which had the same chance each; certificates may count more."
         told = others if counted < audit["annotated_blind"] else ""
         line(f"Blind audit: {audit['annotated_blind']} tasks annotated unseen{shown}.{told}")
     annotations = {name: n for name, n in report["annotations"].items() if n}

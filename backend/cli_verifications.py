@@ -45,6 +45,7 @@ _NOT_USED = {
     "stale": "of them stale: the task's data has changed since, so that they are used for nothing",
     "unfit": "of them do not fit the labeling config as it is now",
     "deleted": "deleted since",
+    "taken_back": "accepted unseen and taken back since",
     "golden": "answers to golden questions beside them",
     "left_out": "by annotators who are left out, beside them",
 }

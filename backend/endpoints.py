@@ -37,9 +37,9 @@ from backend.ports.store import JobLimits, JobRow
 from backend.services.annotate import Caller
 from backend.services.batch_lane import CACHE_IS_OFF
 from backend.services.budgets import budgeted, check_limits
-from backend.services.cached_model import CachedModel, reply_key
+from backend.services.cached_model import CachedModel
 from backend.services.embedding import GovernedEmbedder, KeptEmbedder
-from backend.services.estimated_usage import has_logprobs
+from backend.services.estimated_usage import first_reply_key
 from backend.services.governed_model import GovernedModel
 from backend.services.message_time import LONGEST_PROBE_S
 from backend.services.metered_model import MeteredGovernor, MeteredModel, MeteredReplies
@@ -234,6 +234,7 @@ class Endpoints:
 
     @asynccontextmanager
     async def batches(self, agent: Agent) -> AsyncIterator[tuple[Caller, OpenAIBatches]]:
+        """An agent's caller and the batch API of its endpoint, for one event loop."""
         async with self.model(agent=agent) as model, self._caller(model, agent, None) as caller:
             yield caller, OpenAIBatches(model)
 
@@ -254,12 +255,11 @@ class Endpoints:
 
     def is_stored(self, agent: Agent, request: Request) -> bool:
         """Whether the reply to a request is, so that nobody would be asked."""
-        logprobs = request.logprobs and has_logprobs(self.capabilities(agent))
-        key = reply_key(self.address(agent), request.key, logprobs=logprobs)
+        key = first_reply_key(self.address(agent), request, self.capabilities(agent))
         return self._settings.cache_days > 0 and self._store.has_reply(key)
 
     @cached_property
-    def prices(self) -> KnownPrices:
+    def _prices(self) -> KnownPrices:
         settings = self._settings
         return KnownPrices(
             per_million_input=settings.usd_per_million_input, per_million_output=settings.usd_per_million_output
@@ -267,7 +267,7 @@ class Endpoints:
 
     def price(self, model: str, prompt_tokens: int, completion_tokens: int, *, endpoint: str) -> float | None:
         """What a call costs in US dollars; None where that is not known."""
-        return self.prices.price(model, prompt_tokens, completion_tokens, endpoint)
+        return self._prices.price(model, prompt_tokens, completion_tokens, endpoint)
 
     def cost(self, model: str, usage: Usage, agent: Agent | None = None) -> float | None:
         """US dollars, by the price of an average call: some prices depend on how long a prompt is."""
@@ -285,6 +285,7 @@ class Endpoints:
         check_limits(limits, lambda: self.price(agent.model, 1_000, 1_000, endpoint=endpoint), agent.model)
 
     async def level(self, agent: Agent) -> GovernorLevel | None:
+        """Where an agent's limits stand; None where Redis cannot be asked."""
         try:
             async with self.governor(self.address(agent), agent) as governor:
                 return await governor.level(agent.model)
@@ -317,6 +318,8 @@ class Endpoints:
         return asyncio.run(look())
 
     async def unlisted(self, agent: Agent, timeout_s: float | None = None) -> str | None:
+        """That the endpoint lists other models than the agent's, in a sentence; None: it lists it, or none. Raises a
+        `ModelError` and `SettingsError`."""
         if agent.is_student:
             return None
         async with self.model(timeout_s, agent=agent) as model:

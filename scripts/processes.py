@@ -133,6 +133,8 @@ def stop_like_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that what it started is stopped."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second one is not to interrupt the stopping
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -114,6 +114,7 @@ class Refusal:
     next_look: int | None = None  # at the audit, for which these are reckoned; None: looks are not counted
     cross_fitted: bool = False  # and so at half the risk
     unanswered: int | None = None  # audit labels of tasks that were not predicted here; None: there is no audit at all
+    unseen: int = 0  # tasks at which nobody has looked, and that the audit did not draw
 
 
 def held_at(look: int, confidence: float) -> float:
@@ -182,15 +183,18 @@ def certify(
     usable = [row for row in audit if cross_fitted or not row.fitted]
     left_out = [row.score for row in audit if row.fitted and not cross_fitted]
     project = _Project(usable, [*unseen, *waiting, *checked, *left_open, *left_out])
+
+    def told(refusal: Refusal) -> Refusal:
+        refusal = replace(refusal, waiting=len(waiting), unseen=len(unseen), unanswered=unanswered)
+        return replace(refusal, cross_fitted=cross_fitted)
+
     why = _unusable(project, left_out)
     if why is not None:
         at_least = None if project.labels else sample_size(0, max_error, goal.confidence)
-        refusal = replace(project.refusal(why), at_least=at_least, next_look=look)
-        return replace(refusal, waiting=len(waiting), cross_fitted=cross_fitted, unanswered=unanswered)
+        return told(replace(project.refusal(why), at_least=at_least, next_look=look))
     passed = _last_passed(project, goal)
     if passed is None:
-        refusal = _refused(project, goal, look)
-        return replace(refusal, waiting=len(waiting), cross_fitted=cross_fitted, unanswered=unanswered)
+        return told(_refused(project, goal, look))
     accepted = [score for score in unseen if score is not None and score >= passed.threshold]
     wrong = max_error * project.tasks * passed.share - passed.errors  # at most so many of the accepted, as promised
     return Certificate(

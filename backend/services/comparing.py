@@ -47,7 +47,8 @@ class Look:
 
     @property
     def labels_before(self) -> int:
-        """So many audit labels without an error a certificate of 5 % at 95 % takes as the next look."""
+        """So many audit labels without an error a certificate of 5 % at 95 % takes as the next look, at least: where
+        scores are fitted on the audit, some more."""
         return fewest_labels(self.number)
 
     @property
@@ -120,22 +121,21 @@ class Comparing:
         drawn = self.held_out(project_id, count=count, seed=seed)
         questions = [self.trials.question(project_id, version) for version in versions]
         tasks = [one.task for one in drawn]
-        documents = sum(bool(questions[0].config.document_sources(task.data)) for task in tasks)
         expected = [answering(one, self.endpoints, tasks) for one in questions]
         return ComparePlan(
             project_id=project_id,
             versions=versions,
             drawn=tuple(drawn),
             seed=seed,
-            takes=takes(expected, self.endpoints, documents=documents),
+            takes=takes(expected, self.endpoints),
             look=self.look(project_id, drawn),
         )
 
     def look(self, project_id: int, drawn: Sequence[HeldOut]) -> Look | None:
-        """The look at the audit that it takes to measure on these tasks; None where it takes none: with tasks that are
-        too few for a winner nothing is chosen."""
+        """The look at the audit that it takes to measure on these tasks; None where none of them is the audit's. Where
+        they are too few for a winner it is one all the same: both accuracies are told."""
         of_audit = self._of_audit(project_id, [one.task.id for one in drawn])
-        if len(drawn) < FEWEST or not of_audit:
+        if not of_audit:
             return None
         return Look(number=len(self.store.audit_looks(project_id)) + 1, tasks=len(of_audit))
 
@@ -188,8 +188,8 @@ class Comparing:
         rights: Sequence[Sequence[bool]],
     ) -> None:
         """Which agent is taken may follow from the audit's labels now: a certificate is told."""
-        if self.look(project_id, drawn) is not None:
-            held = self._of_audit(project_id, [one.task.id for one in drawn])
+        held = self._of_audit(project_id, [one.task.id for one in drawn])
+        if held:
             found = [(one.task.id, *both) for one, *both in zip(drawn, *rights, strict=True) if one.task.id in held]
             named = [version.reference for version in versions]
             self.store.add_audit_look(project_id, kind, canonical_hash([kind, named, found]))

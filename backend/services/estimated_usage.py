@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend.core.values import Request
 from backend.dialogue import Question
 from backend.ports.model import Capabilities
 from backend.prompting.answer_size import Size
+from backend.services.cached_model import reply_key
 from backend.services.estimate import Range
 
 Three = tuple[float, float, float]  # low, likely, high
@@ -71,6 +73,11 @@ def answer_sizes(size: Size, real: Experience | None) -> Three:
     if real is not None:
         return 0.5 * real.answer, real.answer, 2 * real.answer
     return size.least, size.likely, size.most
+
+
+def first_reply_key(endpoint: str, request: Request, known: Capabilities | None) -> str:
+    """Under which the reply to a request is stored, by what is known of the endpoint."""
+    return reply_key(endpoint, request.key, logprobs=request.logprobs and has_logprobs(known))
 
 
 def has_logprobs(known: Capabilities | None) -> bool:

@@ -17,13 +17,13 @@ from backend.ports.labels import Labels
 from backend.ports.store import ProjectRow, Record, Store
 from backend.prompting.answer_size import NO_TOKENS, Size, answer_tokens
 from backend.prompting.tokens import estimated_tokens
-from backend.services.cached_model import reply_key
 from backend.services.estimate import Circumstances, Estimate, Range, Spent
 from backend.services.estimated_usage import (
     PROMPT_SHARES,
     Experience,
     answer_sizes,
     calls_a_task,
+    first_reply_key,
     has_logprobs,
     likely_calls,
     prompt_shares,
@@ -95,17 +95,14 @@ class Estimator:
         sums.documents += len(question.config.document_sources(task.data)) > 0
         take = (record.take if record is not None else 0) + (1 if answered and anew else 0)
         first = replace(first, take=take) if take else first
-        if first.key in sums.keys or self.store.has_reply(self._key(first)):
+        key = first_reply_key(self.around.endpoint, first, self.around.capabilities)
+        if first.key in sums.keys or self.store.has_reply(key):
             sums.cached += 1
             return
         sums.keys.add(first.key)
         sums.paid += 1
         sums.estimated += estimated_tokens(first.messages)
         sums.answers.append(answer_tokens(first.schema, first.max_tokens))
-
-    def _key(self, request: Request) -> str:
-        known = self.around.capabilities
-        return reply_key(self.around.endpoint, request.key, logprobs=request.logprobs and has_logprobs(known))
 
     def _experience(self, row: ProjectRow, question: Question) -> Experience | None:
         """From tasks that the version answered; None where there are too few to tell."""

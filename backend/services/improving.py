@@ -7,24 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 from backend.core.agents import AgentVersion
 from backend.core.errors import InputError
 from backend.core.values import Agent, Request, Usage
 from backend.dialogue import Question
-from backend.prompting.guidance import MAX_GUIDANCE_CHARS, names_asked
+from backend.prompting.guidance import names_asked
 from backend.prompting.improving import SCHEMA, Mistake, asked_again, read_guidance, writing_messages
 from backend.prompting.template_check import check_template
 from backend.prompting.tokens import estimated_tokens
 from backend.services.agent_checks import check_guidance
 from backend.services.comparing import FEWEST, Compared, Comparing, HeldOut, Look, drawn_from, is_right
+from backend.services.estimated_usage import PROMPT_SHARES
 from backend.services.improving_tasks import FEWEST_MISTAKES, mistake_of, need_enough, split
 from backend.services.trial_usage import Expected, Takes, answering, takes
 
 MOST_MISTAKES = 20  # that the writer is shown
 _MOST_CORRECTED = 60  # tasks that the agent is asked about again, to see what it is wrong about now
 _ANSWER_TOKENS = 1_500  # of the writer at least; a model that thinks takes what its agent has
-_GUIDANCE_TOKENS = MAX_GUIDANCE_CHARS // 3  # that a prompt may grow by
+_GUIDANCE_TOKENS = 400  # of a guidance, as models write it mostly
 _TRIES = 2  # of the writer
 
 
@@ -159,24 +161,28 @@ class Improving:
         """The old agent answers all of these tasks, the new one those that are measured on."""
         endpoints = self.comparing.endpoints
         asked, measured = [one.task for one in (*corrected, *drawn)], [one.task for one in drawn]
-        mistakes = [mistake_of(question.config, one, None) for one in corrected[:MOST_MISTAKES]]
+        longest = sorted(corrected, key=lambda one: len(str(one.task.data)), reverse=True)[:MOST_MISTAKES]
+        request = _writing(writer, question, [mistake_of(question.config, one, None) for one in longest])
         expected = (
             answering(question, endpoints, asked),
-            answering(question, endpoints, measured, longer=_GUIDANCE_TOKENS),
-            _written(writer, _writing(writer, question, mistakes)),
+            answering(question, endpoints, measured, longer=(_GUIDANCE_TOKENS, request.max_tokens)),
+            _written(writer, request, wrong_answers=len(longest) * question.agent.max_tokens),
         )
-        return takes(
-            expected, endpoints, documents=sum(bool(question.config.document_sources(task.data)) for task in asked)
-        )
+        return takes(expected, endpoints)
 
 
-def _written(writer: Agent, request: Request) -> Expected:
-    """Once, where the first answer can be used."""
-    prompt, answer = min(estimated_tokens(request.messages), writer.context_tokens), request.max_tokens
+def _written(writer: Agent, request: Request, *, wrong_answers: int) -> Expected:
+    """Likely once; `wrong_answers`: tokens of those that the request is going to name, at most."""
+    prompt, answer = estimated_tokens(request.messages), request.max_tokens
+    whole = min(ceil(PROMPT_SHARES[2] * prompt) + wrong_answers, writer.context_tokens)
     return Expected(
         agent=writer,
-        likely=Usage(prompt_tokens=prompt, completion_tokens=_GUIDANCE_TOKENS, calls=1),
-        at_most=Usage(prompt_tokens=_TRIES * (prompt + answer), completion_tokens=_TRIES * answer, calls=_TRIES),
+        likely=Usage(
+            prompt_tokens=min(round(PROMPT_SHARES[1] * prompt), writer.context_tokens),
+            completion_tokens=_GUIDANCE_TOKENS,
+            calls=1,
+        ),
+        at_most=Usage(prompt_tokens=_TRIES * (whole + answer), completion_tokens=_TRIES * answer, calls=_TRIES),
     )
 
 

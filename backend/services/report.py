@@ -132,7 +132,8 @@ class Reports:
                 late = self._late(project_id, version, verified, plan)
                 told_of_version["warning"] = " ".join(filter(None, (late, told_of_version["warning"])))
             figures.append({"version": version, "current": version == row.version, **told_of_version})
-        golden = panel(self.store, row)
+        people = panel(self.store, row)
+        golden = told(people)
         title, names = self._names(project_id)
         return {
             "project": project_id,
@@ -142,8 +143,8 @@ class Reports:
             "audit": None if plan is None else _audit(plan, verified),
             "versions": figures,
             "people": _named(people_figures(seen), names),
-            "golden": _golden_named(told(golden), names),
-            "left_out": told_left_out(golden.left_out),
+            "golden": golden and _named(golden, names),
+            "left_out": told_left_out(people.left_out),
         }
 
     def _judged(
@@ -210,20 +211,17 @@ def _named(people: Mapping[str, Any], names: Mapping[int, str]) -> Mapping[str, 
     return {**people, "annotators": annotators}
 
 
-def _golden_named(golden: Mapping[str, Any] | None, names: Mapping[int, str]) -> Mapping[str, Any] | None:
-    return None if golden is None else _named(golden, names)
-
-
 def _audit(plan: AuditPlan, verified: Sequence[Verification]) -> Mapping[str, Any]:
     """How large the audit is, and how many of its tasks have been annotated, blind and not."""
     drawn = {v.task_id: v for v in verified if v.is_label and plan.holds(v.task_id)}
     share = plan.even_share(v.task_id for v in verified)
+    before = _annotated_before(plan, verified) if plan.late else frozenset()
     blind = [v.task_id for v in drawn.values() if not v.shown]
     return {
         "begun_at": plan.begun_at.isoformat(),
         "first_share": plan.first_share,
         "later_share": plan.later_share,
         "annotated_blind": len(blind),
-        "of_first_draw": sum(plan.holds(task_id, share) for task_id in blind),  # accuracies are of these
+        "for_accuracy": sum(plan.holds(task_id, share) and task_id not in before for task_id in blind),
         "annotated_shown": sum(v.shown for v in drawn.values()),
     }

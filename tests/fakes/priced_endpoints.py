@@ -11,14 +11,15 @@ from backend.ports.model import Capabilities
 class PricedEndpoints:
     """`backend.services.trial_usage.KnownEndpoints`. `stored`: the keys of requests whose replies are."""
 
-    def __init__(self, stored: Container[str] = ()) -> None:
+    def __init__(self, stored: Container[str] = (), known: Capabilities | None = None) -> None:
         self.stored = stored
+        self.known = known
 
     def cost(self, model: str, usage: Usage, agent: Agent) -> float | None:
         return usage.calls / 100
 
     def capabilities(self, agent: Agent) -> Capabilities | None:
-        return None
+        return self.known
 
     def is_stored(self, agent: Agent, request: Request) -> bool:
         return request.key in self.stored

@@ -331,7 +331,7 @@ def test_compare_spends_nothing_before_somebody_agrees(
     code, printed, _ = compare("--dry-run")
     assert code == 0
     assert "would answer 3 verified tasks." in printed
-    assert "By an estimate " in printed
+    assert "By estimates likely " in printed
     told = json.loads(compare("--dry-run", "--json")[1])
     assert (told["tasks"], told["at_most"]["calls"] >= 3) == (ids, True)
     assert "old" not in told

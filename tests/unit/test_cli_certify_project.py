@@ -45,7 +45,7 @@ def test_an_audit_that_waits_is_told_with_its_numbers(prelabel: Run, site: Site)
 
 def test_more_than_there_are_tasks_is_not_drawn(prelabel: Run, site: Site) -> None:
     _, out, _ = prelabel("certify", "-p", str(site.project_id))
-    assert "it takes 72 that are. Only 60 answered tasks are left: have people check them all" in out
+    assert "it takes 72 that are. And only 60 answered tasks are left that nobody has labelled" in out
     assert "audit begin" not in out
 
 
@@ -111,30 +111,44 @@ def test_what_is_undone_is_told_on_the_way_and_goes_on_where_it_was(site: Site) 
 
 
 def test_what_is_missing_and_nobody_waits_for_is_to_be_drawn() -> None:
-    refusal = Refusal(why="too few labels", tasks=500, audited=50, errors=0, at_least=9, for_half=9)
+    refusal = Refusal(why="too few labels", tasks=500, audited=50, errors=0, at_least=9, for_half=9, unseen=450)
     assert reason(refusal, 7).endswith(" Draw them: `prelabel audit begin --project 7 -n 9`.")
     assert "prelabel audit" not in reason(refusal)
-    none = Refusal(why="no audit", tasks=500, audited=0, errors=0, at_least=59)
-    assert "`prelabel audit begin --project 7 -n 59` draws them." in reason(none, 7)
-    small = reason(replace(none, tasks=40), 7)
-    assert "it would take 59 labels of 40 answered tasks" in small
-    assert "audit begin" not in small
+    none = Refusal(why="no audit", tasks=500, audited=0, errors=0, at_least=59, unseen=500)
+    assert "there is no random audit" in reason(none, 7)
+    assert reason(none, 7).endswith(" Draw them: `prelabel audit begin --project 7 -n 59`.")
+
+
+@pytest.mark.parametrize(
+    ("unseen", "words"), [(40, "only 40 answered tasks are left"), (0, "no answered task is left")]
+)
+def test_no_more_is_drawn_than_there_is(unseen: int, words: str) -> None:
+    for why, audited in (("no audit", 0), ("too few labels", 12)):
+        refusal = Refusal(why=why, tasks=52, audited=audited, errors=0, at_least=59, unseen=unseen)  # type: ignore[arg-type]
+        assert words in reason(refusal, 7)
+        assert "audit begin" not in reason(refusal, 7)
 
 
 def test_a_version_that_has_not_answered_the_audit_is_not_told_to_draw_another_one() -> None:
     refusal = Refusal(why="no audit", tasks=0, audited=0, errors=0, at_least=59, unanswered=12)
     assert "has answered no task yet. Answer them first: `prelabel run --project 7 --wait`" in reason(refusal, 7)
-    some = reason(replace(refusal, tasks=500), 7)
-    assert some.startswith(
-        "12 tasks are annotated for the random audit, none of which the current version has answered"
-    )
-    assert "`prelabel run --project 7 --wait` answers them" in reason(replace(refusal, tasks=500, unanswered=0), 7)
-    for one in (refusal, replace(refusal, tasks=500), replace(refusal, tasks=500, unanswered=0)):
+    part = Refusal(why="too few labels", tasks=500, audited=10, errors=0, at_least=62, unanswered=70, unseen=490)
+    for one, count in ((replace(refusal, tasks=500, unseen=500), 12), (part, 70)):
+        assert f"{count} are annotated and not answered by the current version yet" in reason(one, 7)
+        assert "`prelabel run --project 7 --wait`" in reason(one, 7)
         assert "audit begin" not in reason(one, 7)
 
 
+def test_where_all_that_was_drawn_saw_a_prediction_more_is_drawn() -> None:
+    refusal = Refusal(why="no audit", tasks=500, audited=0, errors=0, at_least=59, unanswered=0, unseen=400)
+    assert reason(refusal, 7).startswith("no task of the random audit counts")
+    assert reason(refusal, 7).endswith("`prelabel audit begin --project 7 -n 59`.")
+
+
 def test_why_it_takes_more_than_a_first_certificate_is_said() -> None:
-    refusal = Refusal(why="too few labels", tasks=500, audited=90, errors=1, at_least=50, for_half=60, next_look=8)
+    refusal = Refusal(
+        why="too few labels", tasks=500, audited=90, errors=1, at_least=50, for_half=60, next_look=8, unseen=410
+    )
     assert "It takes 50 more at least (reckoned so because it will be look 8 at this audit" in reason(refusal, 7)
     fitted = reason(replace(refusal, cross_fitted=True), 7)
     assert "because the scores are fitted on the audit too and it will be look 8" in fitted

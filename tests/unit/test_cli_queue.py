@@ -82,6 +82,14 @@ def test_what_makes_no_sense_is_told(site: Site, prelabel: Command, options: lis
     assert why in err
 
 
+def test_why_a_tab_of_no_audit_is_empty_is_said(site: Site, prelabel: Command) -> None:  # noqa: F811
+    site.installation.store.audit_plan = lambda _: None  # type: ignore[method-assign]
+    code, out, _ = prelabel("queue", "--project", site.project_id, "--tabs", "--audit")
+    assert code == 0
+    assert "There is no blind audit: `prelabel audit begin --project" in out
+    assert 'Tab "Audit": 0 tasks.' in out
+
+
 def test_a_project_that_is_not_known(prelabel: Command) -> None:  # noqa: F811
     code, _, err = prelabel("queue", "--project", 99)
     assert code == 1

@@ -27,6 +27,7 @@ def test_what_people_did_is_read_and_counted(installation: Installation, prelabe
     assert told["read_at"] == installation.clock.now.isoformat()
     _, out, _ = prelabel("verifications", "--project", project, "--all")
     assert "1 of them stale" in out
+    assert "1 deleted since" in out
 
 
 def test_a_project_that_is_not_known(prelabel: Command) -> None:  # noqa: F811

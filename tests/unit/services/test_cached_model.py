@@ -20,7 +20,7 @@ from backend.services.metered_model import MeteredReplies
 from backend.settings import Settings
 from backend.wiring import Parts
 from tests.fakes.function_model import FunctionModel
-from tests.fakes.installation import HandClock, memory_store, replying
+from tests.fakes.installation import AGENT, HandClock, memory_store, replying
 from tests.fakes.memory_media import MemoryMedia
 from tests.samples import SENTIMENT, question, task
 
@@ -339,6 +339,17 @@ def test_the_setting_switches_the_cache_off(store: SqlStore, cache_days: int, ki
             return caller.model
 
     assert type(asyncio.run(model())) is kind
+
+
+def test_what_is_stored_is_known_beforehand(store: SqlStore) -> None:
+    """By the same key as it is stored under."""
+    parts = Parts(Settings(openai_base_url="http://a/v1/", label_studio_api_key="key"))
+    parts.store = store  # type: ignore[assignment]
+    assert not parts.endpoints.is_stored(AGENT, REQUEST)
+    cached = CachedModel(FunctionModel(in_turn(mood("positive"))), store, endpoint=parts.endpoints.address(AGENT))
+    asyncio.run(cached.ask(REQUEST))
+    assert parts.endpoints.is_stored(AGENT, REQUEST)
+    assert not parts.endpoints.is_stored(replace(AGENT, base_url="http://b/v1"), REQUEST)
 
 
 def test_a_database_that_fails_is_told_and_not_taken_for_a_bad_task(store: SqlStore) -> None:

@@ -167,7 +167,7 @@ def test_an_extended_audit_certifies_more_and_leaves_the_accuracy_to_its_first_d
     assert (found.audited, found.tasks) == (len(first) + 30, len(site.task_ids))
     report = site.report()
     (figures,) = report["versions"]
-    assert figures["accuracy"]["n"] == len(first) == report["audit"]["of_first_draw"]
+    assert figures["accuracy"]["n"] == len(first) == report["audit"]["for_accuracy"]
     assert report["audit"]["annotated_blind"] == len(first) + 30
     assert f"Accuracies are from {len(first)} of them" in page(report)
 

@@ -13,6 +13,7 @@ from backend.core.agents import AgentVersion
 from backend.core.audit import AuditRule
 from backend.core.errors import AgentUnknown, ConfigError, InputError, ModelError, ModelUnauthorized
 from backend.core.values import JSON, Reply, Request
+from backend.ports.model import Capabilities
 from backend.services.agent_trials import Trials
 from backend.services.comparing import FEWEST, Compared, Comparing
 from backend.services.estimating import first_request
@@ -106,6 +107,30 @@ def test_what_is_stored_is_not_counted() -> None:
     assert found.at_most.calls == found.likely.calls == 40
 
 
+def test_at_most_counts_the_samples_that_an_answer_without_probabilities_takes() -> None:
+    """The endpoint is known to give them, and then gives none."""
+    site = Site(answer=lambda request: replying('{"sentiment": "positive"}'))
+    for name, seed in (("first", 1), ("second", 2)):
+        agent = replace(PLAIN, name=name, confidence="auto", samples=4, reasks=1, seed=seed)
+        site.here.store.add_agent(AgentVersion.of(agent, site.here.projects.template_source))
+    known = Capabilities(structured="json_schema", logprobs=5)
+    comparing = replace(site.comparing, endpoints=PricedEndpoints(known=known))
+    plan = comparing.plan(site.project_id, "first", "second", count=40)
+    assert plan.takes.at_most.calls == 2 * 40 * (1 + 1 + 3)
+    found = comparing.compare(plan)
+    used = found.old.usage + found.new.usage
+    assert used.calls <= plan.takes.at_most.calls
+    assert used.prompt_tokens <= plan.takes.at_most.prompt_tokens
+
+
+def test_what_is_not_counted_is_said() -> None:
+    site = Site()
+    agent = replace(PLAIN, name="unknown", confidence="auto")
+    site.here.store.add_agent(AgentVersion.of(agent, site.here.projects.template_source))
+    (note,) = site.comparing.plan(site.project_id, "tests", "unknown", count=40).takes.notes
+    assert "Whether the endpoint of 'unknown' gives token probabilities is not known yet" in note
+
+
 def test_before_it_is_taken_a_look_at_the_audit_is_told() -> None:
     site = Site(200, 200, audit=AuditRule(first=80, fewest_tasks=50))
     plan = site.comparing.plan(site.project_id, "tests", "better", count=100)
@@ -113,13 +138,12 @@ def test_before_it_is_taken_a_look_at_the_audit_is_told() -> None:
     assert (plan.look.number, plan.look.tasks) == (1, len(plan.drawn))
     assert (plan.look.labels_before, plan.look.labels_after) == (72, 86)
     few = site.comparing.plan(site.project_id, "tests", "better", count=FEWEST - 1)
-    assert few.look is None
+    assert few.look == replace(plan.look, tasks=FEWEST - 1)  # nobody can win, but both accuracies are told
     site.comparing.compare(few)
-    assert site.here.store.audit_looks(site.project_id) == []  # nobody could win
     site.comparing.compare(plan)
     again = site.comparing.plan(site.project_id, "tests", "same", count=100)
     assert again.look is not None
-    assert again.look.number == 2
+    assert again.look.number == 3
     shown = Site()
     assert shown.comparing.plan(shown.project_id, "tests", "better", count=100).look is None
 
